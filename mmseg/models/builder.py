@@ -1,0 +1,71 @@
+"""Build networks and UDA methods from their config sections."""
+from __future__ import annotations
+
+import copy
+import warnings
+from typing import Any
+
+from torch import nn
+
+from mmseg.registry import BACKBONES, HEADS, LOSSES, MODELS, NECKS, SEGMENTORS, UDA
+
+__all__ = [
+    'BACKBONES', 'HEADS', 'LOSSES', 'MODELS', 'NECKS', 'SEGMENTORS', 'UDA', 'build_backbone', 'build_head', 'build_loss',
+    'build_neck', 'build_segmentor', 'build_train_model'
+]
+
+
+def _build(cfg: dict[str, Any], **kwargs: Any) -> nn.Module:
+    return MODELS.build(copy.deepcopy(dict(cfg)), **kwargs)
+
+
+def build_backbone(cfg: dict[str, Any]) -> nn.Module:
+    """Build a backbone from ``dict(type=..., ...)``."""
+    return _build(cfg)
+
+
+def build_neck(cfg: dict[str, Any]) -> nn.Module:
+    """Build a neck from ``dict(type=..., ...)``."""
+    return _build(cfg)
+
+
+def build_head(cfg: dict[str, Any]) -> nn.Module:
+    """Build a decode head from ``dict(type=..., ...)``."""
+    return _build(cfg)
+
+
+def build_loss(cfg: dict[str, Any]) -> nn.Module:
+    """Build a loss from ``dict(type=..., ...)``."""
+    return _build(cfg)
+
+
+def build_segmentor(cfg: dict[str, Any], train_cfg: dict | None = None, test_cfg: dict | None = None) -> nn.Module:
+    """Build a segmentor from the ``model`` section of a config.
+
+    Args:
+        cfg: the section, with ``type`` (e.g. ``EncoderDecoder``).
+        train_cfg, test_cfg: accepted as in mmsegmentation 0.16, where they could stand outside of ``model``.
+
+    Raises:
+        ValueError: if ``train_cfg`` or ``test_cfg`` is given both here and inside ``cfg``.
+    """
+    cfg = copy.deepcopy(dict(cfg))
+    for name, value in (('train_cfg', train_cfg), ('test_cfg', test_cfg)):
+        if value is not None:
+            if cfg.get(name) is not None:
+                raise ValueError(f'{name} stands both inside and outside of the model section: keep one of them')
+            warnings.warn(f'{name} belongs inside the model section', UserWarning, stacklevel=2)
+            cfg[name] = value
+    return _build(cfg)
+
+
+def build_train_model(cfg: Any, train_cfg: dict | None = None, test_cfg: dict | None = None) -> nn.Module:
+    """Build what a config trains: the UDA method if it has a ``uda`` section, else the plain segmentor.
+
+    Args:
+        cfg: a whole config (``model``, ``runner`` and, for UDA, ``uda``).
+    """
+    if cfg.get('uda') is None:
+        return build_segmentor(cfg['model'], train_cfg, test_cfg)
+    uda = copy.deepcopy(dict(cfg['uda']))
+    return _build(uda, model=copy.deepcopy(dict(cfg['model'])), max_iters=cfg['runner']['max_iters'])

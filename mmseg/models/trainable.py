@@ -1,0 +1,44 @@
+"""What the training loop drives: a module with a train step, a seed and an iteration."""
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from mmseg.utils.draws import Draws
+
+
+class Trainable(nn.Module):
+    """Base of everything that can be trained: plain segmentors and UDA methods.
+
+    The loop calls :meth:`start` once, after a possible resume, then :meth:`train_step` for every batch.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seed, self.rank, self.iteration = 0, 0, 0
+
+    def start(self, seed: int, rank: int, iteration: int) -> None:
+        """Set the seed of the run, the rank of this process and the 0-based iteration that comes next."""
+        self.seed, self.rank, self.iteration = seed, rank, iteration
+
+    @property
+    def draws(self) -> Draws:
+        """The random draws of the current iteration."""
+        return Draws(self.seed, self.rank, self.iteration)
+
+    def train_step(self, batch: dict[str, Any], optim_wrapper: Any) -> dict[str, Tensor]:
+        """One training iteration, the optimizer step included.
+
+        Args:
+            batch: what the collate function made (see mmseg/datasets/collate.py).
+            optim_wrapper: an MMEngine ``OptimWrapper``; its ``optim_context`` sets autocast.
+
+        Returns:
+            The values to log, as detached tensors on the device: nothing here may wait for the device.
+        """
+        raise NotImplementedError
+
+    def networks(self) -> dict[str, nn.Module]:
+        """The segmentors that can be evaluated, by name: 'student' and, where there is one, 'teacher'."""
+        raise NotImplementedError
