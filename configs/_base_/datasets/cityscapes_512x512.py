@@ -1,0 +1,2 @@
+# Another name of cityscapes_half_512x512.py.
+_base_ = 'cityscapes_half_512x512.py'

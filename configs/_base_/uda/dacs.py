@@ -1,0 +1,22 @@
+# Self-training on class-mixed images (DACS); every part that DAFormer and MIC add is present and switched off.
+uda = dict(
+    type='DACS',
+    source_only=False,
+    alpha=0.99,
+    pseudo_threshold=0.968,
+    pseudo_weight_ignore_top=0,
+    pseudo_weight_ignore_bottom=0,
+    imnet_feature_dist_lambda=0,
+    imnet_feature_dist_classes=None,
+    imnet_feature_dist_scale_min_ratio=None,
+    mix='class',
+    blur=True,
+    color_jitter_strength=0.2,
+    color_jitter_probability=0.2,  # the jitter is applied where a uniform draw exceeds this: in 80 % of the iterations
+    mask_mode=None,
+    mask_alpha='same',
+    mask_pseudo_threshold='same',
+    mask_lambda=0,
+    mask_generator=None,
+    print_grad_magnitude=False)
+use_ddp_wrapper = True

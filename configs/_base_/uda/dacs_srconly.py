@@ -1,0 +1,3 @@
+# dacs.py without teacher and mixing: only what trains on labelled source images.
+_base_ = 'dacs.py'
+uda = dict(source_only=True)
