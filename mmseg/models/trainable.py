@@ -12,11 +12,17 @@ class Trainable(nn.Module):
     """Base of everything that can be trained: plain segmentors and UDA methods.
 
     The loop calls :meth:`start` once, after a possible resume, then :meth:`train_step` for every batch.
+
+    Attributes:
+        seed, rank, iteration: of the run, of this process, and the 0-based iteration that comes next.
+        capture: set before a step, it asks for the maps that the training panels show.
+        captured: those maps, as :class:`mmseg.visualization.panels.Panel` items on the device.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.seed, self.rank, self.iteration = 0, 0, 0
+        self.capture, self.captured = False, []
 
     def start(self, seed: int, rank: int, iteration: int) -> None:
         """Set the seed of the run, the rank of this process and the 0-based iteration that comes next."""

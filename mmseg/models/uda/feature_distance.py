@@ -1,0 +1,100 @@
+"""Feature distance to a frozen ImageNet network, on cells of thing classes (DAFormer section 3.3)."""
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmseg.models.segmentors.results import Decoded, Features
+from mmseg.models.uda.objective import Objective
+from mmseg.models.uda.step_state import StepState, View
+from mmseg.registry import OBJECTIVES
+
+IGNORE = 255
+
+
+def label_cells(label: Tensor, size: tuple[int, int], num_classes: int, min_ratio: float) -> Tensor:
+    """Reduce a label map to the cells of a feature map: the majority class, where it is clear enough.
+
+    Args:
+        label: int64 [B, H, W], 255 is ignored.
+        size: (h, w) of the feature map; pixel (y, x) belongs to cell (y h // H, x w // W).
+        num_classes: number of classes C; ids >= C other than 255 are treated as ignored.
+        min_ratio: share of the cell that its majority class must reach, in [0, 1].
+
+    Returns:
+        int64 [B, h, w], 255 where no class reaches the ratio or the majority of the cell is ignored.
+    """
+    batch, height, width = label.shape
+    rows, columns = (torch.arange(full, device=label.device) * cells // full
+                     for full, cells in ((height, size[0]), (width, size[1])))
+    cell = rows[:, None] * size[1] + columns
+    num_cells = size[0] * size[1]
+    bins = torch.arange(batch, device=label.device).view(-1, 1, 1) * num_cells + cell
+    index = bins * (num_classes + 1) + label.clamp(max=num_classes)
+    counts = torch.zeros(batch * num_cells * (num_classes + 1), device=label.device)
+    # whole numbers below 2^24: exact in float32 whatever the order of the additions
+    counts.scatter_add_(0, index.flatten(), torch.ones_like(counts[:1]).expand(index.numel()))
+    counts = counts.view(batch, *size, num_classes + 1)
+    most, winner = counts.max(dim=-1)
+    clear = (winner < num_classes) & (most / counts.sum(dim=-1) >= min_ratio)
+    return torch.where(clear, winner, IGNORE)
+
+
+@OBJECTIVES.register_module()
+class FeatureDistance(Objective):
+    """Keeps the encoder near its ImageNet features while it learns on synthetic images.
+
+    Args:
+        weight: factor of the loss.
+        classes: train ids whose cells are compared (the thing classes); None compares all cells.
+        min_ratio: share of a cell that its class must cover; needed when ``classes`` is given.
+
+    Raises:
+        ValueError: if ``classes`` is given without ``min_ratio``.
+    """
+    name = 'feature_distance'
+    branch = 'source'
+    keys = dict(
+        imnet_feature_dist_lambda=0,
+        imnet_feature_dist_classes=None,
+        imnet_feature_dist_scale_min_ratio=None,
+        imnet_feature_dist_allow_random=False)
+
+    def __init__(self, weight: float, classes: list[int] | None, min_ratio: float | None) -> None:
+        super().__init__()
+        if classes is not None and min_ratio is None:
+            raise ValueError('uda.imnet_feature_dist_classes needs uda.imnet_feature_dist_scale_min_ratio: '
+                             'DAFormer uses 0.75')
+        self.weight, self.classes, self.min_ratio = weight, classes, min_ratio
+
+    @classmethod
+    def from_config(cls, uda: dict[str, Any]) -> FeatureDistance | None:
+        if not uda['imnet_feature_dist_lambda']:
+            return None
+        return cls(uda['imnet_feature_dist_lambda'], uda['imnet_feature_dist_classes'],
+                   uda['imnet_feature_dist_scale_min_ratio'])
+
+    def losses(self, step: StepState, view: View, features: Features, decoded: Decoded) -> dict[str, Tensor]:
+        """``src.loss_imnet_feat_dist``, summed over the scales that the segmentor compares."""
+        with torch.no_grad():
+            reference = step.reference.reference_features(view.img, features)
+        distance = torch.zeros((), device=view.img.device)
+        for (mine, box), (frozen, _) in zip(features.compared(), reference.compared()):
+            label = view.label if box is None else view.label[:, box[0]:box[1], box[2]:box[3]]
+            distance = distance + self._distance(step, mine.float(), frozen.float(), label)
+        return {'src.loss_imnet_feat_dist': self.weight * distance}
+
+    def _distance(self, step: StepState, mine: Tensor, frozen: Tensor, label: Tensor) -> Tensor:
+        """Mean Euclidean distance over the compared cells; 0, with zero gradients, where there is none."""
+        # vector_norm: its gradient is 0, not NaN, where both features agree
+        distance = torch.linalg.vector_norm(mine - frozen, dim=1)
+        if self.classes is None:
+            return distance.mean()
+        cells = label_cells(label, distance.shape[-2:], step.student.num_classes, self.min_ratio)
+        compared = torch.zeros_like(cells, dtype=torch.bool)
+        for class_id in self.classes:
+            compared |= cells == class_id
+        step.notes.update(cells=cells, compared=compared)
+        return (distance * compared).sum() / compared.sum().clamp_min(1)

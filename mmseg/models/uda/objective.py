@@ -1,0 +1,58 @@
+"""What one idea adds to the training step: one class, one file."""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from mmseg.models.segmentors.results import Decoded, Features
+
+if TYPE_CHECKING:
+    from mmseg.models.uda.step_state import StepState, View
+
+
+class Objective(nn.Module):
+    """Base of everything that joins the step of a UDA method.
+
+    An objective names the branch whose student forward it shares, owns its parameters and buffers (they are then in
+    the checkpoint), and turns the step state into named losses. Tensors of the step state are read-only to it.
+    Objectives do not know each other.
+
+    Attributes:
+        name: attribute of the host that holds the objective, and so the prefix of its state-dict keys.
+        branch: 'source', 'mix', 'masked' or 'target'.
+        keys: the ``uda`` config keys that it reads, with the values that leave it inactive.
+    """
+    name: str
+    branch: str
+    keys: dict[str, Any] = {}
+
+    @classmethod
+    def from_config(cls, uda: dict[str, Any]) -> Objective | None:
+        """Build the objective from the ``uda`` section (missing keys filled with :attr:`keys`); None if inactive."""
+        raise NotImplementedError
+
+    def view(self, step: StepState) -> View:
+        """What the student is fed in the 'masked' or 'target' branch, for the objective that opens that branch."""
+        raise NotImplementedError
+
+    def rebuild(self, step: StepState, features: Features) -> Features:
+        """Change the student's features of the branch before they are decoded (MRM rebuilds hidden cells)."""
+        return features
+
+    def losses(self, step: StepState, view: View, features: Features, decoded: Decoded) -> dict[str, Tensor]:
+        """Values to add to the branch; entries whose name contains 'loss' are summed and back-propagated.
+
+        Args:
+            step: everything this iteration knows so far.
+            view: the image, label and weight that the student was fed in this branch.
+            features, decoded: the student's encoder and decoder output for it.
+        """
+        raise NotImplementedError
+
+    def on_source(self, step: StepState, features: Features, decoded: Decoded) -> None:
+        """Called after the source branch, without gradients (an instance bank fills itself here)."""
+
+    def refine(self, step: StepState, probabilities: Tensor, decoded: Decoded) -> Tensor:
+        """Return better teacher probabilities [B, C, H, W] before labels and confidences are taken from them."""
+        return probabilities

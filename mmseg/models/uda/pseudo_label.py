@@ -1,0 +1,64 @@
+"""Pseudo labels: class, confidence and the weight that they get in the target losses (DAFormer section 3.1)."""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class PseudoLabels(NamedTuple):
+    """What the teacher says about the target images.
+
+    Attributes:
+        label: int64 [B, H, W], the most probable class.
+        weight: float32 [B, H, W] in [0, 1], 0 in the ignored margins.
+        confident: 0-dim float32, the share of confident pixels in the whole batch, before the margins.
+    """
+    label: Tensor
+    weight: Tensor
+    confident: Tensor
+
+
+def label_and_confidence(probabilities: Tensor, threshold: float | None) -> tuple[Tensor, Tensor]:
+    """Labels and the share of pixels whose probability reaches the threshold.
+
+    Args:
+        probabilities: float32 [B, C, H, W].
+        threshold: in [0, 1]; None trusts every pixel.
+
+    Returns:
+        int64 [B, H, W] and a 0-dim float32: one number for the whole batch.
+    """
+    confidence, label = probabilities.max(dim=1)
+    if threshold is None:
+        return label, confidence.new_ones(())
+    return label, (confidence >= threshold).sum() / confidence.numel()
+
+
+def pseudo_weight(confident: Tensor, label: Tensor, ignore_top: int = 0, ignore_bottom: int = 0,
+                  valid: Tensor | None = None) -> Tensor:
+    """Weight map of the pseudo labels.
+
+    Args:
+        confident: 0-dim share of confident pixels.
+        label: [B, H, W], for the size.
+        ignore_top, ignore_bottom: rows of the crop that get weight 0 (sky artefacts, the ego vehicle's bonnet).
+        valid: float [B, H, W] of 0 and 1 that the loader made from ``crop_pseudo_margins``.
+
+    Returns:
+        float32 [B, H, W].
+    """
+    weight = confident.float().expand(label.shape).clone()
+    weight[:, :ignore_top] = 0
+    if ignore_bottom > 0:
+        weight[:, -ignore_bottom:] = 0
+    return weight if valid is None else weight * valid
+
+
+@torch.no_grad()
+def make_pseudo_labels(probabilities: Tensor, threshold: float | None, ignore_top: int, ignore_bottom: int,
+                       valid: Tensor | None) -> PseudoLabels:
+    """Labels, confidence and weight from teacher probabilities; arguments as above."""
+    label, confident = label_and_confidence(probabilities, threshold)
+    return PseudoLabels(label, pseudo_weight(confident, label, ignore_top, ignore_bottom, valid), confident)

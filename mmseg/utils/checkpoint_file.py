@@ -1,0 +1,117 @@
+"""Reading checkpoint files without running code that they might hold."""
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint file that cannot be used; the message names the file and the remedy."""
+
+
+def _named(function: Callable[..., Any], module: str, name: str) -> Callable[..., Any]:
+    """``function`` under the name by which a pickle asks for it."""
+
+    def call(*args: Any) -> Any:
+        return function(*args)
+
+    call.__module__, call.__name__, call.__qualname__ = module, name, name
+    return call
+
+
+def _allowed_globals() -> list[Any]:
+    """What a checkpoint may hold beyond torch's own list: numpy scalars and arrays of plain numbers and texts.
+
+    numpy moved ``numpy.core`` to ``numpy._core``; files of either time are read with either numpy.
+    """
+    zero = np.float64(0)
+    scalar, reconstruct = zero.__reduce__()[0], np.zeros(1).__reduce__()[0]
+    found = [np.ndarray, np.dtype]
+    found += sorted({type(np.dtype(code)) for code in '?bBhHiIlLqQefdgSU'}, key=lambda cls: cls.__name__)
+    for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
+        found += [_named(scalar, module, 'scalar'), _named(reconstruct, module, '_reconstruct')]
+    return found
+
+
+torch.serialization.add_safe_globals(_allowed_globals())
+
+
+def _check_kind(path: Path) -> None:
+    """Say what the file is if it clearly is no checkpoint.
+
+    Raises:
+        FileNotFoundError: there is none.
+        CheckpointError: it is a folder, empty, a git-lfs pointer or a web page.
+    """
+    if path.is_dir():
+        raise CheckpointError(f'{path} is a folder, not a checkpoint: name the .pth file inside')
+    if not path.exists():
+        raise FileNotFoundError(f'no checkpoint at {path}')
+    with path.open('rb') as file:
+        start = file.read(256).lstrip().lower()
+    if not start:
+        raise CheckpointError(f'{path} is empty: download or copy it again')
+    if start.startswith(b'version https://git-lfs'):
+        raise CheckpointError(f'{path} is a git-lfs pointer, not the checkpoint itself: run `git lfs pull`')
+    if start.startswith((b'<!doctype', b'<html', b'<?xml')):
+        raise CheckpointError(f'{path} is a web page, not a checkpoint: the download was redirected; fetch it in a browser')
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU; only tensors, containers, plain values and numpy arrays may be inside.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CheckpointError: the file is damaged, no checkpoint at all, or holds other objects.
+    """
+    path = Path(path)
+    _check_kind(path)
+    try:
+        content = torch.load(path, map_location='cpu', weights_only=True)
+    except pickle.UnpicklingError as error:
+        refused = re.search(r'(?:GLOBAL|[Gg]lobal:?|class) ([\w.]+\.\w+)', str(error))
+        if refused:
+            raise CheckpointError(
+                f'{path} holds a {refused[1]} object, which is refused since loading it could run code. Only tensors, '
+                'containers, plain values and numpy arrays are read: save the weights alone with '
+                "torch.save({'state_dict': ...}) where the file comes from") from error
+        raise CheckpointError(f'{path} is no torch checkpoint or is damaged ({_first_line(error)})') from error
+    except (EOFError, RuntimeError, ValueError, KeyError, IndexError, OSError) as error:
+        raise CheckpointError(f'{path} is damaged or incomplete ({_first_line(error)}): download or copy it again') from error
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f'{path} holds a {type(content).__name__}, not a dict with weights')
+    return content
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+
+
+def describe_difference(module: nn.Module, state: Mapping[str, Tensor], shown: int = 5) -> tuple[str, list[str]]:
+    """Compare a state dict with what a module needs.
+
+    Missing ``num_batches_tracked`` counters are no difference: files of old torch versions lack them.
+
+    Returns:
+        A sentence on missing and wrongly shaped entries ('' if there are none; the first ``shown`` are named), and
+        the keys that the module does not know.
+    """
+    own = module.state_dict()
+    missing = [k for k in own if k not in state and not k.endswith('num_batches_tracked')]
+    shapes = [
+        f'{k} is {tuple(state[k].shape)}, needed {tuple(v.shape)}' for k, v in own.items()
+        if k in state and state[k].shape != v.shape
+    ]
+    parts = []
+    for what, found in (('missing', missing), ('of another shape', shapes)):
+        if found:
+            more = f' and {len(found) - shown} more' if len(found) > shown else ''
+            parts.append(f'{len(found)} entries {what}: {", ".join(found[:shown])}{more}')
+    return '; '.join(parts), [k for k in state if k not in own]
