@@ -61,7 +61,7 @@ def _check_kind(path: Path) -> None:
     if start.startswith(b'version https://git-lfs'):
         raise CheckpointError(f'{path} is a git-lfs pointer, not the checkpoint itself: run `git lfs pull`')
     if start.startswith((b'<!doctype', b'<html', b'<?xml')):
-        raise CheckpointError(f'{path} is a web page, not a checkpoint: the download was redirected; fetch it in a browser')
+        raise CheckpointError(f'{path} is a web page, not a checkpoint: download it with a browser instead')
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
                 "torch.save({'state_dict': ...}) where the file comes from") from error
         raise CheckpointError(f'{path} is no torch checkpoint or is damaged ({_first_line(error)})') from error
     except (EOFError, RuntimeError, ValueError, KeyError, IndexError, OSError) as error:
-        raise CheckpointError(f'{path} is damaged or incomplete ({_first_line(error)}): download or copy it again') from error
+        raise CheckpointError(f'{path} is damaged or incomplete ({_first_line(error)}): get it again') from error
     if not isinstance(content, Mapping):
         raise CheckpointError(f'{path} holds a {type(content).__name__}, not a dict with weights')
     return content
@@ -94,24 +94,26 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
 
 
-def describe_difference(module: nn.Module, state: Mapping[str, Tensor], shown: int = 5) -> tuple[str, list[str]]:
+def describe_difference(module: nn.Module, state: Mapping[str, Tensor], shown: int = 5) -> str:
     """Compare a state dict with what a module needs.
 
     Missing ``num_batches_tracked`` counters are no difference: files of old torch versions lack them.
 
     Returns:
-        A sentence on missing and wrongly shaped entries ('' if there are none; the first ``shown`` are named), and
-        the keys that the module does not know.
+        How many entries are missing, of another shape or unknown, the first ``shown`` of each by name; '' if none.
     """
     own = module.state_dict()
-    missing = [k for k in own if k not in state and not k.endswith('num_batches_tracked')]
-    shapes = [
-        f'{k} is {tuple(state[k].shape)}, needed {tuple(v.shape)}' for k, v in own.items()
-        if k in state and state[k].shape != v.shape
-    ]
+    kinds = {
+        'missing': [k for k in own if k not in state and not k.endswith('num_batches_tracked')],
+        'of another shape': [
+            f'{k} {tuple(state[k].shape)} instead of {tuple(v.shape)}' for k, v in own.items()
+            if k in state and state[k].shape != v.shape
+        ],
+        'unknown': [k for k in state if k not in own],
+    }
     parts = []
-    for what, found in (('missing', missing), ('of another shape', shapes)):
+    for kind, found in kinds.items():
         if found:
             more = f' and {len(found) - shown} more' if len(found) > shown else ''
-            parts.append(f'{len(found)} entries {what}: {", ".join(found[:shown])}{more}')
-    return '; '.join(parts), [k for k in state if k not in own]
+            parts.append(f'{len(found)} entries {kind}: {", ".join(found[:shown])}{more}')
+    return '; '.join(parts)

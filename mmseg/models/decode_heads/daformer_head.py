@@ -1,0 +1,48 @@
+"""DAFormer's context-aware feature fusion decoder (Hoyer et al., 2022, section 3.2)."""
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.models.layers import build_layer, resize
+from mmseg.registry import HEADS
+
+
+@HEADS.register_module()
+class DAFormerHead(BaseDecodeHead):
+    """Embed every level, resize to the first, concatenate, fuse.
+
+    ``decoder_params`` holds ``embed_dims`` (a number, or one per level) and three layer configs (see
+    :func:`mmseg.models.layers.build_layer`): ``embed_cfg`` for all levels but the last, ``embed_neck_cfg`` for the
+    last (or 'same_as_embed_cfg'), ``fusion_cfg``.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(input_transform='multiple_select', **kwargs)
+        if self.align_corners:
+            raise ValueError('DAFormerHead resizes with align_corners=False only')
+        params = self.decoder_params
+        dims = params['embed_dims']
+        dims = [dims] * len(self.in_index) if isinstance(dims, int) else list(dims)
+        embed, neck = params['embed_cfg'], params['embed_neck_cfg']
+        if neck == 'same_as_embed_cfg':
+            neck = embed
+        last = self.in_index[-1]
+        self.embed_layers = nn.ModuleDict({
+            str(i): self._layer(channels, dim, neck if i == last else embed)
+            for i, channels, dim in zip(self.in_index, self.in_channels, dims)
+        })
+        self.fuse_layer = self._layer(sum(dims), self.channels, params['fusion_cfg'])
+
+    def _layer(self, in_channels: int, out_channels: int, cfg: dict[str, Any]) -> nn.Module:
+        extra = {'align_corners': self.align_corners} if 'aspp' in cfg['type'] else {}
+        return build_layer(in_channels, out_channels, **{**cfg, **extra})
+
+    def forward_embedding(self, feats: list[Tensor]) -> Tensor:
+        """Fuse [B, C_i, h_i, w_i] maps to [B, channels, h_0, w_0]."""
+        maps = [layer(x) for layer, x in zip(self.embed_layers.values(), self.select(feats))]
+        size = maps[0].shape[-2:]
+        return self.fuse_layer(torch.cat([resize(x, size) for x in maps], dim=1))

@@ -1,0 +1,127 @@
+"""What all decode heads have in common."""
+from __future__ import annotations
+
+from abc import ABCMeta, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmseg.models.builder import build_loss
+from mmseg.models.layers import resize
+from mmseg.models.losses import accuracy
+from mmseg.models.segmentors.results import HeadOutput
+
+
+class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
+    """From feature maps to logits: select inputs, fuse them (:meth:`forward_embedding`), drop out, classify.
+
+    Args:
+        in_channels: channels of the selected level, or of each of them.
+        channels: channels of the embedding.
+        num_classes: number of classes.
+        dropout_ratio: Dropout2d before the classifier.
+        conv_cfg, norm_cfg, act_cfg: of the head's convolutions.
+        in_index: selected level, or levels.
+        input_transform: None (one level), 'multiple_select' (a list of levels) or 'resize_concat' (levels resized
+            to the first and concatenated).
+        loss_decode: config of the loss.
+        decoder_params: options of heads that take them as one dict.
+        ignore_index: label without loss.
+        align_corners: for all resizing.
+
+    Raises:
+        ValueError: if ``input_transform`` is unknown, or ``in_channels`` and ``in_index`` do not fit together.
+    """
+
+    def __init__(self,
+                 in_channels: int | list[int],
+                 channels: int,
+                 *,
+                 num_classes: int,
+                 dropout_ratio: float = 0.1,
+                 conv_cfg: dict[str, Any] | None = None,
+                 norm_cfg: dict[str, Any] | None = None,
+                 act_cfg: dict[str, Any] | None = None,
+                 in_index: int | list[int] = -1,
+                 input_transform: str | None = None,
+                 loss_decode: dict[str, Any] | None = None,
+                 decoder_params: dict[str, Any] | None = None,
+                 ignore_index: int = 255,
+                 align_corners: bool = False) -> None:
+        super().__init__()
+        self._check_inputs(in_channels, in_index, input_transform)
+        self.in_index, self.input_transform = in_index, input_transform
+        self.in_channels = sum(in_channels) if input_transform == 'resize_concat' else in_channels
+        self.channels, self.num_classes = channels, num_classes
+        self.conv_cfg, self.norm_cfg, self.act_cfg = conv_cfg, norm_cfg, act_cfg or dict(type='ReLU')
+        self.decoder_params = decoder_params or {}
+        self.ignore_index, self.align_corners = ignore_index, align_corners
+        self.loss_decode = build_loss(loss_decode or dict(type='CrossEntropyLoss', loss_weight=1.0))
+        self.conv_seg = nn.Conv2d(channels, num_classes, kernel_size=1)
+        nn.init.normal_(self.conv_seg.weight, std=0.01)
+        nn.init.zeros_(self.conv_seg.bias)
+        self.dropout = nn.Dropout2d(dropout_ratio) if dropout_ratio > 0 else None
+
+    @staticmethod
+    def _check_inputs(in_channels: int | list[int], in_index: int | list[int], transform: str | None) -> None:
+        if transform not in (None, 'resize_concat', 'multiple_select'):
+            raise ValueError(f'input_transform must be None, resize_concat or multiple_select, not {transform!r}')
+        several = transform is not None
+        lists = isinstance(in_channels, (list, tuple)), isinstance(in_index, (list, tuple))
+        if lists != (several, several) or (several and len(in_channels) != len(in_index)):
+            raise ValueError(f'in_channels {in_channels!r} and in_index {in_index!r} must be '
+                             f'{"lists of equal length" if several else "integers"} for input_transform {transform!r}')
+
+    def select(self, feats: list[Tensor]) -> list[Tensor] | Tensor:
+        """The levels that this head reads, as ``input_transform`` says."""
+        if self.input_transform is None:
+            return feats[self.in_index]
+        chosen = [feats[i] for i in self.in_index]
+        if self.input_transform == 'multiple_select':
+            return chosen
+        size = chosen[0].shape[-2:]
+        return torch.cat([resize(x, size, align_corners=self.align_corners) for x in chosen], dim=1)
+
+    @abstractmethod
+    def forward_embedding(self, feats: list[Tensor]) -> Tensor:
+        """Fuse feature maps, one [B, C_i, h_i, w_i] per backbone level, to the embedding [B, D, h, w]."""
+
+    def classifier(self, embedding: Tensor) -> Tensor:
+        """Classify an embedding [B, D, h, w]: logits [B, num_classes, h, w]."""
+        return self.conv_seg(embedding)
+
+    def cls_seg(self, embedding: Tensor) -> Tensor:
+        """Dropout and classifier: embedding [B, D, h, w] to logits [B, num_classes, h, w]."""
+        return self.classifier(embedding if self.dropout is None else self.dropout(embedding))
+
+    def forward(self, feats: list[Tensor]) -> HeadOutput:
+        """Decode feature maps, one [B, C_i, h_i, w_i] per backbone level."""
+        embedding = self.forward_embedding(feats)
+        return HeadOutput(self.cls_seg(embedding), embedding)
+
+    def losses(self, output: HeadOutput, label: Tensor, weight: Tensor | None = None,
+               full: Tensor | None = None) -> dict[str, Tensor]:
+        """Losses of what :meth:`forward` returned.
+
+        Args:
+            output: the head's output.
+            label: [B, H, W] int64 at image size.
+            weight: [B, H, W] pixel weights.
+            full: ``output.logits`` at label size, if the caller has them already.
+
+        Returns:
+            ``loss_seg``, and ``acc_seg`` in percent of all pixels.
+        """
+        if full is None:
+            full = self.upsampled(output.logits, label.shape[-2:])
+        return self.losses_of(full, label, weight)
+
+    def upsampled(self, logits: Tensor, size: tuple[int, int]) -> Tensor:
+        """Logits [B, C, h, w] at ``size`` in fp32."""
+        return resize(logits.float(), size, align_corners=self.align_corners)
+
+    def losses_of(self, full: Tensor, label: Tensor, weight: Tensor | None) -> dict[str, Tensor]:
+        """``loss_seg`` and ``acc_seg`` of logits [B, C, H, W] at label size."""
+        loss = self.loss_decode(full, label, weight=weight, ignore_index=self.ignore_index)
+        return {'loss_seg': loss, 'acc_seg': accuracy(full, label)}

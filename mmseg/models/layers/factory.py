@@ -1,0 +1,59 @@
+"""The layer types that DAFormer's decoder configs name."""
+from __future__ import annotations
+
+from typing import Any
+
+from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
+from torch import nn
+
+from mmseg.models.layers.aspp import ASPPWrapper
+from mmseg.models.layers.embedding import MLP
+from mmseg.models.layers.isa import ISALayer
+
+
+def _identity(in_channels: int, out_channels: int, **_: Any) -> nn.Module:
+    return nn.Identity()
+
+
+def _mlp(in_channels: int, out_channels: int, **_: Any) -> nn.Module:
+    return MLP(in_channels, out_channels)
+
+
+def _conv(in_channels: int, out_channels: int, kernel_size: int, **kwargs: Any) -> nn.Module:
+    return ConvModule(in_channels, out_channels, kernel_size, padding=kernel_size // 2, **kwargs)
+
+
+def _sep_conv(in_channels: int, out_channels: int, kernel_size: int, **kwargs: Any) -> nn.Module:
+    return DepthwiseSeparableConvModule(in_channels, out_channels, kernel_size, padding=kernel_size // 2, **kwargs)
+
+
+def _rawconv_and_aspp(in_channels: int, out_channels: int, kernel_size: int, **kwargs: Any) -> nn.Module:
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+    return nn.Sequential(conv, ASPPWrapper(out_channels, out_channels, **kwargs))
+
+
+LAYERS = {
+    'id': _identity,
+    'mlp': _mlp,
+    'conv': _conv,
+    'sep_conv': _sep_conv,
+    'aspp': ASPPWrapper,
+    'rawconv_and_aspp': _rawconv_and_aspp,
+    'isa': ISALayer,
+}
+
+
+def build_layer(in_channels: int, out_channels: int, type: str, **kwargs: Any) -> nn.Module:
+    """A layer from [B, in_channels, h, w] to [B, out_channels, h, w].
+
+    Args:
+        in_channels, out_channels: channels.
+        type: a key of ``LAYERS``.
+        kwargs: the layer's own options.
+
+    Raises:
+        ValueError: if the type is unknown.
+    """
+    if type not in LAYERS:
+        raise ValueError(f'unknown layer type {type!r}: choose one of {", ".join(LAYERS)}')
+    return LAYERS[type](in_channels, out_channels, **kwargs)

@@ -1,0 +1,14 @@
+"""Between token sequences and maps, without copies for maps in channels-last layout."""
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def to_tokens(x: Tensor) -> Tensor:
+    """View a map [B, C, h, w] as tokens [B, h*w, C]."""
+    return x.flatten(2).transpose(1, 2)
+
+
+def to_map(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """View tokens [B, h*w, C] as a map [B, C, h, w] (channels-last in memory)."""
+    return x.transpose(1, 2).unflatten(2, size)

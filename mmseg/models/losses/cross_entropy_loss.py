@@ -1,0 +1,122 @@
+"""Cross-entropy with pixel weights."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmseg.registry import LOSSES
+
+
+def load_class_weight(source: list[float] | str | None) -> list[float] | None:
+    """Class weights given as a list, or as the path of a .npy or .json file.
+
+    Raises:
+        FileNotFoundError, ValueError: if the file is missing or of another kind.
+    """
+    if not isinstance(source, str):
+        return source if source is None else list(source)
+    path = Path(source)
+    if not path.is_file():
+        raise FileNotFoundError(f'class_weight: no file at {path}')
+    if path.suffix == '.npy':
+        return np.load(path).tolist()
+    if path.suffix == '.json':
+        return json.loads(path.read_text())
+    raise ValueError(f'class_weight: {path} is neither .npy nor .json: save the weights as one of them')
+
+
+def reduce_loss(loss: Tensor, weight: Tensor | None, reduction: str, avg_factor: float | Tensor | None) -> Tensor:
+    """Weight a loss map and reduce it.
+
+    Args:
+        loss: any shape.
+        weight: of the same shape, or None.
+        reduction: 'mean' (over all elements, zero-weight ones included, as published), 'sum' or 'none'.
+        avg_factor: divides the sum instead of the number of elements; with 'mean' only ('none' ignores it).
+
+    Raises:
+        ValueError: for another reduction, and for 'sum' with an ``avg_factor``.
+    """
+    if reduction not in ('mean', 'sum', 'none'):
+        raise ValueError(f'reduction must be mean, sum or none, not {reduction!r}')
+    if reduction == 'sum' and avg_factor is not None:
+        raise ValueError('avg_factor goes with reduction mean, not sum')
+    if weight is not None:
+        loss = loss * weight.to(loss.dtype)
+    if reduction == 'none':
+        return loss
+    total = loss.sum()
+    if reduction == 'sum':
+        return total
+    return total / (loss.numel() if avg_factor is None else avg_factor)
+
+
+def softmax_cross_entropy(logits: Tensor, label: Tensor, class_weight: Tensor | None, ignore_index: int) -> Tensor:
+    """Per-pixel cross-entropy [B, ...] of logits [B, C, ...]; 0 at ignored pixels.
+
+    Log-sum-exp minus the label's logit: unlike NLLLoss, this has deterministic kernels on CUDA.
+    """
+    logits = logits.float()
+    valid = label != ignore_index
+    index = label.clamp(0, logits.shape[1] - 1)
+    loss = logits.logsumexp(1) - logits.gather(1, index.unsqueeze(1)).squeeze(1)
+    factor = valid.float() if class_weight is None else class_weight[index] * valid
+    return loss * factor
+
+
+def binary_cross_entropy(logits: Tensor, label: Tensor, class_weight: Tensor | None, ignore_index: int) -> Tensor:
+    """Per-channel binary cross-entropy [B, C, ...] against the one-hot label; 0 at ignored pixels."""
+    logits = logits.float()
+    valid = (label != ignore_index).unsqueeze(1)
+    target = F.one_hot(label.clamp(0, logits.shape[1] - 1), logits.shape[1]).movedim(-1, 1).float()
+    if class_weight is not None:
+        class_weight = class_weight.view(-1, *[1] * (logits.dim() - 2))
+    return F.binary_cross_entropy_with_logits(logits, target, pos_weight=class_weight, reduction='none') * valid
+
+
+@LOSSES.register_module()
+class CrossEntropyLoss(nn.Module):
+    """Cross-entropy; its mean runs over all pixels, ignored ones included.
+
+    Args:
+        use_sigmoid: binary cross-entropy per class instead of softmax.
+        reduction: 'mean', 'sum' or 'none'.
+        class_weight: one factor per class: a list, or the path of a .npy or .json file.
+        loss_weight: factor of the result.
+    """
+
+    def __init__(self,
+                 use_sigmoid: bool = False,
+                 reduction: str = 'mean',
+                 class_weight: list[float] | str | None = None,
+                 loss_weight: float = 1.0) -> None:
+        super().__init__()
+        self.use_sigmoid, self.reduction, self.loss_weight = use_sigmoid, reduction, loss_weight
+        self.class_weight = load_class_weight(class_weight)
+
+    def forward(self,
+                logits: Tensor,
+                label: Tensor,
+                weight: Tensor | None = None,
+                avg_factor: float | Tensor | None = None,
+                reduction_override: str | None = None,
+                ignore_index: int = 255) -> Tensor:
+        """The loss in fp32.
+
+        Args:
+            logits: [B, C, ...].
+            label: [B, ...] int64, class or ``ignore_index``.
+            weight: [B, ...] pixel weights.
+            avg_factor, reduction_override: see :func:`reduce_loss`.
+            ignore_index: label of pixels without loss.
+        """
+        class_weight = None if self.class_weight is None else logits.new_tensor(self.class_weight).float()
+        criterion = binary_cross_entropy if self.use_sigmoid else softmax_cross_entropy
+        loss = criterion(logits, label, class_weight, ignore_index)
+        if self.use_sigmoid and weight is not None:
+            weight = weight.unsqueeze(1)
+        return self.loss_weight * reduce_loss(loss, weight, reduction_override or self.reduction, avg_factor)

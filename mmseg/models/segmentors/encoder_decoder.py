@@ -1,0 +1,117 @@
+"""Backbone, optional neck, decode head, optional auxiliary heads."""
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from mmseg.models.builder import build_backbone, build_head, build_neck
+from mmseg.models.layers import resize
+from mmseg.models.segmentors.base import BaseSegmentor
+from mmseg.models.segmentors.results import Decoded, Features
+from mmseg.registry import SEGMENTORS
+
+
+@SEGMENTORS.register_module()
+class EncoderDecoder(BaseSegmentor):
+    """The usual segmentor.
+
+    Args:
+        backbone, decode_head, neck: configs.
+        auxiliary_head: config, or list of configs, of heads that only add losses.
+        train_cfg, test_cfg: see :class:`BaseSegmentor`.
+        pretrained: goes to the backbone.
+        init_cfg: None; weights come from ``pretrained``.
+
+    Raises:
+        ValueError: if ``pretrained`` stands in the backbone's config, too, or ``init_cfg`` is given.
+    """
+
+    def __init__(self,
+                 backbone: dict[str, Any],
+                 decode_head: dict[str, Any],
+                 neck: dict[str, Any] | None = None,
+                 auxiliary_head: dict[str, Any] | list[dict[str, Any]] | None = None,
+                 train_cfg: dict[str, Any] | None = None,
+                 test_cfg: dict[str, Any] | None = None,
+                 pretrained: str | None = None,
+                 init_cfg: dict[str, Any] | None = None) -> None:
+        super().__init__(train_cfg, test_cfg)
+        if init_cfg is not None:
+            raise ValueError('init_cfg is not used by segmentors: name the weights with pretrained')
+        if pretrained is not None:
+            if backbone.get('pretrained') is not None:
+                raise ValueError('pretrained stands both in the model and in its backbone: keep one of them')
+            backbone = {**backbone, 'pretrained': pretrained}
+        self.backbone = build_backbone(backbone)
+        if neck is not None:
+            self.neck = build_neck(neck)
+        self.decode_head = build_head(decode_head)
+        self.num_classes, self.align_corners = self.decode_head.num_classes, self.decode_head.align_corners
+        if isinstance(auxiliary_head, (list, tuple)):
+            self.auxiliary_head = nn.ModuleList(build_head(cfg) for cfg in auxiliary_head)
+        elif auxiliary_head is not None:
+            self.auxiliary_head = build_head(auxiliary_head)
+
+    @property
+    def with_neck(self) -> bool:
+        """Whether there is a neck."""
+        return hasattr(self, 'neck')
+
+    @property
+    def with_auxiliary_head(self) -> bool:
+        """Whether there are auxiliary heads."""
+        return hasattr(self, 'auxiliary_head')
+
+    def _auxiliary_heads(self) -> dict[str, nn.Module]:
+        """Auxiliary heads by log prefix."""
+        if not self.with_auxiliary_head:
+            return {}
+        if isinstance(self.auxiliary_head, nn.ModuleList):
+            return {f'aux_{i}': head for i, head in enumerate(self.auxiliary_head)}
+        return {'aux': self.auxiliary_head}
+
+    def init_weights(self) -> None:
+        """Load the backbone's ``pretrained`` file; random weights come from the constructors."""
+        self.backbone.init_weights()
+
+    def extract_feat(self, img: Tensor) -> list[Tensor]:
+        """Maps [B, C_i, h_i, w_i] of backbone and neck."""
+        maps = list(self.backbone(img))
+        return self.neck(maps) if self.with_neck else maps
+
+    def encode(self, img: Tensor, box: None = None) -> Features:
+        """Feature maps of normalised images [B, 3, H, W]; there are no crop boxes here."""
+        return Features(self.extract_feat(img), tuple(img.shape[-2:]))
+
+    def decode(self, features: Features) -> Decoded:
+        """Decode feature maps; while training, also with the auxiliary heads."""
+        auxiliary = {}
+        if self.training:
+            auxiliary = {name: head(features.maps) for name, head in self._auxiliary_heads().items()}
+        return Decoded(self.decode_head(features.maps), features.size, auxiliary)
+
+    def upsampled(self, decoded: Decoded) -> Tensor:
+        """Logits [B, C, H, W] in fp32 at image size, computed once per ``decoded``."""
+        if decoded.full is None:
+            decoded.full = resize(decoded.logits.float(), decoded.size, align_corners=self.align_corners)
+        return decoded.full
+
+    def losses(self, decoded: Decoded, label: Tensor, weight: Tensor | None = None) -> dict[str, Tensor]:
+        """Losses and accuracies by log name.
+
+        Args:
+            decoded: of :meth:`decode`.
+            label: [B, H, W] int64.
+            weight: [B, H, W] pixel weights. As published, a single auxiliary head does not get them, a list does.
+
+        Returns:
+            ``decode.loss_seg``, ``decode.acc_seg`` (percent) and those of auxiliary heads (``aux.`` or ``aux_0.`` ...).
+        """
+        main = self.decode_head.losses(decoded.head, label, weight, full=self.upsampled(decoded))
+        found = {f'decode.{name}': value for name, value in main.items()}
+        heads = self._auxiliary_heads()
+        for prefix, output in decoded.auxiliary.items():
+            values = heads[prefix].losses(output, label, None if prefix == 'aux' else weight)
+            found.update({f'{prefix}.{name}': value for name, value in values.items()})
+        return found
