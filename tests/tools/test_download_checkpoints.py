@@ -1,0 +1,79 @@
+"""tools/download_checkpoints.sh with stand-ins for curl: nothing here reaches the network."""
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / 'tools' / 'download_checkpoints.sh'
+RUN = 'work_dirs/211108_1622_gta2cs_daformer_s0_7f24c'
+PROGRAMS = ('sh', 'find', 'head', 'od', 'tr', 'dd', 'mkdir', 'mv', 'rm', 'rmdir', 'dirname', 'tar', 'gzip', 'cp')
+
+
+def _program(path: Path, script: str) -> None:
+    path.write_text(f'#!/bin/sh\n{script}\n')
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A folder with the script, in which curl copies ``answer`` if that exists, else fails."""
+    (tmp_path / 'tools').mkdir()
+    shutil.copy(SCRIPT, tmp_path / 'tools')
+    programs = tmp_path / 'bin'
+    programs.mkdir()
+    for name in PROGRAMS:
+        (programs / name).symlink_to(shutil.which(name))
+    _program(programs / 'python3', f'exec "{sys.executable}" "$@"')
+    _program(programs / 'curl', f'while [ "$1" != -o ]; do shift; done\ncp "{tmp_path}/answer" "$2" 2>/dev/null')
+    return tmp_path
+
+
+def run(checkout: Path, *names: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(['sh', 'tools/download_checkpoints.sh', *names], cwd=checkout, capture_output=True, text=True,
+                          env=dict(os.environ, PATH=str(checkout / 'bin')), check=False)
+
+
+def test_archive_is_unpacked_to_its_place_and_kept(checkout: Path):
+    with zipfile.ZipFile(checkout / 'answer', 'w') as archive:
+        archive.writestr('folder/latest.pth', b'weights')
+        archive.writestr('folder/config.json', '{}')
+    result = run(checkout, 'daformer_gta2cs')
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert (checkout / RUN / 'latest.pth').read_bytes() == b'weights'
+    assert (checkout / RUN / 'config.json').is_file()
+    (checkout / 'answer').unlink()
+    assert run(checkout, 'daformer_gta2cs').returncode == 0, 'a second run needs no download'
+
+
+@pytest.mark.parametrize('answer', [b'<!DOCTYPE html><html>quota exceeded</html>', b'', b'PK\x03\x04cut off', None])
+def test_failure_names_page_and_place_and_leaves_nothing(checkout: Path, answer: bytes | None):
+    if answer is not None:
+        (checkout / 'answer').write_bytes(answer)
+    result = run(checkout, 'daformer_gta2cs')
+    assert result.returncode == 1
+    assert 'https://drive.google.com/file/d/1pG3kDClZDGwp1vSTEXmTchkGHmnLQNdP/view' in result.stdout
+    assert RUN in result.stdout
+    assert list((checkout / 'work_dirs').iterdir()) == []
+
+
+def test_folder_with_a_users_files_is_left_alone(checkout: Path):
+    with zipfile.ZipFile(checkout / 'answer', 'w') as archive:
+        archive.writestr('folder/latest.pth', b'weights')
+    (checkout / RUN).mkdir(parents=True)
+    (checkout / RUN / 'notes.txt').write_text('mine')
+    assert run(checkout, 'daformer_gta2cs').returncode == 1
+    assert [path.name for path in (checkout / RUN).iterdir()] == ['notes.txt']
+
+
+def test_imagenet_weights_are_explained(checkout: Path):
+    result = run(checkout, 'mit')
+    assert result.returncode == 1
+    assert 'pretrained/mit_b5.pth' in result.stdout and 'sharepoint.com' in result.stdout
+    (checkout / 'pretrained' / 'mit_b5.pth').write_bytes(b'present')
+    assert run(checkout, 'mit').returncode == 0
