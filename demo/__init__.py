@@ -1,0 +1,1 @@
+"""Demo programs; run them as python -m demo.NAME."""

@@ -1,0 +1,181 @@
+"""Test a checkpoint on a data set: scores, prediction pictures, files for test servers."""
+from __future__ import annotations
+
+import difflib
+import pickle
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine import Config
+from torch import Tensor, nn
+
+from mmseg.apis.inference import default_device, load_classes
+from mmseg.datasets import build_dataset, build_eval_loader
+from mmseg.engine.checkpoint import load_segmentor
+from mmseg.evaluation import (Background, PredictionPictures, TestServerExport, check_metrics, class_subsets,
+                              evaluate_network, format_table, iou_lines, predictions)
+from mmseg.models import build_segmentor
+
+EVAL_OPTIONS = ('imgfile_prefix', 'to_label_id', 'efficient_test')
+
+
+@dataclass
+class TestOutputs:
+    """What a test run is to produce.
+
+    Attributes:
+        metrics: to compute, of 'mIoU', 'mDice', 'mFscore'.
+        out: pickle file of the predictions, a list of uint8 [h, w] arrays.
+        show_dir: folder of prediction pictures.
+        opacity: of the predictions in them; 1 writes palette PNGs of train ids.
+        show: open a window per image.
+        format_only: write files for a test server; ``eval_options`` says where and how.
+        eval_options: imgfile_prefix (folder) and to_label_id (True) for ``format_only``.
+    """
+    __test__ = False  # not a test, whatever pytest makes of the name
+
+    metrics: tuple[str, ...] = ()
+    out: str | None = None
+    show_dir: str | None = None
+    opacity: float = 0.5
+    show: bool = False
+    format_only: bool = False
+    eval_options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself, before anything is loaded.
+
+        Raises:
+            ValueError: naming the flag and the remedy.
+        """
+        if not (self.metrics or self.out or self.show_dir or self.show or self.format_only):
+            raise ValueError('nothing to do: give at least one of --out, --eval, --format-only, --show, --show-dir')
+        if self.metrics and self.format_only:
+            raise ValueError('--eval and --format-only exclude each other: a test set has no labels to compare with')
+        if self.out is not None and not self.out.endswith(('.pkl', '.pickle')):
+            raise ValueError(f'--out {self.out}: the file must end in .pkl or .pickle')
+        if not 0 < self.opacity <= 1:
+            raise ValueError(f'--opacity {self.opacity}: must be above 0 and at most 1')
+        for key in self.eval_options:
+            if key not in EVAL_OPTIONS:
+                near = difflib.get_close_matches(key, EVAL_OPTIONS, 1)
+                raise ValueError(f'--eval-options {key}: unknown' + (f', did you mean {near[0]}?' if near else
+                                                                     f', known are {", ".join(EVAL_OPTIONS)}'))
+        if self.format_only and not self.eval_options.get('imgfile_prefix'):
+            raise ValueError('--format-only needs a folder: add --eval-options imgfile_prefix=FOLDER')
+        check_metrics(self.metrics)
+
+
+def run_test(cfg: Config, checkpoint: str, outputs: TestOutputs, network: str = 'model',
+             device: str | None = None) -> dict[str, float]:
+    """Predict ``cfg.data.test`` with a checkpoint and produce the outputs; tables are printed.
+
+    Args:
+        cfg: a loaded config.
+        checkpoint: file with the weights.
+        outputs: what to produce.
+        network: 'model' (the student) or 'ema_model' (the teacher) of a UDA checkpoint.
+        device: e.g. 'cuda:0' or 'cpu'; None takes the GPU if there is one.
+
+    Returns:
+        The scores in 0..1; {} without metrics.
+    """
+    device = torch.device(device or default_device())
+    cfg.model.pretrained, cfg.model.train_cfg, cfg.data.test.test_mode = None, None, True
+    model = build_segmentor(cfg.model)
+    meta = load_segmentor(model, checkpoint, network=network)
+    dataset = build_dataset(cfg.data.test)
+    load_classes(model, meta, dataset)
+    loader = build_eval_loader(dataset, cfg.data.get('workers_per_gpu', 2), with_label=bool(outputs.metrics))
+    with ExitStack() as stack:
+        consumers = _consumers(outputs, model, dataset, stack)
+
+        def on_prediction(index: int, pred: Tensor, image: dict[str, Any]) -> None:
+            for consume in consumers:
+                consume(index, pred, image)
+
+        scores = evaluate_network(model.to(device), loader, device=device, dataset=dataset, metrics=outputs.metrics,
+                                  subsets=class_subsets(cfg, dataset.CLASSES), on_prediction=on_prediction)
+    if scores:
+        print(f'{format_table(scores, dataset.CLASSES)}\n{iou_lines(scores)}')
+    return scores
+
+
+def _consumers(outputs: TestOutputs, model: nn.Module, dataset: Any, stack: ExitStack) -> list[Any]:
+    """Who wants every prediction. What they hold open is closed with ``stack``."""
+    consumers = []
+    background = stack.enter_context(Background())
+    if outputs.show_dir:
+        consumers.append(PredictionPictures(outputs.show_dir, model.PALETTE, outputs.opacity, background))
+    if outputs.format_only:
+        consumers.append(
+            TestServerExport(outputs.eval_options['imgfile_prefix'], dataset.CLASSES, model.PALETTE, background,
+                             outputs.eval_options.get('to_label_id', True)))
+    if outputs.out:
+        consumers.append(stack.enter_context(_Pickle(outputs.out)))
+    if outputs.show:
+        consumers.append(_Window(model, outputs.opacity))
+    return consumers
+
+
+class _Pickle:
+    """Keeps the predictions as uint8 and writes them at the end, if all went well."""
+
+    def __init__(self, path: str) -> None:
+        self.path, self.maps = Path(path), []
+
+    def __call__(self, index: int, pred: Tensor, meta: dict[str, Any]) -> None:
+        self.maps.append(pred.to(torch.uint8).cpu().numpy())
+
+    def __enter__(self) -> _Pickle:
+        return self
+
+    def __exit__(self, kind: type | None, *_: Any) -> None:
+        if kind is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open('wb') as file:
+                pickle.dump(self.maps, file)
+
+
+class _Window:
+    """Shows each prediction in a window and waits until it is closed."""
+
+    def __init__(self, model: nn.Module, opacity: float) -> None:
+        self.model, self.opacity = model, opacity
+
+    def __call__(self, index: int, pred: Tensor, meta: dict[str, Any]) -> None:
+        from mmseg.apis.inference import show_result_pyplot
+        show_result_pyplot(self.model, meta['filename'], [pred.cpu().numpy()], opacity=self.opacity,
+                           title=meta['ori_filename'])
+
+
+def single_gpu_test(model: nn.Module, data_loader: Any, show: bool = False, out_dir: str | None = None,
+                    opacity: float = 0.5) -> list[np.ndarray]:
+    """Predict every image of an evaluation loader, as in mmsegmentation 0.16.
+
+    Args:
+        model: a segmentor with PALETTE, on its device.
+        data_loader: see :func:`mmseg.datasets.build_eval_loader`.
+        show: open a window per image.
+        out_dir: folder of prediction pictures.
+        opacity: of the predictions in them, 0 < opacity <= 1.
+
+    Returns:
+        One int64 [h, w] array per image, at original size.
+    """
+    results = []
+    device = next(model.parameters()).device
+    with Background() as background:
+        consumers = [PredictionPictures(out_dir, model.PALETTE, opacity, background)] if out_dir else []
+        consumers += [_Window(model, opacity)] if show else []
+        for batch, preds in predictions(model, data_loader, device=device):
+            for pred, meta in zip(preds, batch['img_metas'][0]):
+                results.append(pred.cpu().numpy())
+                for consume in consumers:
+                    consume(len(results) - 1, pred, meta)
+    return results

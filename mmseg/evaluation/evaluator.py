@@ -1,0 +1,115 @@
+"""Run a segmentor over a data set, one image at a time, and score it on the fly."""
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from mmseg.evaluation.metrics import ConfusionMatrix, check_metrics
+
+OnPrediction = Callable[[int, Tensor, dict[str, Any]], None]
+
+
+def predictions(network: nn.Module,
+                loader: Iterable[dict[str, Any]],
+                *,
+                device: torch.device | str,
+                autocast_dtype: torch.dtype | None = None,
+                progress: bool = True) -> Iterator[tuple[dict[str, Any], Tensor]]:
+    """Yield (batch, prediction) for every batch of an evaluation loader.
+
+    The network is in evaluation mode meanwhile; afterwards every submodule is in the mode that it came in.
+
+    Args:
+        network: a segmentor with ``predict(imgs, metas) -> int64 [B, h, w]`` at original image size.
+        loader: yields dicts with ``img`` (list over augmentations of float32 [B, 3, H, W]) and ``img_metas`` (list over
+            augmentations of lists of B dicts).
+        device: where the network is.
+        autocast_dtype: e.g. torch.bfloat16; None computes in fp32.
+        progress: show a progress bar on stderr.
+    """
+    device = torch.device(device)
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    # Written to a file, a bar that moves ten times a second is only noise.
+    interval = 0.1 if sys.stderr.isatty() else 10.0
+    try:
+        for batch in tqdm(loader, desc='evaluating', unit='img', mininterval=interval, disable=not progress):
+            with torch.no_grad(), torch.autocast(device.type, autocast_dtype, autocast_dtype is not None):
+                imgs = [img.to(device, non_blocking=True) for img in batch['img']]
+                pred = network.predict(imgs, batch['img_metas'])
+            yield batch, pred
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def evaluate_network(network: nn.Module,
+                     loader: Iterable[dict[str, Any]],
+                     *,
+                     device: torch.device | str,
+                     dataset: Any,
+                     autocast_dtype: torch.dtype | None = None,
+                     on_prediction: OnPrediction | None = None,
+                     progress: bool = True,
+                     metrics: str | Iterable[str] = ('mIoU',),
+                     subsets: Mapping[str, Sequence[str]] | None = None) -> dict[str, float]:
+    """Score a segmentor. No prediction is kept and, on a GPU, nothing waits for the device until the end.
+
+    Args:
+        network, loader, device, autocast_dtype, progress: see :func:`predictions`; the loader also gives ``label``, an
+            integer [H, W] map at original image size.
+        dataset: says CLASSES and ignore_index.
+        on_prediction: called with (index of the image, int64 [h, w] on the device, its meta dict).
+        metrics: of 'mIoU', 'mDice', 'mFscore'; an empty list only predicts and returns {}.
+        subsets: further mean IoUs, see :meth:`ConfusionMatrix.compute`.
+
+    Returns:
+        Scores in 0..1: aAcc, mIoU, mAcc, IoU.<class>, Acc.<class>, ...
+
+    Raises:
+        ValueError: if a label holds unknown ids or has another size than its image, naming the file; if the network
+            and the data set differ in the number of classes.
+    """
+    metrics, classes = check_metrics(metrics), dataset.CLASSES
+    if network.num_classes != len(classes):
+        raise ValueError(f'the network predicts {network.num_classes} classes, but {type(dataset).__name__} has '
+                         f'{len(classes)}: set model.decode_head.num_classes or the test data set to match')
+    confusion = ConfusionMatrix(len(classes), dataset.ignore_index, device)
+    index = 0
+    for batch, preds in predictions(network, loader, device=device, autocast_dtype=autocast_dtype, progress=progress):
+        metas = batch['img_metas'][0]
+        if metrics:
+            labels = torch.as_tensor(batch['label'])
+            labels = labels[None] if labels.ndim == 2 else labels
+            _check_labels(labels, preds, metas, len(classes), dataset.ignore_index)
+            confusion.update(preds, labels)
+        for pred, meta in zip(preds, metas):
+            if on_prediction is not None:
+                on_prediction(index, pred, meta)
+            index += 1
+    if index == 0:
+        raise ValueError(f'the {type(dataset).__name__} to evaluate holds no image: check its img_dir and split')
+    return confusion.compute(classes, metrics, subsets) if metrics else {}
+
+
+def _check_labels(labels: Tensor, preds: Tensor, metas: Sequence[dict[str, Any]], num_classes: int,
+                  ignore_index: int) -> None:
+    """Refuse labels that would be counted wrongly. Looks at the labels on the CPU, never at the device."""
+    names = ', '.join(str(meta.get('filename', meta.get('ori_filename'))) for meta in metas)
+    if labels.shape != preds.shape:
+        raise ValueError(f'the label of {names} is {_size(labels)} (height x width), the image is {_size(preds)}: '
+                         'convert the labels again, or remove the pair')
+    foreign = labels[(labels != ignore_index) & (labels != 255) & ((labels < 0) | (labels >= num_classes))]
+    if len(foreign):
+        raise ValueError(f'the label of {names} holds the ids {foreign.unique().tolist()[:10]}; known are 0 to '
+                         f'{num_classes - 1} and {ignore_index} (ignored). Was it converted to train ids '
+                         '(tools/convert_datasets)?')
+
+
+def _size(maps: Tensor) -> str:
+    return 'x'.join(str(side) for side in maps.shape[-2:])

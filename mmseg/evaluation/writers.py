@@ -1,0 +1,149 @@
+"""Predictions as files: for the test servers of Cityscapes, ACDC and Dark Zurich, and for looking at."""
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from cityscapesscripts.helpers import labels as cityscapes
+from torch import Tensor
+
+from mmseg.datasets.files import read_image
+from mmseg.visualization.palettes import Palette
+from mmseg.visualization.predictions import blend, heat_map, write_image, write_palette_png
+
+
+class Background:
+    """Runs jobs that write files in a few threads, so that the device need not wait for the disk.
+
+    The first error of a job is raised by the next :meth:`submit` or at the end of the ``with`` block.
+
+    Args:
+        threads: how many write at a time.
+        waiting: how many jobs may be open before :meth:`submit` blocks.
+    """
+
+    def __init__(self, threads: int = 4, waiting: int = 16) -> None:
+        self._pool = ThreadPoolExecutor(threads, 'write')
+        self._free = threading.Semaphore(waiting)
+        self._error: BaseException | None = None
+
+    def submit(self, job: Callable[..., None], *args: Any) -> None:
+        """Run ``job(*args)`` soon."""
+        self._free.acquire()
+        self._raise()
+        self._pool.submit(job, *args).add_done_callback(self._finished)
+
+    def _finished(self, future: Future) -> None:
+        self._error = self._error or future.exception()
+        self._free.release()
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def __enter__(self) -> Background:
+        return self
+
+    def __exit__(self, kind: type | None, *_: Any) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=kind is not None)
+        if kind is None:
+            self._raise()
+
+
+class PredictionPictures:
+    """Writes ``<folder>/<ori_filename>``: the palette PNG of train ids at opacity 1, else a blend with the image.
+
+    Ids keep their values only in a PNG, so at opacity 1 the suffix is always .png. Float predictions (HRDA's scale
+    attention, 0..1) are painted as heat maps.
+
+    Args:
+        folder: where the pictures go; subfolders mirror those of the image folder.
+        palette: RGB colours 0..255.
+        opacity: of the prediction, 0 < opacity <= 1.
+        background: who writes.
+    """
+
+    def __init__(self, folder: str | os.PathLike, palette: Palette, opacity: float, background: Background) -> None:
+        self.folder, self.palette, self.opacity, self.background = Path(folder), palette, opacity, background
+
+    def __call__(self, index: int, pred: Tensor, meta: dict[str, Any]) -> None:
+        """Write one prediction, int64 [h, w] on any device."""
+        self.background.submit(self._write, _compact(pred), meta)
+
+    def _write(self, pred: Tensor, meta: dict[str, Any]) -> None:
+        ids = pred.cpu().numpy()  # waits for the device, but nobody waits for this thread
+        path = self.folder / meta['ori_filename']
+        if self.opacity < 1:
+            image = read_image(meta['filename'])[..., ::-1]
+            write_image(path, blend(image, ids, self.palette, self.opacity))
+        elif np.issubdtype(ids.dtype, np.floating):
+            write_image(path.with_suffix('.png'), heat_map(ids))
+        else:
+            write_palette_png(path.with_suffix('.png'), ids, self.palette)
+
+
+class TestServerExport:
+    """Writes ``<folder>/<image name>.png``, 8-bit ids of mode P, as the test servers take them (zip the folder).
+
+    Args:
+        folder: where the files go, without subfolders.
+        classes: class names of the evaluated data set.
+        palette: RGB colours 0..255 of the train ids.
+        background: who writes.
+        to_label_id: True writes the 34 label ids of Cityscapes, False the 19 train ids (ACDC, Dark Zurich).
+
+    Raises:
+        ValueError: for label ids of classes that are not those of Cityscapes.
+    """
+    __test__ = False  # not a test, whatever pytest makes of the name
+
+    def __init__(self, folder: str | os.PathLike, classes: Sequence[str], palette: Palette, background: Background,
+                 to_label_id: bool = True) -> None:
+        if to_label_id and list(classes) != cityscapes_classes():
+            raise ValueError('only the 19 Cityscapes classes have label ids: add to_label_id=False to --eval-options')
+        self.folder, self.background = Path(folder), background
+        self._ids = label_ids() if to_label_id else np.arange(256, dtype=np.uint8)
+        self._palette = [cityscapes.id2label[i].color for i in range(34)] if to_label_id else palette
+        self._written: dict[str, str] = {}
+
+    def __call__(self, index: int, pred: Tensor, meta: dict[str, Any]) -> None:
+        """Write one prediction, int64 [h, w] on any device.
+
+        Raises:
+            ValueError: if two images of different folders have one name.
+        """
+        name, image = Path(meta['ori_filename']).stem + '.png', meta['ori_filename']
+        if name in self._written:
+            raise ValueError(f'{self._written[name]} and {image} would both be written to {self.folder / name}: '
+                             'the servers want one folder, test one of the subfolders at a time')
+        self._written[name] = image
+        self.background.submit(self._write, name, _compact(pred))
+
+    def _write(self, name: str, pred: Tensor) -> None:
+        write_palette_png(self.folder / name, self._ids[pred.cpu().numpy()], self._palette)
+
+
+def _compact(pred: Tensor) -> Tensor:
+    """An eighth of the bytes to carry to the host; float maps stay what they are."""
+
+    return pred if pred.is_floating_point() else pred.to(torch.uint8)
+
+
+def cityscapes_classes() -> list[str]:
+    """The 19 evaluated classes in the order of their train ids."""
+    return [cityscapes.trainId2label[i].name for i in range(19)]
+
+
+def label_ids() -> np.ndarray:
+    """[256] uint8 table from train ids to Cityscapes label ids; 255 becomes 0 (unlabeled), unknown ids stay."""
+    table = np.arange(256, dtype=np.uint8)
+    for train_id, label in cityscapes.trainId2label.items():
+        if 0 <= train_id <= 255:
+            table[train_id] = label.id
+    return table

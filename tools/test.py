@@ -1,0 +1,73 @@
+"""Test a checkpoint: python -m tools.test CONFIG CHECKPOINT --eval mIoU --show-dir DIR --opacity 1"""
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from mmengine import DictAction
+
+from mmseg.apis import load_config
+from mmseg.apis.test import TestOutputs, run_test
+from mmseg.evaluation import config_changes
+
+
+def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line of tools/test.py."""
+    parser = argparse.ArgumentParser(description='Evaluate a checkpoint, write or show its predictions')
+    parser.add_argument('config', help='config file (.py, .json, .yaml)')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--eval', nargs='+', default=[], metavar='METRIC', help='of mIoU, mDice, mFscore')
+    parser.add_argument('--show-dir', metavar='DIR', help='write a picture per image here')
+    parser.add_argument('--opacity', type=float, default=0.5,
+                        help='of the prediction on the image, in (0, 1]; 1 writes palette PNGs of train ids')
+    parser.add_argument('--show', action='store_true', help='show each prediction in a window')
+    parser.add_argument('--out', metavar='FILE.pkl', help='pickle the predictions as a list of uint8 arrays')
+    parser.add_argument('--format-only', action='store_true',
+                        help='write the files for a test server; needs --eval-options imgfile_prefix=FOLDER')
+    parser.add_argument('--eval-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+                        help='imgfile_prefix=FOLDER, to_label_id=False (train ids, for ACDC and Dark Zurich)')
+    parser.add_argument('--model', choices=['model', 'ema_model'], default='model',
+                        help='the student or the EMA teacher of a UDA checkpoint')
+    parser.add_argument('--aug-test', action='store_true', help='average over six scales and their mirror images')
+    parser.add_argument('--inference-mode', choices=['same', 'whole', 'slide'], default='same',
+                        help='as the config says, on whole images, or in windows of the crop size')
+    parser.add_argument('--test-set', action='store_true', help="read the folders 'test' instead of 'val'")
+    parser.add_argument('--hrda-out', choices=['', 'LR', 'HR', 'ATT'], default='',
+                        help="HRDA's low-resolution or detail prediction, or its scale attention")
+    parser.add_argument('--options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries')
+    parser.add_argument('--device', help="e.g. 'cuda:0' or 'cpu'; default: the GPU if there is one")
+    parser.add_argument('--launcher', choices=['none'], default='none', help='testing runs in one process')
+    parser.add_argument('--gpu-collect', action='store_true', help='accepted, has no effect in one process')
+    parser.add_argument('--tmpdir', help='accepted, has no effect in one process')
+    parser.add_argument('--local_rank', type=int, default=0, help='accepted, has no effect in one process')
+    parsed = parser.parse_args(args)
+    try:
+        parsed.outputs = TestOutputs(
+            metrics=tuple(parsed.eval), out=parsed.out, show_dir=parsed.show_dir, opacity=parsed.opacity,
+            show=parsed.show, format_only=parsed.format_only, eval_options=parsed.eval_options)
+    except ValueError as error:
+        parser.error(str(error))
+    if parsed.hrda_out == 'ATT' and (parsed.eval or parsed.format_only or parsed.out):
+        parser.error('--hrda-out ATT gives attention maps, not classes: use it with --show-dir or --show only')
+    return parsed
+
+
+def main(args: Sequence[str] | None = None) -> dict[str, float]:
+    """Run the test and return its scores in 0..1."""
+    args = parse_args(args)
+    cfg = load_config(args.config, args.options)
+    if args.aug_test:
+        config_changes.use_augmentation(cfg)
+    if args.test_set:
+        config_changes.use_test_set(cfg)
+    config_changes.set_inference_mode(cfg, args.inference_mode)
+    config_changes.set_hrda_output(cfg, args.hrda_out)
+    return run_test(cfg, args.checkpoint, args.outputs, args.model, args.device)
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        sys.exit(f'error: {error}')
