@@ -1,0 +1,71 @@
+"""What training and evaluation ask of every dataset."""
+from __future__ import annotations
+
+import zlib
+from abc import abstractmethod
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from torch.utils.data import Dataset
+
+
+@lru_cache(maxsize=8)
+def epoch_permutation(name: str, length: int, seed: int, epoch: int) -> np.ndarray:
+    """The order of one epoch: a permutation of ``range(length)`` that depends on the arguments only."""
+    sequence = np.random.SeedSequence([seed, epoch, zlib.crc32(name.encode())])
+    return np.random.RandomState(sequence.generate_state(4)).permutation(length)
+
+
+def shuffled_index(name: str, length: int, position: int, seed: int) -> int:
+    """The index at the running number ``position``: every epoch of ``length`` positions visits each index once."""
+    epoch, place = divmod(position, length)
+    return int(epoch_permutation(name, length, seed, epoch)[place])
+
+
+class SampledDataset(Dataset):
+    """A dataset whose samples are drawn with a generator that is handed in.
+
+    Attributes:
+        CLASSES: names of the classes, or None.
+        PALETTE: one (red, green, blue) per class, or None.
+        ignore_index: label id that counts as unlabelled.
+    """
+    CLASSES: tuple[str, ...] | None = None
+    PALETTE: list[list[int]] | None = None
+    ignore_index: int = 255
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether :meth:`label` can be asked."""
+        return False
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of images."""
+
+    @abstractmethod
+    def get(self, idx: int, rng: np.random.RandomState) -> dict[str, Any]:
+        """Sample ``idx``, its augmentation drawn from ``rng``."""
+
+    def __getitem__(self, idx: int) -> dict[str, Any]:
+        """Sample ``idx``, its augmentation drawn from a generator that numpy's global stream seeds."""
+        return self.get(idx, np.random.RandomState(np.random.randint(2**31)))
+
+    def sample(self, position: int, rng: np.random.RandomState, seed: int = 0) -> dict[str, Any]:
+        """The sample at a running number of training.
+
+        Args:
+            position: >= 0, unbounded; every ``len(self)`` positions are one epoch in an order of its own.
+            rng: generator of the augmentation.
+            seed: of the order; one seed per run.
+        """
+        return self.get(shuffled_index('all', len(self), position, seed), rng)
+
+    def label(self, idx: int) -> np.ndarray:
+        """Label map of image ``idx`` at its original size: uint8 [H, W], class indices and ignored ids."""
+        raise NotImplementedError
+
+    def without_labels(self) -> SampledDataset:
+        """The same dataset, not reading label maps where the pipeline does not need them; itself if it cannot."""
+        return self

@@ -1,0 +1,57 @@
+"""Cityscapes: 19 classes, which GTA, Synthia, ACDC, Dark Zurich and others share."""
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mmseg.datasets.custom import CustomDataset
+from mmseg.registry import DATASETS
+
+CITYSCAPES_CLASSES = ('road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light', 'traffic sign',
+                      'vegetation', 'terrain', 'sky', 'person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle',
+                      'bicycle')
+CITYSCAPES_PALETTE = [[128, 64, 128], [244, 35, 232], [70, 70, 70], [102, 102, 156], [190, 153, 153], [153, 153, 153],
+                      [250, 170, 30], [220, 220, 0], [107, 142, 35], [152, 251, 152], [70, 130, 180], [220, 20, 60],
+                      [255, 0, 0], [0, 0, 142], [0, 0, 70], [0, 60, 100], [0, 80, 100], [0, 0, 230], [119, 11, 32]]
+
+
+def margin_mask(size: tuple[int, int], margins: Sequence[int]) -> np.ndarray:
+    """uint8 mask of ``size`` (height, width): 0 within the margins (top, bottom, left, right), else 1."""
+    top, bottom, left, right = margins
+    mask = np.zeros(size, np.uint8)
+    mask[top:size[0] - bottom, left:size[1] - right] = 1
+    return mask
+
+
+@DATASETS.register_module()
+class CityscapesDataset(CustomDataset):
+    """Cityscapes (fine annotations).
+
+    Args:
+        crop_pseudo_margins: (top, bottom, left, right) in pixels of an image of ``VALID_MASK_SIZE``: pseudo labels
+            are not to be trusted there. Samples get ``valid_pseudo_mask``, uint8 [1, H, W], 1 where they are; it is
+            resized, cropped and flipped with the image.
+        kwargs: see :class:`~mmseg.datasets.custom.CustomDataset`.
+    """
+    CLASSES, PALETTE = CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
+    IMG_SUFFIX, SEG_MAP_SUFFIX = '_leftImg8bit.png', '_gtFine_labelTrainIds.png'
+    VALID_MASK_SIZE = (1024, 2048)
+
+    def __init__(self, pipeline: Sequence[dict[str, Any]], crop_pseudo_margins: Sequence[int] | None = None,
+                 **kwargs: Any) -> None:
+        self._valid_pseudo_mask = None
+        if crop_pseudo_margins is not None:
+            self._valid_pseudo_mask = margin_mask(self.VALID_MASK_SIZE, crop_pseudo_margins)
+            pipeline = copy.deepcopy(list(pipeline))
+            pipeline[-1]['keys'] = [*pipeline[-1]['keys'], 'valid_pseudo_mask']
+        super().__init__(pipeline, **kwargs)
+
+    def describe(self, idx: int) -> dict[str, Any]:
+        """What the first transform of the pipeline gets for image ``idx``."""
+        results = super().describe(idx)
+        if self._valid_pseudo_mask is not None:
+            results.update(valid_pseudo_mask=self._valid_pseudo_mask, seg_fields=['valid_pseudo_mask'])
+        return results

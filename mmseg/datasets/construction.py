@@ -1,0 +1,56 @@
+"""Build what a config section describes, with errors that name the nearest known name."""
+from __future__ import annotations
+
+import difflib
+import inspect
+from typing import Any
+
+from mmengine.registry import Registry
+
+from mmseg.datasets.errors import DataError
+
+
+def known_arguments(cls: type) -> list[str]:
+    """Names of the keyword arguments that ``cls`` takes, following ``**kwargs`` to the parent classes."""
+    names: list[str] = []
+    for parent in cls.__mro__:
+        if '__init__' not in vars(parent):
+            continue
+        parameters = list(inspect.signature(parent.__init__).parameters.values())[1:]
+        names += [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        if all(p.kind is not p.VAR_KEYWORD for p in parameters):
+            break
+    return names
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(str(name), known, n=1)
+    return f'did you mean {near[0]!r}?' if near else f'known are {", ".join(sorted(known))}'
+
+
+def build(registry: Registry, cfg: dict[str, Any], what: str) -> Any:
+    """Build ``cfg = dict(type=..., **arguments)`` from a registry.
+
+    Args:
+        what: how messages call the thing, e.g. 'transform'.
+
+    Raises:
+        DataError: for a missing or unknown type and for unknown arguments.
+    """
+    arguments = dict(cfg)
+    name = arguments.pop('type', None)
+    if name is None:
+        raise DataError(f'a {what} needs a type: {cfg}')
+    if not isinstance(name, str):
+        return name(**arguments)
+    cls = registry.get(name)
+    if cls is None:
+        raise DataError(f'unknown {what} {name!r}: {_nearest(name, list(registry.module_dict))}')
+    known = known_arguments(cls)
+    for key in arguments:
+        if key not in known:
+            raise DataError(f'the {what} {name} has no argument {key!r}: {_nearest(key, known)}')
+    try:
+        return cls(**arguments)
+    except TypeError as error:
+        raise DataError(f'{what} {name}: {error}') from error

@@ -1,0 +1,170 @@
+"""A folder of images and a folder of label maps; the parent of all data sets on disk."""
+from __future__ import annotations
+
+import copy
+import os
+import os.path as osp
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmseg.datasets.base import SampledDataset
+from mmseg.datasets.errors import DataError
+from mmseg.datasets.pipelines.compose import Compose
+from mmseg.datasets.pipelines.loading import load_label
+from mmseg.registry import DATASETS
+
+
+def _joined(root: str | None, path: str | None) -> str | None:
+    return path if root is None or path is None or osp.isabs(path) else osp.join(root, path)
+
+
+def find_files(folder: str, suffix: str) -> list[str]:
+    """Paths, relative to ``folder`` and with forward slashes, of all files below it that end in ``suffix``, sorted."""
+    found = (Path(root, name) for root, _, names in os.walk(folder, followlinks=True) for name in names
+             if name.endswith(suffix))
+    return sorted(path.relative_to(folder).as_posix() for path in found)
+
+
+def class_names(classes: str | Sequence[str]) -> tuple[str, ...]:
+    """The names themselves, or the lines of the text file that ``classes`` names."""
+    return tuple(Path(classes).read_text().split('\n') if isinstance(classes, str) else classes)
+
+
+@DATASETS.register_module()
+class CustomDataset(SampledDataset):
+    """Images below ``img_dir``; the label map of ``a/b<img_suffix>`` is ``ann_dir/a/b<seg_map_suffix>``.
+
+    Args:
+        pipeline: transforms; the first ones load the image and, if wanted, the label map.
+        img_dir: folder of the images.
+        img_suffix, seg_map_suffix: ends of the file names, extension included.
+        ann_dir: folder of the label maps.
+        split: text file with one image per line, path below ``img_dir`` without suffix; None for all images.
+        data_root: what the relative paths above start from.
+        test_mode: no label map is loaded by ``__getitem__``.
+        ignore_index: label id that counts as unlabelled (beside 255).
+        reduce_zero_label: id 0 is unlabelled and all others go down by one.
+        classes: subset (or new order) of the class names, or a text file of them; other classes are ignored.
+        palette: one (red, green, blue) per class.
+
+    Attributes:
+        img_infos: per image ``dict(filename=..., ann=dict(seg_map=...))``, relative to ``img_dir`` and ``ann_dir``.
+        label_table: uint8 [256] from label id to index in CLASSES, None where they are the same.
+
+    Raises:
+        DataError: if a folder or the split file is missing, or no image is found.
+    """
+    IMG_SUFFIX, SEG_MAP_SUFFIX = '.jpg', '.png'
+
+    def __init__(self, pipeline: Sequence[dict[str, Any]], img_dir: str, img_suffix: str | None = None,
+                 ann_dir: str | None = None, seg_map_suffix: str | None = None, split: str | None = None,
+                 data_root: str | None = None, test_mode: bool = False, ignore_index: int = 255,
+                 reduce_zero_label: bool = False, classes: str | Sequence[str] | None = None,
+                 palette: Sequence[Sequence[int]] | None = None) -> None:
+        self.pipeline = Compose(pipeline)
+        self.data_root = data_root
+        self.img_dir, self.ann_dir = _joined(data_root, img_dir), _joined(data_root, ann_dir)
+        self.split = _joined(data_root, split)
+        self.img_suffix = img_suffix if img_suffix is not None else self.IMG_SUFFIX
+        self.seg_map_suffix = seg_map_suffix if seg_map_suffix is not None else self.SEG_MAP_SUFFIX
+        self.test_mode = test_mode
+        self.ignore_index = ignore_index
+        self.reduce_zero_label = reduce_zero_label
+        self._choose_classes(classes, palette)
+        self.img_infos = self._list_images()
+
+    def _choose_classes(self, classes: str | Sequence[str] | None, palette: Sequence[Sequence[int]] | None) -> None:
+        """Set CLASSES, PALETTE, the number of ids in the files and the table from id to class index."""
+        own, own_palette = type(self).CLASSES, type(self).PALETTE
+        self.label_table = None
+        self._num_label_ids = None
+        if classes is not None:
+            self.CLASSES = class_names(classes)
+            if own is not None:
+                unknown = sorted(set(self.CLASSES) - set(own))
+                if unknown:
+                    raise DataError(f'{type(self).__name__} has no classes {unknown}; it has {list(own)}')
+                self.label_table = np.full(256, 255, np.uint8)
+                self.label_table[[own.index(name) for name in self.CLASSES]] = np.arange(len(self.CLASSES))
+                own_palette = [own_palette[own.index(name)] for name in self.CLASSES]
+        if self.CLASSES is not None:
+            self._num_label_ids = len(own or self.CLASSES)
+            random = np.random.RandomState(42).randint(0, 256, (len(self.CLASSES), 3)).tolist()
+            self.PALETTE = [list(colour) for colour in palette or own_palette or random]
+
+    def _list_images(self) -> list[dict[str, Any]]:
+        if not osp.isdir(self.img_dir):
+            raise DataError(f'{type(self).__name__}: img_dir {self.img_dir} does not exist (data_root is '
+                            f'{self.data_root}, the working directory {os.getcwd()})')
+        if self.split is None:
+            names = [name[:-len(self.img_suffix)] for name in find_files(self.img_dir, self.img_suffix)]
+        elif osp.isfile(self.split):
+            lines = Path(self.split).read_text().splitlines()
+            names = [line.strip() for line in lines if line.strip()]
+        else:
+            raise DataError(f'{type(self).__name__}: the split file {self.split} does not exist')
+        if not names:
+            where = self.split or f'{self.img_dir} (files that end in {self.img_suffix})'
+            raise DataError(f'{type(self).__name__}: no image in {where}')
+        return [{'filename': name + self.img_suffix, 'ann': {'seg_map': name + self.seg_map_suffix}} for name in names]
+
+    def __len__(self) -> int:
+        return len(self.img_infos)
+
+    def describe(self, idx: int) -> dict[str, Any]:
+        """What the first transform of the pipeline gets for image ``idx``."""
+        info = self.img_infos[idx]
+        results = dict(img_info=info, img_prefix=self.img_dir, seg_fields=[])
+        if not self.test_mode:
+            results.update(ann_info=info['ann'], seg_prefix=self.ann_dir, num_label_ids=self._num_label_ids,
+                           ignore_index=self.ignore_index, label_table=self.label_table)
+        return results
+
+    def prepare(self, idx: int) -> dict[str, Any]:
+        """Run the pipeline up to its first random transform: read, decode, resize."""
+        return self.pipeline.prepare(self.describe(idx))
+
+    def finish(self, prepared: dict[str, Any], rng: np.random.RandomState) -> dict[str, Any]:
+        """Run the rest of the pipeline on what :meth:`prepare` returned (which can be used again)."""
+        return self.pipeline.finish(prepared, rng)
+
+    def get(self, idx: int, rng: np.random.RandomState) -> dict[str, Any]:
+        """Sample ``idx``: ``img`` [3, H, W], ``gt_semantic_seg`` uint8 [1, H, W], ``img_metas``; lists in test mode."""
+        return self.finish(self.prepare(idx), rng)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the config names a folder of label maps."""
+        return self.ann_dir is not None
+
+    def label_path(self, idx: int) -> str:
+        """Where the label map of image ``idx`` lies."""
+        if self.ann_dir is None:
+            raise DataError(f'{type(self).__name__} of {self.img_dir} has no ann_dir: there are no labels')
+        return osp.join(self.ann_dir, self.img_infos[idx]['ann']['seg_map'])
+
+    def label_ids(self, idx: int) -> np.ndarray:
+        """Like :meth:`label`, but before ``classes`` chose a subset."""
+        return load_label(self.label_path(idx), self.reduce_zero_label, self._num_label_ids, self.ignore_index)
+
+    def label(self, idx: int) -> np.ndarray:
+        """Label map of image ``idx`` at its original size: uint8 [H, W], class indices and ignored ids.
+
+        Raises:
+            DataError: if there is no label map, or it holds an unknown id.
+        """
+        ids = self.label_ids(idx)
+        return ids if self.label_table is None else self.label_table[ids]
+
+    def get_gt_seg_maps(self) -> Iterator[np.ndarray]:
+        """All label maps, one at a time, in the order of the images."""
+        return (self.label(idx) for idx in range(len(self)))
+
+    def without_labels(self) -> CustomDataset:
+        """A copy that reads no label map unless its crops depend on them; samples are otherwise the same."""
+        other = copy.copy(self)
+        other.pipeline = self.pipeline.without_labels()
+        return other

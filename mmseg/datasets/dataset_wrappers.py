@@ -1,0 +1,81 @@
+"""Several datasets as one, and one dataset several times."""
+from __future__ import annotations
+
+import bisect
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+
+from mmseg.datasets.base import SampledDataset
+from mmseg.registry import DATASETS
+
+
+@DATASETS.register_module()
+class ConcatDataset(SampledDataset):
+    """The images of several datasets, one after the other.
+
+    Args:
+        datasets: built datasets with the same classes.
+    """
+
+    def __init__(self, datasets: Sequence[SampledDataset]) -> None:
+        self.datasets = list(datasets)
+        self.ends = list(accumulate(len(d) for d in self.datasets))
+        first = self.datasets[0]
+        self.CLASSES, self.PALETTE, self.ignore_index = first.CLASSES, first.PALETTE, first.ignore_index
+
+    @property
+    def img_infos(self) -> list[dict[str, Any]]:
+        """File names of all images, as in CustomDataset."""
+        return [info for dataset in self.datasets for info in dataset.img_infos]
+
+    def _locate(self, idx: int) -> tuple[SampledDataset, int]:
+        if not 0 <= idx < len(self):
+            raise IndexError(idx)
+        part = bisect.bisect_right(self.ends, idx)
+        return self.datasets[part], idx - (self.ends[part - 1] if part else 0)
+
+    @property
+    def has_labels(self) -> bool:
+        return all(dataset.has_labels for dataset in self.datasets)
+
+    def __len__(self) -> int:
+        return self.ends[-1]
+
+    def get(self, idx: int, rng: np.random.RandomState) -> dict[str, Any]:
+        dataset, inner = self._locate(idx)
+        return dataset.get(inner, rng)
+
+    def label(self, idx: int) -> np.ndarray:
+        """Label map of image ``idx``: uint8 [H, W]."""
+        dataset, inner = self._locate(idx)
+        return dataset.label(inner)
+
+    def without_labels(self) -> ConcatDataset:
+        return ConcatDataset([dataset.without_labels() for dataset in self.datasets])
+
+
+@DATASETS.register_module()
+class RepeatDataset(SampledDataset):
+    """A dataset whose epoch is ``times`` as long (for readers of old configs; training counts iterations).
+
+    Args:
+        dataset: a built dataset.
+        times: >= 1.
+    """
+
+    def __init__(self, dataset: SampledDataset, times: int) -> None:
+        self.dataset = dataset
+        self.times = times
+        self.CLASSES, self.PALETTE, self.ignore_index = dataset.CLASSES, dataset.PALETTE, dataset.ignore_index
+
+    def __len__(self) -> int:
+        return self.times * len(self.dataset)
+
+    def get(self, idx: int, rng: np.random.RandomState) -> dict[str, Any]:
+        return self.dataset.get(idx % len(self.dataset), rng)
+
+    def without_labels(self) -> RepeatDataset:
+        return RepeatDataset(self.dataset.without_labels(), self.times)

@@ -1,0 +1,98 @@
+"""Pairs of a labelled source image and an unlabelled target image."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mmseg.datasets.base import SampledDataset, shuffled_index
+from mmseg.datasets.errors import DataError
+from mmseg.datasets.rare_class_sampling import RareClassSampler, build_sampler
+from mmseg.registry import DATASETS
+
+MAX_REDRAWS = 10  # of a crop that shows too little of the drawn class
+
+
+@DATASETS.register_module()
+class UDADataset(SampledDataset):
+    """Source and target; a sample holds ``img``, ``gt_semantic_seg``, ``img_metas`` of the source and ``target_img``,
+    ``target_img_metas`` and perhaps ``valid_pseudo_mask`` of the target.
+
+    Target labels are not read, unless the crops of the target's pipeline depend on them.
+
+    Args:
+        source, target: built datasets with the same classes.
+        rare_class_sampling: ``dict(min_pixels=3000, class_temp=0.01, min_crop_ratio=0.5)``: see
+            :mod:`mmseg.datasets.rare_class_sampling`. The target image is then drawn uniformly, and the index of a
+            sample has no meaning.
+        sync_crop_size: (height, width) of a last crop at the same random place in source and target.
+
+    Raises:
+        DataError: if source and target differ in classes, palette or ignored label.
+    """
+
+    def __init__(self, source: SampledDataset, target: SampledDataset,
+                 rare_class_sampling: dict[str, Any] | None = None,
+                 sync_crop_size: tuple[int, int] | None = None) -> None:
+        for name in ('CLASSES', 'PALETTE', 'ignore_index'):
+            if getattr(source, name) != getattr(target, name):
+                raise DataError(f'source and target differ in {name}: {getattr(source, name)} and '
+                                f'{getattr(target, name)}')
+        self.source, self.target = source, target.without_labels()
+        self.CLASSES, self.PALETTE, self.ignore_index = source.CLASSES, source.PALETTE, source.ignore_index
+        self.sync_crop_size = sync_crop_size
+        self.sampler: RareClassSampler | None = None
+        if rare_class_sampling is not None:
+            self.sampler = build_sampler(source, **rare_class_sampling)
+
+    def __len__(self) -> int:
+        return len(self.source) * len(self.target)
+
+    def get(self, idx: int, rng: np.random.RandomState) -> dict[str, Any]:
+        """Pair ``idx``: source ``idx // len(target)`` and target ``idx % len(target)``; drawn with a sampler."""
+        if self.sampler is not None:
+            return self._draw(rng)
+        source_idx, target_idx = divmod(idx, len(self.target))
+        return self._join(self.source.get(source_idx, rng), self.target.get(target_idx, rng), rng)
+
+    def sample(self, position: int, rng: np.random.RandomState, seed: int = 0) -> dict[str, Any]:
+        """The pair at a running number: source and target each go through epochs of their own length and order."""
+        if self.sampler is not None:
+            return self._draw(rng)
+        source_idx = shuffled_index('source', len(self.source), position, seed)
+        target_idx = shuffled_index('target', len(self.target), position, seed)
+        return self._join(self.source.get(source_idx, rng), self.target.get(target_idx, rng), rng)
+
+    def _draw(self, rng: np.random.RandomState) -> dict[str, Any]:
+        """A rare-class source sample and a uniformly drawn target."""
+        chosen, source_idx = self.sampler.draw(rng)
+        prepared = self.source.prepare(source_idx)
+        source = self.source.finish(prepared, rng)
+        for _ in range(MAX_REDRAWS):
+            if (source['gt_semantic_seg'] == chosen).sum() > self.sampler.min_crop_pixels:
+                break
+            source = self.source.finish(prepared, rng)
+        target_idx = int(rng.choice(len(self.target)))
+        return self._join(source, self.target.get(target_idx, rng), rng)
+
+    def _join(self, source: dict[str, Any], target: dict[str, Any], rng: np.random.RandomState) -> dict[str, Any]:
+        pair = {**source, 'target_img': target['img'], 'target_img_metas': target['img_metas']}
+        if 'valid_pseudo_mask' in target:
+            pair['valid_pseudo_mask'] = target['valid_pseudo_mask']
+        return pair if self.sync_crop_size is None else self._crop(pair, rng)
+
+    def _crop(self, pair: dict[str, Any], rng: np.random.RandomState) -> dict[str, Any]:
+        """Crop all maps of a pair at one random place; the shapes in the metas say what is left of the images."""
+        height, width = self.sync_crop_size
+        top = rng.randint(0, max(pair['img'].shape[-2] - height, 0) + 1)
+        left = rng.randint(0, max(pair['img'].shape[-1] - width, 0) + 1)
+        for key, value in pair.items():
+            if key.endswith('img_metas'):
+                shapes = {}
+                for name in ('img_shape', 'pad_shape'):
+                    h, w, *channels = value[name]
+                    shapes[name] = (min(max(h - top, 0), height), min(max(w - left, 0), width), *channels)
+                pair[key] = {**value, **shapes}
+            else:
+                pair[key] = value[..., top:top + height, left:left + width]
+        return pair
