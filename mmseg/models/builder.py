@@ -16,7 +16,7 @@ __all__ = [
 
 
 def _build(cfg: dict[str, Any], **kwargs: Any) -> nn.Module:
-    return MODELS.build(copy.deepcopy(dict(cfg)), **kwargs)
+    return MODELS.build({**copy.deepcopy(dict(cfg)), **kwargs})
 
 
 def build_backbone(cfg: dict[str, Any]) -> nn.Module:
@@ -67,5 +67,4 @@ def build_train_model(cfg: Any, train_cfg: dict | None = None, test_cfg: dict | 
     """
     if cfg.get('uda') is None:
         return build_segmentor(cfg['model'], train_cfg, test_cfg)
-    uda = copy.deepcopy(dict(cfg['uda']))
-    return _build(uda, model=copy.deepcopy(dict(cfg['model'])), max_iters=cfg['runner']['max_iters'])
+    return _build(cfg['uda'], model=copy.deepcopy(dict(cfg['model'])), max_iters=cfg['runner']['max_iters'])

@@ -1,11 +1,17 @@
 """What the training loop drives: a module with a train step, a seed and an iteration."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
 from mmseg.utils.draws import Draws
+
+
+def total_loss(values: Mapping[str, Tensor]) -> Tensor:
+    """Sum of the entries whose name contains 'loss'."""
+    return sum(value.mean() for name, value in values.items() if 'loss' in name)
 
 
 class Trainable(nn.Module):

@@ -35,6 +35,13 @@ class Features:
         """The same features with other maps (for MRM, which rebuilds hidden cells)."""
         return replace(self, maps=list(maps))
 
+    def compared(self) -> list[tuple[Tensor, tuple[int, int, int, int] | None]]:
+        """The maps that a feature distance compares, each with the (y1, y2, x1, x2) box of the image that it covers.
+
+        A plain segmentor compares the last level of the whole image (box None).
+        """
+        return [(self.maps[-1], None)]
+
 
 @dataclass
 class Decoded:

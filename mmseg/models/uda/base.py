@@ -9,14 +9,9 @@ from torch import Tensor, nn
 
 from mmseg.models.builder import build_segmentor
 from mmseg.models.segmentors.results import Decoded, Features
-from mmseg.models.trainable import Trainable
+from mmseg.models.trainable import Trainable, total_loss
 from mmseg.models.uda.objective import Objective
 from mmseg.models.uda.step_state import StepState, View
-
-
-def total_loss(values: dict[str, Tensor]) -> Tensor:
-    """Sum of the entries whose name contains 'loss'."""
-    return sum(value.mean() for name, value in values.items() if 'loss' in name)
 
 
 @dataclass

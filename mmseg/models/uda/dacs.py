@@ -156,6 +156,7 @@ class DACS(UDADecorator):
         device = next(self.model.parameters()).device
         mean, std = image_constants(batch['img_metas'][0]['img_norm_cfg'], device)
         data = prepare(batch, device)
+        self._check(data)
         return StepState(
             draws=self.draws,
             student=self.model,
@@ -166,6 +167,19 @@ class DACS(UDADecorator):
             std=std,
             classes=batch.get('classes'),
             valid=data.get('valid_pseudo_mask'))
+
+    def _check(self, data: dict[str, Any]) -> None:
+        """Refuse batches that cannot be mixed or whose margins are cut twice."""
+        if self.teacher is None:
+            return
+        source, target = tuple(data['img'].shape), tuple(data['target_img'].shape)
+        if source != target:
+            raise ValueError(f'source crops {source} and target crops {target} are mixed pixel by pixel: '
+                             'let both pipelines crop to the same size')
+        margins = self.settings['pseudo_weight_ignore_top'] or self.settings['pseudo_weight_ignore_bottom']
+        if margins and 'valid_pseudo_mask' in data:
+            raise ValueError('data.train.target.crop_pseudo_margins and uda.pseudo_weight_ignore_top/bottom both cut '
+                             'the margins of pseudo labels: keep one of them')
 
     def pseudo_labels(self, step: StepState, optim_wrapper: Any) -> PseudoLabels:
         """Teacher forward on the target images, refiners in config order, then label, confidence and weight."""
