@@ -11,7 +11,7 @@ from mmseg.registry import DATASETS, PIPELINES
 
 __all__ = ['DATASETS', 'PIPELINES', 'build_dataset']
 
-_INNER_KEYS = {'UDADataset': ('source', 'target'), 'RepeatDataset': ('dataset',)}
+_INNER_KEYS = {'UDADataset': ('source', 'target'), 'RepeatDataset': ('dataset',), 'ConcatDataset': ('datasets',)}
 _LISTABLE_KEYS = ('img_dir', 'ann_dir', 'split')
 
 
@@ -33,7 +33,9 @@ def build_dataset(cfg: dict[str, Any] | list[dict[str, Any]], default_args: dict
         for key in _INNER_KEYS[cfg['type']]:
             if key not in cfg:
                 raise DataError(f'{cfg["type"]} needs {key}=dict(type=..., ...)')
-            cfg[key] = build_dataset(cfg[key], default_args)
+            inner = cfg[key]
+            cfg[key] = [build_dataset(part, default_args) for part in inner] if key == 'datasets' \
+                else build_dataset(inner, default_args)
         return build(DATASETS, cfg, 'dataset')
     parts = _split_lists(cfg)
     if parts is not None:

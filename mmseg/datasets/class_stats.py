@@ -119,7 +119,7 @@ def obtain_stats(root: str, label_paths: Sequence[str], read: Callable[[int], np
     title = f'Counting the classes of {len(label_paths)} label maps of {root} (once)'
     pixels = progress_map(lambda idx: class_pixels(read(idx)), range(len(label_paths)), min(8, os.cpu_count() or 1),
                           title, ThreadPool)
-    counts = dict(zip(label_paths, pixels))
+    counts = dict(zip(label_paths, pixels, strict=True))
     for folder in (Path(root), cache_folder(root)):
         try:
             save_stats(counts, folder)

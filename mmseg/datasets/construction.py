@@ -1,13 +1,13 @@
 """Build what a config section describes, with errors that name the nearest known name."""
 from __future__ import annotations
 
-import difflib
 import inspect
 from typing import Any
 
 from mmengine.registry import Registry
 
 from mmseg.datasets.errors import DataError
+from mmseg.utils.names import nearest
 
 
 def known_arguments(cls: type) -> list[str]:
@@ -21,11 +21,6 @@ def known_arguments(cls: type) -> list[str]:
         if all(p.kind is not p.VAR_KEYWORD for p in parameters):
             break
     return names
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(str(name), known, n=1)
-    return f'did you mean {near[0]!r}?' if near else f'known are {", ".join(sorted(known))}'
 
 
 def build(registry: Registry, cfg: dict[str, Any], what: str) -> Any:
@@ -45,11 +40,11 @@ def build(registry: Registry, cfg: dict[str, Any], what: str) -> Any:
         return name(**arguments)
     cls = registry.get(name)
     if cls is None:
-        raise DataError(f'unknown {what} {name!r}: {_nearest(name, list(registry.module_dict))}')
+        raise DataError(f'unknown {what} {name!r}: {nearest(name, registry.module_dict)}')
     known = known_arguments(cls)
     for key in arguments:
         if key not in known:
-            raise DataError(f'the {what} {name} has no argument {key!r}: {_nearest(key, known)}')
+            raise DataError(f'the {what} {name} has no argument {key!r}: {nearest(key, known)}')
     try:
         return cls(**arguments)
     except TypeError as error:

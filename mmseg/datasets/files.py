@@ -15,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from mmseg.datasets.errors import DataError
 
 _REPAIR = 'the file is damaged or incomplete: download or convert it again'
+_DECODE_FLAGS = {'color': cv2.IMREAD_COLOR, 'grayscale': cv2.IMREAD_GRAYSCALE, 'unchanged': cv2.IMREAD_UNCHANGED}
 _JPEG_START, _JPEG_END = b'\xff\xd8', b'\xff\xd9'
 
 
@@ -32,7 +33,7 @@ def read_image(path: str, color_type: str = 'color') -> np.ndarray:
 
     Args:
         path: file in any format that OpenCV knows.
-        color_type: 'color' (three channels) or 'grayscale'.
+        color_type: 'color' (three channels), 'grayscale', or 'unchanged' (channels and depth as in the file).
 
     Returns:
         uint8 [H, W, 3] in the order blue, green, red, or uint8 [H, W].
@@ -41,8 +42,7 @@ def read_image(path: str, color_type: str = 'color') -> np.ndarray:
         DataError: if the file is missing, truncated or no image.
     """
     content = _read_bytes(path, 'image')
-    flag = {'color': cv2.IMREAD_COLOR, 'grayscale': cv2.IMREAD_GRAYSCALE}[color_type]
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), flag) if content else None
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), _DECODE_FLAGS[color_type]) if content else None
     # The JPEG decoder fills what is missing with grey and says nothing, so its end marker is looked for.
     cut_off = content.startswith(_JPEG_START) and _JPEG_END not in content[-1024:]
     if image is None or cut_off:
