@@ -7,7 +7,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -153,7 +152,7 @@ class MixVisionTransformer(nn.Module):
             raise TypeError(f'pretrained must be a path or None, not {pretrained!r}')
         self.pretrained = pretrained if init_cfg is None else init_cfg['checkpoint']
         self.depths = tuple(depths)
-        rates = torch.linspace(0, drop_path_rate, sum(depths)).tolist()
+        rates = _drop_path_rates(drop_path_rate, sum(depths))
         # order of registration = order of the keys in published files: first the patch embeddings, then the stages
         for k, dim in enumerate(embed_dims):
             kernel, stride, channels = (7, 4, in_chans) if k == 0 else (3, 2, embed_dims[k - 1])
@@ -179,7 +178,7 @@ class MixVisionTransformer(nn.Module):
 
     def reset_drop_path(self, drop_path_rate: float) -> None:
         """Set stochastic depth anew: 0 at the first block, growing linearly to ``drop_path_rate`` at the last."""
-        rates = iter(torch.linspace(0, drop_path_rate, sum(self.depths)).tolist())
+        rates = iter(_drop_path_rates(drop_path_rate, sum(self.depths)))
         for k in range(len(self.depths)):
             for block in getattr(self, f'block{k + 1}'):
                 block.drop_path.drop_prob = next(rates)
@@ -194,6 +193,11 @@ class MixVisionTransformer(nn.Module):
             x = to_map(getattr(self, f'norm{k}')(x), size)
             maps.append(x)
         return maps
+
+
+def _drop_path_rates(last: float, blocks: int) -> list[float]:
+    """Rates that grow linearly from 0 to ``last``."""
+    return [last * i / max(blocks - 1, 1) for i in range(blocks)]
 
 
 def _random_init(module: nn.Module) -> None:

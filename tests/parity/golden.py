@@ -1,0 +1,241 @@
+"""Golden numbers of the original programs: where they lie, how they were made and stored, how to compare with them.
+
+The files stand in ``$GOLDENS`` (default tests/data). Cases come from the names inside the files, never from a list
+here: tests say ``@golden.cases('file.npz', split=...)``. A name that ``split`` does not understand is a failing case,
+so is a file without cases; an absent file is a skipped case that names it. conftest.py reports cases per file.
+"""
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+ROOT = Path(os.environ.get('GOLDENS') or Path(__file__).parents[1] / 'data')
+SUFFIXES = ('shape', 'stats', 'stride', 'sample')
+
+
+class Tolerance(NamedTuple):
+    """|actual - expected| <= rtol * |expected| + atol * max |expected|."""
+    rtol: float
+    atol: float
+
+
+OUTPUT = Tolerance(1e-4, 1e-5)
+GRADIENT = Tolerance(1e-3, 1e-4)
+EXACT = Tolerance(0., 0.)
+
+
+class UnknownName(ValueError):
+    """A case or a field that the test does not understand."""
+
+
+# deterministic weights and inputs
+
+
+def fill(module: nn.Module, recipe: str, prefix: str = '') -> nn.Module:
+    """Overwrite every entry of a module's state dict by recipe 'A' or 'B'; ``prefix`` goes before the keys."""
+    if recipe not in 'AB':
+        raise UnknownName(f'weight recipe {recipe!r}')
+    state = module.state_dict()
+    for key, value in state.items():
+        state[key] = _weight(prefix + key, tuple(value.shape), recipe).to(value.dtype)
+    module.load_state_dict(state)
+    return module
+
+
+def _weight(key: str, shape: tuple[int, ...], recipe: str) -> Tensor:
+    last = key.rsplit('.', 1)[-1]
+    if last == 'num_batches_tracked':
+        return torch.zeros(shape)
+    x = np.random.RandomState(zlib.crc32(key.encode()) % 2**31).standard_normal(shape)
+    if last == 'running_mean':
+        x = 0.1 * x
+    elif last == 'running_var':
+        x = 1. + 0.1 * np.abs(x)
+    elif last == 'weight' and len(shape) == 1:
+        x = 1. + 0.02 * x
+    elif recipe == 'B' and len(shape) >= 2:
+        x = x / np.sqrt(np.prod(shape[1:]))
+    else:
+        x = 0.02 * x
+    return torch.from_numpy(np.asarray(x, np.float32))
+
+
+def rnd(seed: int, shape: tuple[int, ...]) -> Tensor:
+    """Standard normal numbers as float32."""
+    return torch.from_numpy(np.random.RandomState(seed).standard_normal(shape).astype(np.float32))
+
+
+def labels(seed: int, n: int, h: int, w: int, block: int, ignore: float = 0.1) -> Tensor:
+    """Blocky label maps [n, 1, h, w] int64 with classes 0..18 and 255."""
+    rng = np.random.RandomState(seed)
+    cells = (n, -(-h // block), -(-w // block))
+    label = rng.randint(0, 19, cells)
+    label[rng.random_sample(cells) < ignore] = 255
+    label = label.repeat(block, axis=1).repeat(block, axis=2)[:, None, :h, :w]
+    return torch.from_numpy(label.astype(np.int64))
+
+
+def without_dropout(module: nn.Module) -> nn.Module:
+    """Set every dropout and drop-path probability to 0, as in the recordings in train mode."""
+    for m in module.modules():
+        if isinstance(m, nn.modules.dropout._DropoutNd):
+            m.p = 0.
+        if hasattr(m, 'drop_prob'):
+            m.drop_prob = 0.
+    return module
+
+
+# files
+
+
+def read_json(file: str) -> Any:
+    """Content of a JSON file; skips the test if the file is absent."""
+    return json.loads(_existing(file).read_text())
+
+
+@lru_cache(maxsize=4)
+def read_npz(file: str) -> dict[str, np.ndarray]:
+    """Arrays of an NPZ file; skips the test if the file is absent."""
+    with np.load(_existing(file)) as arrays:
+        return dict(arrays)
+
+
+def _existing(file: str) -> Path:
+    if not (ROOT / file).exists():
+        pytest.skip(f'{file} is absent')
+    return ROOT / file
+
+
+def entries(file: str) -> list[str]:
+    """Names in a file: the tensors of an NPZ without the suffixes of their storage, the top-level keys of a JSON."""
+    if file.endswith('.json'):
+        return list(json.loads((ROOT / file).read_text()))
+    names = read_npz(file)
+    return list(dict.fromkeys(n.rpartition('/')[0] if n.rpartition('/')[2] in SUFFIXES else n for n in names))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case of a golden file.
+
+    Attributes:
+        file: its name, e.g. 'forward_heads_A.npz'.
+        name: of the case.
+        fields: what is recorded for it.
+        problem: why there is no case that could run ('' if there is one).
+    """
+    file: str
+    name: str
+    fields: tuple[str, ...] = ()
+    problem: str = ''
+
+    @property
+    def recipe(self) -> str:
+        """The weight recipe that the file's name ends with."""
+        return Path(self.file).stem[-1]
+
+    def entry(self, field: str) -> str:
+        """The name in the file."""
+        return f'{self.name}/{field}' if field else self.name
+
+    def array(self, field: str) -> np.ndarray:
+        """A recorded array that is stored in full."""
+        return read_npz(self.file)[self.entry(field)]
+
+    def shape(self, field: str) -> tuple[int, ...]:
+        """Shape of a recorded array."""
+        return tuple(int(n) for n in read_npz(self.file)[self.entry(field) + '/shape'])
+
+    def check(self, field: str, actual: Tensor, tolerance: Tolerance = OUTPUT) -> None:
+        """Compare a tensor with a recorded one: shape, values (all or a sample) and statistics."""
+        check_array(read_npz(self.file), self.entry(field), actual, tolerance)
+
+    def check_labels(self, field: str, actual: Tensor, share: float = 0.001) -> None:
+        """Compare a label map: at most ``share`` of the pixels may differ."""
+        expected = self.array(field)
+        assert tuple(actual.shape) == expected.shape, self.entry(field)
+        different = float((actual.numpy() != expected).mean())
+        assert different <= share, f'{self.entry(field)}: {different:.2%} of the pixels differ'
+
+
+def cases(*files: str, split: Callable[[str], tuple[str, str]] = lambda entry: (entry, ''),
+          without: str = '') -> pytest.MarkDecorator:
+    """Parametrise a test with ``case``, one for each case of the files.
+
+    Args:
+        files: names in ``ROOT``; a pattern with ``*`` stands for all that match.
+        split: gives (case, field) of an entry, or raises :class:`UnknownName`.
+        without: a file that a pattern matches but does not mean.
+    """
+    params = []
+    for pattern in files:
+        found = sorted(path.name for path in ROOT.glob(pattern) if path.name != without)
+        params += [_param(case) for file in found for case in _cases_of(file, split)]
+        if not found:
+            params.append(_param(Case(pattern, 'absent'), pytest.mark.skip(reason=f'{pattern} is absent')))
+    return pytest.mark.parametrize('case', params)
+
+
+def _param(case: Case, *marks: pytest.MarkDecorator) -> Any:
+    return pytest.param(case, id=f'{Path(case.file).stem}:{case.name}', marks=[pytest.mark.golden(case.file), *marks])
+
+
+def _cases_of(file: str, split: Callable[[str], tuple[str, str]]) -> list[Case]:
+    fields: dict[str, list[str]] = {}
+    problems = []
+    for entry in entries(file):
+        try:
+            name, field = split(entry)
+        except UnknownName as error:
+            problems.append(Case(file, entry, problem=f'{file}: {entry} is not understood ({error})'))
+            continue
+        fields.setdefault(name, []).append(field)
+    found = [Case(file, name, tuple(names)) for name, names in fields.items()] + problems
+    return found or [Case(file, 'empty', problem=f'{file} holds no case')]
+
+
+# comparison
+
+
+def check_array(arrays: dict[str, np.ndarray], name: str, actual: Tensor | np.ndarray, tolerance: Tolerance) -> None:
+    """Compare with ``name``, stored as in README section 1: in full or every stride-th element, with statistics."""
+    actual = np.asarray(actual.detach().cpu() if isinstance(actual, Tensor) else actual)
+    if name + '/shape' in arrays:
+        assert actual.shape == tuple(arrays[name + '/shape']), name
+    flat = actual.astype(np.float64).ravel()
+    if name in arrays:
+        expected, compared = arrays[name].astype(np.float64).ravel(), flat
+        assert actual.shape == arrays[name].shape, name
+    else:
+        expected, compared = arrays[name + '/sample'].astype(np.float64), flat[::int(arrays[name + '/stride'])]
+    stats = arrays.get(name + '/stats')
+    biggest = np.abs(expected).max(initial=0.) if stats is None else np.abs(stats[3:5]).max()
+    atol = tolerance.atol * biggest
+    np.testing.assert_allclose(compared, expected, rtol=tolerance.rtol, atol=atol, err_msg=name)
+    if stats is not None:
+        _check_stats(name, flat, stats, tolerance.rtol, atol)
+
+
+def _check_stats(name: str, x: np.ndarray, stats: np.ndarray, rtol: float, atol: float) -> None:
+    """Mean, deviation, sum of absolute values, minimum, maximum, norm: within what the tolerance allows them."""
+    rounding = 1e-6  # of the sums themselves
+    mean, std, total, low, high, norm = stats
+    root = np.sqrt(x.size)
+    actual = np.array([x.mean(), x.std(), np.abs(x).sum(), x.min(), x.max(), np.linalg.norm(x)])
+    one = atol + (rtol + rounding) * total / x.size  # mean absolute error that is allowed
+    square = atol + (rtol + rounding) * norm / root  # root mean square error that is allowed
+    extreme = atol + rtol * max(abs(low), abs(high))
+    allowed = np.array([one, square, one * x.size, extreme, extreme, square * root])
+    wrong = np.abs(actual - stats) > allowed
+    assert not wrong.any(), f'{name}: statistics {actual}, expected {stats}'
