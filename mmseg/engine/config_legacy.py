@@ -46,6 +46,7 @@ def apply_legacy_fixes(content: dict[str, Any]) -> dict[str, Any]:
         _fix_model(content['model'])
     if isinstance(content.get('uda'), dict):
         _fix_uda(content)
+    (content.get('checkpoint_config') or {}).pop('meta', None)  # what the original programs added while running
     iterations = content.pop('total_iters', None)
     if iterations is not None and content.get('runner') is None:
         content['runner'] = dict(type='IterBasedRunner', max_iters=iterations)

@@ -71,13 +71,12 @@ SECTIONS: dict[str, dict[str, Kind]] = {
     'lr_config': dict(policy=one_of(list(POLICIES)), by_epoch=NOT_BY_EPOCH, warmup=one_of(WARMUPS), warmup_iters=WHOLE,
                       warmup_ratio=NUMBER, **dict.fromkeys(sorted(set().union(*POLICIES.values())), ANY)),
     'checkpoint_config': dict(by_epoch=NOT_BY_EPOCH, interval=ITERATIONS, max_keep_ckpts=Kind(
-        'a whole number, -1 for all', _whole(-1)), save_optimizer=FLAG, out_dir=NAME, save_last=FLAG, meta=ANY),
+        'a whole number, -1 for all', _whole(-1)), save_optimizer=FLAG, out_dir=NAME),
     'evaluation': dict(interval=ITERATIONS, start=WHOLE, by_epoch=NOT_BY_EPOCH, metric=NAMES, model=NAMES,
-                       save_best=ANY, rule=ANY, efficient_test=FLAG, pre_eval=FLAG, gpu_collect=FLAG),
+                       save_best=ANY, efficient_test=FLAG, pre_eval=FLAG, gpu_collect=FLAG),
     'log_config': dict(interval=ITERATIONS, img_interval=ITERATIONS, hooks=LIST),
     'amp': dict(dtype=one_of(['bfloat16', 'bf16'])),
-    'data': dict(samples_per_gpu=COUNT, workers_per_gpu=WHOLE, persistent_workers=FLAG, pin_memory=FLAG, train=ANY,
-                 val=ANY, test=ANY),
+    'data': dict(samples_per_gpu=COUNT, workers_per_gpu=WHOLE, train=ANY, val=ANY, test=ANY),
 }
 VALUES = dict(seed=WHOLE, deterministic=FLAG, device=NAME, work_dir=NAME, load_from=NAME, resume_from=NAME)
 UDA_VALUES = dict(alpha=NUMBER, pseudo_threshold=NUMBER, imnet_feature_dist_lambda=NUMBER, mask_lambda=NUMBER,
@@ -100,6 +99,8 @@ def check_content(content: dict[str, Any]) -> None:
     _check_top_level(content)
     for name, keys in SECTIONS.items():
         _check_section(content.get(name), keys, name)
+    _check_section((content.get('optimizer_config') or {}).get('grad_clip'), dict(max_norm=POSITIVE, norm_type=NUMBER),
+                   'optimizer_config.grad_clip')
     if content.get('optimizer') is not None:
         _check_optimizer(content['optimizer'])
     if content.get('uda') is not None:

@@ -17,6 +17,5 @@ uda = dict(
     mask_alpha='same',
     mask_pseudo_threshold='same',
     mask_lambda=0,
-    mask_generator=None,
-    print_grad_magnitude=False)
+    mask_generator=None)
 use_ddp_wrapper = True

@@ -1,0 +1,52 @@
+"""Run one config, or the numbered experiments of the papers, under unique names.
+
+python run_experiments.py --config configs/daformer/gta2cs_uda_warm_fdthings_rcs_croppl_a999_daformer_mitb5_s0.py
+python run_experiments.py --exp 6
+"""
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+from mmseg.engine.checkpoint import CheckpointError
+from mmseg.engine.logging import NonFiniteLoss
+from mmseg.engine.named_runs import generate_from_config, generate_from_experiment, run_all
+
+
+def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line of run_experiments.py."""
+    parser = argparse.ArgumentParser(description='Train one config, or a numbered experiment of the papers')
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument('--exp', type=int, metavar='ID', help='number of an experiment in experiments.py')
+    what.add_argument('--config', metavar='PATH', help='a config file')
+    parser.add_argument('--machine', choices=['local'], default='local', help='where to train')
+    parser.add_argument('--debug', action='store_true',
+                        help='log and draw every 10 iterations, evaluate every 200')
+    parser.add_argument('--startup-test', action='store_true',
+                        help='train for two iterations without checkpoint, to see whether everything starts')
+    return parser.parse_args(args)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Write the generated configs and train them one after the other."""
+    args = parse_args(args)
+    switches = dict(debug=args.debug, startup_test=args.startup_test)
+    if args.config is not None:
+        configs = [generate_from_config(args.config, args.machine, **switches)]
+    else:
+        if find_spec('experiments') is None:
+            raise ValueError(f'--exp {args.exp}: the numbered experiments are defined in experiments.py, which this '
+                             'version does not have; train one of configs/ with --config')
+        from experiments import generate_experiment_cfgs
+        configs = generate_from_experiment(generate_experiment_cfgs(args.exp), args.exp, args.machine, **switches)
+    from tools.train import main as train
+    run_all(configs, train)
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except (CheckpointError, NonFiniteLoss, OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
