@@ -1,0 +1,80 @@
+"""Where a run takes place: device, library versions, sources."""
+from __future__ import annotations
+
+import importlib
+import platform
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import torch
+
+LIBRARIES = ('torch', 'torchvision', 'numpy', 'cv2', 'mmengine', 'mmcv', 'timm', 'mmseg')
+SOURCES = ('mmseg', 'tools', 'configs', 'demo', ':(glob)*.py', ':(glob)*.sh')
+
+
+def resolve_device(name: str | None = None) -> torch.device:
+    """The device called ``name``: 'cpu', 'cuda', 'cuda:1', or 'auto' (None): a GPU if there is one, else the CPU.
+
+    Raises:
+        ValueError: if the device does not exist on this machine.
+    """
+    if name in (None, 'auto'):
+        name = 'cuda' if torch.cuda.is_available() else 'cpu'
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f'device {name!r} is not known: use auto, cpu, cuda or cuda:N') from error
+    if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f'device {name!r} is not available, torch sees {torch.cuda.device_count()} GPU(s): '
+                         'use --device cpu, or install a CUDA build of torch and its driver')
+    if device.type not in ('cpu', 'cuda'):
+        raise ValueError(f'device {name!r} is not supported: use auto, cpu, cuda or cuda:N')
+    return device
+
+
+def git_hash() -> str:
+    """Short hash of the checkout around the working directory, 'unknown' outside of one."""
+    try:
+        answer = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return 'unknown'
+    return answer.stdout.strip() or 'unknown'
+
+
+def collect_env() -> dict[str, str]:
+    """Names and versions of what a run depends on."""
+    env = {'platform': platform.platform(), 'python': sys.version.split()[0]}
+    for name in LIBRARIES:
+        try:
+            env[name] = str(getattr(importlib.import_module(name), '__version__', 'unknown'))
+        except ImportError:
+            env[name] = 'not installed'
+    env['git'] = git_hash()
+    env['cpu threads'] = str(torch.get_num_threads())
+    if torch.cuda.is_available():
+        env['cuda'] = str(torch.version.cuda)
+        env['cudnn'] = str(torch.backends.cudnn.version())
+        for index in range(torch.cuda.device_count()):
+            env[f'gpu {index}'] = torch.cuda.get_device_name(index)
+    return env
+
+
+def archive_sources(target: Path) -> bool:
+    """Pack the tracked source files of the checkout in the working directory into the .tar.gz file ``target``.
+
+    Returns:
+        Whether there was a checkout to pack.
+    """
+    try:
+        listing = subprocess.run(['git', 'ls-files', '-z', '--', *SOURCES], capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    files = [Path(name) for name in listing.stdout.split('\0') if name and Path(name).is_file()]
+    if listing.returncode or not files:
+        return False
+    with tarfile.open(target, 'w:gz') as archive:
+        for file in files:
+            archive.add(file)
+    return True

@@ -1,0 +1,195 @@
+"""What happens around an iteration: learning rate, log, panels, evaluation, checkpoints."""
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from mmengine.hooks import Hook
+
+from mmseg.engine.checkpoint_saving import (
+    numbered_checkpoints,
+    pack,
+    plain,
+    point_latest,
+    remove_leftovers,
+    write_atomically,
+)
+from mmseg.engine.logging import check_finite, peak_memory, text_line
+from mmseg.engine.loops import EvaluationStopped
+from mmseg.engine.schedule import LearningRate
+from mmseg.evaluation import format_table
+
+
+def _due(runner: Any, interval: int) -> bool:
+    """Whether the iteration that has just run ends an interval, or the training."""
+    finished = runner.train_loop.finished
+    return finished % interval == 0 or finished == runner.max_iters
+
+
+class ScheduleHook(Hook):
+    """Sets the learning rates before each iteration, from the iteration alone."""
+    priority = 'VERY_HIGH'
+
+    def __init__(self, schedule: LearningRate) -> None:
+        self.schedule = schedule
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        for group in runner.optim_wrapper.optimizer.param_groups:
+            group['lr'] = self.schedule(group['initial_lr'], runner.iter)
+
+
+class LogHook(Hook):
+    """Collects the logged values on the device and reports their means at each interval.
+
+    Args:
+        interval: iterations between two reports.
+    """
+    priority = 'BELOW_NORMAL'
+
+    def __init__(self, interval: int) -> None:
+        self.interval = interval
+        self.time = self.data_time = self.total_time = 0.
+        self.count = self.total_count = 0
+
+    def before_train(self, runner: Any) -> None:
+        runner.json_log.write(plain({**runner.meta, 'seed': runner.seed}))
+
+    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        runner.log_buffer.add(outputs)
+        due = _due(runner, self.interval)
+        means = runner.log_buffer.means() if due else {}  # waits for the device, so it goes before the clock is read
+        loop = runner.train_loop
+        self.time += time.perf_counter() - loop.iteration_start
+        self.data_time += loop.data_time
+        self.count += 1
+        if due:
+            self._report(runner, loop.finished, means)
+
+    def _report(self, runner: Any, iteration: int, means: dict[str, float]) -> None:
+        self.total_time, self.total_count = self.total_time + self.time, self.total_count + self.count
+        values = {
+            'lr': runner.optim_wrapper.optimizer.param_groups[0]['lr'],
+            'time': self.time / self.count,
+            'data_time': self.data_time / self.count,
+            'memory': peak_memory(runner.device),
+            **means
+        }
+        eta = self.total_time / self.total_count * (runner.max_iters - iteration)
+        runner.logger.info(text_line(values, iteration, runner.max_iters, eta))
+        runner.json_log.write({'mode': 'train', 'epoch': 1, 'iter': iteration, **values})
+        runner.add_scalars('train', values, iteration)
+        runner.log_buffer.clear()
+        self.time = self.data_time = 0.
+        self.count = 0
+        check_finite(means, iteration)
+
+
+class EvaluationHook(Hook):
+    """Scores the networks at an interval and keeps the best checkpoint.
+
+    Args:
+        interval: iterations between two evaluations; the last iteration is evaluated too.
+        start: no evaluation before this iteration.
+        save_best: the score that decides, e.g. 'mIoU' ('auto') or 'teacher.mIoU'; None keeps no best checkpoint.
+    """
+    priority = 'LOW'
+
+    def __init__(self, interval: int, start: int = 0, save_best: str | None = None) -> None:
+        self.interval, self.start = interval, start
+        self.save_best = 'mIoU' if save_best == 'auto' else save_best
+
+    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        finished = runner.train_loop.finished
+        if not _due(runner, self.interval) or finished < self.start:
+            return
+        try:
+            by_network = runner.val_loop.run()
+        except EvaluationStopped:
+            runner.logger.warning(f'the evaluation at iteration {finished} was interrupted')
+            return
+        classes, first = runner.val_loop.dataset.CLASSES, runner.val_loop.names[0]
+        scores: dict[str, float] = {}
+        for name, values in by_network.items():
+            runner.logger.info(f'{name} at iteration {finished}, {format_table(values, classes)}')
+            scores.update({key if name == first else f'{name}.{key}': value for key, value in values.items()})
+        self._report(runner, scores)
+        if self.save_best is not None:
+            self._keep_best(runner, scores)
+
+    def _report(self, runner: Any, scores: dict[str, float]) -> None:
+        batches, step = len(runner.val_loop.dataloader), runner.train_loop.finished
+        summary = ', '.join(f'{key}: {value:.4f}' for key, value in scores.items())
+        runner.logger.info(f'Iter(val) [{batches}]\t{summary}')
+        lr = runner.optim_wrapper.optimizer.param_groups[0]['lr']
+        runner.json_log.write({'mode': 'val', 'epoch': 1, 'iter': batches, 'step': step, 'lr': lr, **scores})
+        runner.add_scalars('val', scores, step)
+
+    def _keep_best(self, runner: Any, scores: dict[str, float]) -> None:
+        if self.save_best not in scores:
+            known = ', '.join(key for key in scores if 'Acc.' not in key and 'IoU.' not in key)
+            raise ValueError(f'evaluation.save_best={self.save_best!r} is no score of this run: use one of {known}')
+        best, score = runner.meta['hook_msgs'], scores[self.save_best]
+        if not score > best.get('best_score', float('-inf')):
+            return
+        previous, file = best.get('best_ckpt'), f'best_{self.save_best}_iter_{runner.train_loop.finished}.pth'
+        best.update(best_score=score, best_ckpt=file)
+        runner.checkpoints.write(runner, file)
+        if previous not in (None, file):
+            (runner.checkpoints.folder / previous).unlink(missing_ok=True)
+        runner.logger.info(f'best {self.save_best} so far: {score:.4f}, saved as {file}')
+
+
+class CheckpointHook(Hook):
+    """Writes ``iter_N.pth`` at an interval and at the end, and points ``latest.pth`` at it.
+
+    Args:
+        folder: where the files go.
+        interval: iterations between two checkpoints; None writes none but on request.
+        max_keep_ckpts: how many of this run's ``iter_N.pth`` stay; -1 keeps all.
+        save_optimizer: without the optimizer's state a checkpoint is smaller, but no training can resume from it.
+    """
+    priority = 'VERY_LOW'
+
+    def __init__(self, folder: Path, interval: int | None, max_keep_ckpts: int = -1,
+                 save_optimizer: bool = True) -> None:
+        self.folder, self.interval = folder, interval
+        self.max_keep, self.save_optimizer = max_keep_ckpts, save_optimizer
+        self.kept: list[Path] = []
+        self.latest: int | None = None
+
+    def before_train(self, runner: Any) -> None:
+        remove_leftovers(self.folder)
+        if runner.iter:  # resumed: the files of the first part belong to this run
+            self.kept = numbered_checkpoints(self.folder, runner.iter)
+
+    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        if self.interval is not None and _due(runner, self.interval):
+            self.save(runner)
+
+    def save(self, runner: Any) -> Path:
+        """Write ``iter_N.pth`` for the N finished iterations, unless it is there, and drop the oldest of too many."""
+        finished = runner.train_loop.finished
+        path = self.folder / f'iter_{finished}.pth'
+        if self.latest == finished:
+            return path
+        self.write(runner, path.name)
+        point_latest(path)
+        self.latest = finished
+        self.kept = [kept for kept in self.kept if kept != path] + [path]
+        while 0 < self.max_keep < len(self.kept):
+            self.kept.pop(0).unlink(missing_ok=True)
+        return path
+
+    def write(self, runner: Any, name: str) -> None:
+        """Write the present state under ``name``.
+
+        Raises:
+            NonFiniteLoss: rather than storing a network that is lost.
+            CheckpointError: if the file cannot be written.
+        """
+        finished = runner.train_loop.finished
+        check_finite(runner.log_buffer.means(), finished)
+        optimizer = runner.optim_wrapper.optimizer if self.save_optimizer else None
+        meta = dict(runner.meta, iter=finished, epoch=1, seed=runner.seed, max_iters=runner.max_iters)
+        write_atomically(pack(runner.model, optimizer, meta), self.folder / name)

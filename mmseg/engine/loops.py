@@ -1,0 +1,117 @@
+"""Training by iterations and validation, as MMEngine loops."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from mmengine.runner import BaseLoop
+from torch import nn
+
+from mmseg.engine.compilation import eager
+from mmseg.evaluation import evaluate_network
+
+
+class EvaluationStopped(Exception):
+    """A signal asked to stop in the middle of an evaluation."""
+
+
+class TrainLoop(BaseLoop):
+    """Iterations ``start`` to ``max_iters``; resuming asks the data for iteration ``start``, nothing is read again.
+
+    Args:
+        runner: the runner.
+        make_loader: ``make_loader(start, stop)`` gives the batches of iterations start .. stop - 1.
+        max_iters: length of the training in iterations.
+
+    Attributes:
+        iter: 0-based iteration that runs, or comes next.
+        finished: number of iterations whose optimizer step is done.
+    """
+
+    def __init__(self, runner: Any, make_loader: Callable[[int, int], Iterable[dict]], max_iters: int) -> None:
+        super().__init__(runner, make_loader)
+        self.max_iters = max_iters
+        self.epoch, self.max_epochs = 0, 1  # MMEngine's hooks ask for them
+        self.go_to(0)
+        self.iteration_start = self.data_time = 0.
+
+    def go_to(self, iteration: int) -> None:
+        """Let 0-based ``iteration`` be the next one."""
+        self.iter = self.finished = iteration
+
+    def run(self) -> nn.Module:
+        """Train until ``max_iters`` or until a signal asks to stop."""
+        runner = self.runner
+        runner.call_hook('before_train')
+        runner.call_hook('before_train_epoch')
+        runner.model.start(runner.seed, runner.rank, self.iter)
+        runner.model.train()
+        batches = iter(self.dataloader(self.iter, self.max_iters))
+        while self.iter < self.max_iters and not runner.stop.signal:
+            self.iteration_start = time.perf_counter()
+            batch = self._next(batches)
+            if batch is None:
+                break
+            self.data_time = time.perf_counter() - self.iteration_start
+            self._run_iteration(batch)
+        runner.call_hook('after_train_epoch')
+        runner.call_hook('after_train')
+        return runner.model
+
+    def _next(self, batches: Any) -> dict | None:
+        try:
+            return next(batches)
+        except RuntimeError:
+            if self.runner.stop.signal:  # it has reached the data workers too
+                return None
+            raise
+
+    def _run_iteration(self, batch: dict) -> None:
+        runner = self.runner
+        runner.call_hook('before_train_iter', batch_idx=self.iter, data_batch=batch)
+        outputs = runner.model.train_step(batch, runner.optim_wrapper)
+        outputs = {**outputs, **runner.optim_wrapper.log_vars}
+        self.finished = self.iter + 1
+        runner.call_hook('after_train_iter', batch_idx=self.iter, data_batch=batch, outputs=outputs)
+        self.iter = self.finished
+
+
+class ValLoop(BaseLoop):
+    """Score the networks of the model on the validation set.
+
+    Args:
+        runner: the runner.
+        loader: batches of the validation set, with labels.
+        dataset: says CLASSES and ignore_index.
+        names: which of ``model.networks()`` to score; the first one's scores keep their plain names.
+        metrics: of 'mIoU', 'mDice', 'mFscore'.
+        subsets: further mean IoUs, by name the classes they run over.
+    """
+
+    def __init__(self, runner: Any, loader: Iterable[dict], dataset: Any, names: list[str], metrics: list[str],
+                 subsets: dict[str, list[str]]) -> None:
+        super().__init__(runner, loader)
+        self.dataset, self.names, self.metrics, self.subsets = dataset, names, metrics, subsets
+        networks = runner.model.networks()
+        for name in names:
+            if name not in networks:
+                raise ValueError(f'evaluation.model names {name!r}, but this training has {", ".join(networks)} only')
+
+    def run(self) -> dict[str, dict[str, float]]:
+        """Scores in 0..1 by network; every module is in the mode it came in afterwards.
+
+        Raises:
+            EvaluationStopped: if a signal asks to stop meanwhile.
+        """
+        networks = self.runner.model.networks()
+        with eager():
+            return {name: self._score(networks[name]) for name in self.names}
+
+    def _score(self, network: nn.Module) -> dict[str, float]:
+        return evaluate_network(network, self.dataloader, device=self.runner.device, dataset=self.dataset,
+                                metrics=self.metrics, subsets=self.subsets, on_prediction=self._look_for_signal)
+
+    def _look_for_signal(self, *_: Any) -> None:
+        if self.runner.stop.signal:
+            raise EvaluationStopped

@@ -1,0 +1,291 @@
+"""The config schema of mmsegmentation 0.16, translated into an MMEngine runner."""
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable
+from importlib.util import find_spec
+from logging import FileHandler
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmengine.visualization import Visualizer
+from torch import nn
+
+import mmseg
+from mmseg.datasets import build_dataset, build_eval_loader, build_train_loader
+from mmseg.engine.checkpoint import load_segmentor
+from mmseg.engine.checkpoint_saving import read_for_resume, restore
+from mmseg.engine.compilation import compile_student
+from mmseg.engine.config import format_config
+from mmseg.engine.env import collect_env, resolve_device
+from mmseg.engine.hooks import CheckpointHook, EvaluationHook, LogHook, ScheduleHook
+from mmseg.engine.interrupt import StopRequest
+from mmseg.engine.logging import JsonLog, LogBuffer, claim_timestamp
+from mmseg.engine.loops import TrainLoop, ValLoop
+from mmseg.engine.optim import StepWrapper, build_optim_wrapper
+from mmseg.engine.panel_hook import PanelHook
+from mmseg.engine.schedule import LearningRate
+from mmseg.engine.seeds import random_seed, seed_everything
+from mmseg.evaluation import class_subsets
+
+
+class TrainRunner(Runner):
+    """MMEngine's runner with our loops, hooks, logs and checkpoints.
+
+    What it changes: logs lie in the work_dir itself, one set per run; nothing is read from the device between logging
+    intervals; resuming restores everything and reads no batch twice; the model is moved, not wrapped.
+
+    Args:
+        model: what to train, on ``device``.
+        cfg: the whole config.
+        work_dir: where logs and checkpoints go.
+        optim_wrapper: optimizer and autocast.
+        make_loader: ``make_loader(runner, start, stop)`` gives the batches of iterations start .. stop - 1.
+        device: where the model is.
+        seed: of the run.
+        hooks: what happens around an iteration, a CheckpointHook among them.
+        meta: what checkpoints say about the run (CLASSES, PALETTE, config, ...).
+        timestamp: name of the log files; None takes the time.
+    """
+
+    def __init__(self, model: nn.Module, cfg: Config, work_dir: str | Path, *, optim_wrapper: StepWrapper,
+                 make_loader: Callable[[TrainRunner, int, int], Iterable[dict]], device: torch.device, seed: int,
+                 hooks: list[Hook], meta: dict[str, Any], timestamp: str | None = None) -> None:
+        self.device, self.stop = device, StopRequest()
+        self._wanted_timestamp = timestamp
+        super().__init__(
+            model,
+            str(work_dir),
+            train_dataloader=make_loader,
+            train_cfg=dict(max_iters=cfg.runner.max_iters),
+            optim_wrapper=optim_wrapper,
+            custom_hooks=hooks,
+            env_cfg=dict(),
+            log_level=cfg.get('log_level', 'INFO'),
+            default_scope=None,
+            randomness=dict(seed=seed, deterministic=bool(cfg.get('deterministic')),
+                            benchmark=bool(cfg.get('cudnn_benchmark'))),
+            # MMEngine hands out loggers by name: a name per run, or the second run would log into the first one's file
+            experiment_name=f'{Path(cfg.filename or "train").stem}_{uuid.uuid4().hex[:8]}',
+            cfg=cfg)
+        self.meta = dict(meta, hook_msgs={}, exp_name=Path(cfg.filename or 'train').name, env_info=self.env_info)
+        self._train_loop = TrainLoop(self, lambda start, stop: make_loader(self, start, stop), cfg.runner.max_iters)
+        self.checkpoints = next(hook for hook in hooks if isinstance(hook, CheckpointHook))
+        self.log_buffer = LogBuffer()
+        self.json_log = JsonLog(Path(self.work_dir) / f'{self.timestamp}.log.json',
+                                rounded='PrecisionLoggerHook' not in log_hook_types(cfg))
+
+    # -- what MMEngine's constructor asks for ---------------------------------------------------------------------
+
+    @property
+    def _log_dir(self) -> str:
+        return self._work_dir
+
+    @_log_dir.setter
+    def _log_dir(self, value: str) -> None:
+        """MMEngine's folder per run is not wanted: logs lie in the work_dir."""
+
+    def setup_env(self, env_cfg: dict) -> None:
+        super().setup_env(env_cfg)
+        self._timestamp = claim_timestamp(Path(self._work_dir), self._wanted_timestamp or self._timestamp)
+
+    def set_randomness(self, seed: int, deterministic: bool = False, benchmark: bool = False) -> None:
+        self._seed, self._deterministic = seed, deterministic
+        seed_everything(seed, deterministic, benchmark)
+
+    def build_logger(self, log_level: int | str = 'INFO', **kwargs: Any) -> Any:
+        return super().build_logger(log_level, logger_name='mmseg', **kwargs)
+
+    def build_visualizer(self, visualizer: Any = None) -> Visualizer:
+        backends = []
+        if 'TensorboardLoggerHook' in log_hook_types(self.cfg):
+            if find_spec('tensorboard'):
+                backends.append(dict(type='TensorboardVisBackend', save_dir=str(Path(self.work_dir) / 'tf_logs')))
+            else:
+                self.logger.warning('TensorboardLoggerHook writes nothing: install it with "pip install tensorboard"')
+        return Visualizer.get_instance(self._experiment_name, vis_backends=backends)
+
+    def wrap_model(self, model_wrapper_cfg: Any, model: nn.Module) -> nn.Module:
+        return model
+
+    def register_default_hooks(self, hooks: Any = None) -> None:
+        """MMEngine's own hooks read every value to the host in every iteration: none of them."""
+
+    def dump_config(self) -> None:
+        """tools/train.py writes the config."""
+
+    def _log_env(self, env_cfg: dict) -> None:
+        self.env_info = '\n'.join(f'{key}: {value}' for key, value in collect_env().items())
+        self.logger.info(f'Environment:\n{self.env_info}\ndevice: {self.device}\nseed: {self.seed}, '
+                         f'deterministic: {self.deterministic}')
+        self.logger.info(f'Config:\n{format_config(self.cfg.to_dict())}')
+
+    def get_hooks_info(self) -> str:
+        return ', '.join(type(hook).__name__ for hook in self.hooks)
+
+    # -- training -------------------------------------------------------------------------------------------------
+
+    def train(self) -> nn.Module:
+        """Train to the end.
+
+        Returns:
+            The model.
+
+        Raises:
+            SystemExit: after Ctrl-C (130) or SIGTERM (143), when a checkpoint has been saved.
+        """
+        with StopRequest() as self.stop:
+            self.call_hook('before_run')
+            self.load_or_resume()
+            compile_student(self.model.networks()['student'], self.cfg.get('compile'), self.logger)
+            try:
+                self.train_loop.run()
+            finally:
+                self.call_hook('after_run')
+                self.visualizer.close()
+                self._close_log()
+            if self.stop.signal:
+                path = self.checkpoints.save(self)
+                self.logger.warning(f'stopped, saved {path}; go on with: {self.resume_command()}')
+                raise SystemExit(self.stop.exit_code)
+        return self.model
+
+    def _close_log(self) -> None:
+        """Let go of the log file, for processes with many runs; a later message opens it again."""
+        for handler in self.logger.handlers:
+            if isinstance(handler, FileHandler):
+                handler.close()
+
+    def resume_command(self) -> str:
+        """The command line that continues this run."""
+        config = Path(self.work_dir) / Path(self.cfg.filename or '').name
+        latest = Path(self.work_dir) / 'latest.pth'
+        if not config.is_file():
+            return f'cfg.resume_from = {str(latest)!r}'
+        return f'python -m tools.train {config} --resume-from {latest}'
+
+    def load_or_resume(self) -> None:
+        """Follow ``resume_from`` (a file, or 'auto' for the work_dir's latest.pth) or ``load_from``."""
+        resume_from, load_from = self.cfg.get('resume_from'), self.cfg.get('load_from')
+        if resume_from == 'auto':
+            latest = Path(self.work_dir) / 'latest.pth'
+            resume_from = latest if latest.exists() else None
+        if resume_from:
+            self.resume(Path(resume_from))
+        elif load_from:
+            load_segmentor(self.model.networks()['student'], load_from)
+            self.logger.info(f'loaded the weights of {load_from}')
+
+    def resume(self, filename: Path) -> None:
+        """Continue where the checkpoint was written.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            CheckpointError: it is not one of ours, or of another model.
+        """
+        checkpoint = read_for_resume(filename)
+        restore(checkpoint, filename, self.model, self.optim_wrapper.optimizer)
+        meta = checkpoint['meta']
+        if meta['max_iters'] != self.max_iters:
+            self.logger.warning(f'{filename} belongs to a training of {meta["max_iters"]} iterations, this one has '
+                                f'{self.max_iters}: the learning rate follows the new schedule')
+        if self.cfg.get('seed') not in (None, meta['seed']):
+            self.logger.warning(f'seed {self.cfg.seed} is ignored: the resumed training keeps its seed {meta["seed"]}')
+        self._seed = meta['seed']
+        self.train_loop.go_to(meta['iter'])
+        self.meta['hook_msgs'] = dict(meta.get('hook_msgs') or {})
+        self.logger.info(f'resumed from {filename} at iteration {meta["iter"]}')
+
+    def add_scalars(self, mode: str, values: dict[str, float], step: int) -> None:
+        """Hand numbers to TensorBoard, if it is on."""
+        self.visualizer.add_scalars({f'{mode}/{key}': value for key, value in values.items()}, step)
+
+
+def log_hook_types(cfg: Any) -> list[str]:
+    """Names of the loggers in ``log_config.hooks``."""
+    return [hook['type'] for hook in (cfg.get('log_config') or {}).get('hooks', ())]
+
+
+def _checkpoint_hook(cfg: Any, work_dir: Path) -> CheckpointHook:
+    """Follow ``checkpoint_config``; without an interval the one of ``evaluation`` holds; None saves on signals only."""
+    saving = cfg.get('checkpoint_config', {})
+    if saving is None:
+        return CheckpointHook(work_dir, None)
+    interval = saving.get('interval') or (cfg.get('evaluation') or {}).get('interval') or cfg.runner.max_iters
+    return CheckpointHook(Path(saving.get('out_dir') or work_dir), interval, saving.get('max_keep_ckpts', -1),
+                          saving.get('save_optimizer', True))
+
+
+def _hooks(cfg: Any, work_dir: Path, validate: bool) -> list[Hook]:
+    """Follow ``lr_config``, ``log_config``, ``evaluation`` and ``checkpoint_config``."""
+    logs, evaluation = cfg.get('log_config') or {}, cfg.get('evaluation') or {}
+    hooks = [ScheduleHook(LearningRate(cfg.get('lr_config'), cfg.runner.max_iters)), LogHook(logs.get('interval', 50))]
+    img_interval = logs.get('img_interval') or (cfg.get('uda') or {}).get('debug_img_interval')
+    if img_interval:
+        hooks.append(PanelHook(img_interval))
+    if validate:
+        hooks.append(EvaluationHook(evaluation.get('interval', 1000), evaluation.get('start') or 0,
+                                    evaluation.get('save_best')))
+    return [*hooks, _checkpoint_hook(cfg, work_dir)]
+
+
+def _val_loop(runner: TrainRunner, cfg: Any) -> ValLoop:
+    """The validation that ``evaluation`` asks for, on ``data.val``."""
+    evaluation, dataset = cfg.evaluation, build_dataset(cfg.data.val, dict(test_mode=True))
+    names, metrics = evaluation.get('model', ['student']), evaluation.get('metric', 'mIoU')
+    loader = build_eval_loader(dataset, cfg.data.get('workers_per_gpu', 2), with_label=True)
+    runner.logger.info(f'validation data: {len(dataset)} images of {type(dataset).__name__}')
+    return ValLoop(runner, loader, dataset, [names] if isinstance(names, str) else list(names),
+                   [metrics] if isinstance(metrics, str) else list(metrics), class_subsets(cfg, dataset.CLASSES))
+
+
+def _loader_of(dataset: Any, data: Any, device: torch.device) -> Callable[[TrainRunner, int, int], Iterable[dict]]:
+    """``make_loader(runner, start, stop)`` for the ``data`` section."""
+
+    def make_loader(runner: TrainRunner, start: int, stop: int) -> Iterable[dict]:
+        return build_train_loader(dataset, data.get('samples_per_gpu', 2), data.get('workers_per_gpu', 2),
+                                  seed=runner.seed, rank=runner.rank, world_size=runner.world_size, start=start,
+                                  stop=stop, pin_memory=device.type == 'cuda')
+
+    return make_loader
+
+
+def build_runner(cfg: Config, model: nn.Module, dataset: Any, work_dir: str | Path, *, validate: bool = True,
+                 timestamp: str | None = None, meta: dict[str, Any] | None = None) -> TrainRunner:
+    """Build everything that a training needs.
+
+    Args:
+        cfg: a whole config (see mmseg/engine/config.py for the keys).
+        model: what to train, with ``train_step`` and ``networks``.
+        dataset: the training data, with CLASSES and PALETTE.
+        work_dir: where logs and checkpoints go.
+        validate: whether ``evaluation`` is followed.
+        timestamp: name of the log files; None takes the time.
+        meta: more for the checkpoints' meta.
+
+    Raises:
+        ValueError: if the config asks for something that does not exist here.
+    """
+    if cfg.get('momentum_config') is not None:
+        raise ValueError('momentum_config is not supported: remove it, or set it to None')
+    device = resolve_device(cfg.get('device'))
+    model.to(device)
+    for network in model.networks().values():
+        network.CLASSES, network.PALETTE = dataset.CLASSES, dataset.PALETTE
+    seed = random_seed() if cfg.get('seed') is None else cfg.seed
+    meta = dict(meta or {}, CLASSES=dataset.CLASSES, PALETTE=dataset.PALETTE, config=format_config(cfg.to_dict()),
+                mmseg_version=mmseg.__version__)
+    validate = validate and cfg.get('evaluation') is not None
+    runner = TrainRunner(model, cfg, work_dir, optim_wrapper=build_optim_wrapper(model, cfg),
+                         make_loader=_loader_of(dataset, cfg.data, device), device=device, seed=seed,
+                         hooks=_hooks(cfg, Path(work_dir), validate), meta=meta, timestamp=timestamp)
+    runner.logger.info(f'training data: {len(dataset)} samples of {type(dataset).__name__}')
+    parameters = sum(p.numel() for p in model.networks()['student'].parameters())
+    runner.logger.info(f'{type(model).__name__} with {parameters / 1e6:.2f} M parameters in the student')
+    if validate:
+        runner._val_loop = _val_loop(runner, cfg)
+    return runner

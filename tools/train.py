@@ -1,0 +1,85 @@
+"""Train what a config describes: python -m tools.train CONFIG [--work-dir DIR] [--options KEY=VALUE ...]"""
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine import Config, DictAction
+
+from mmseg.apis import load_config, train_segmentor
+from mmseg.datasets import DataError, build_dataset
+from mmseg.engine.checkpoint import CheckpointError
+from mmseg.engine.config import ConfigError, dump_config
+from mmseg.engine.env import archive_sources
+from mmseg.engine.logging import NonFiniteLoss
+from mmseg.engine.seeds import random_seed, seed_everything
+from mmseg.models import build_train_model
+
+
+def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line of tools/train.py."""
+    parser = argparse.ArgumentParser(description='Train a segmentor, supervised or with domain adaptation')
+    parser.add_argument('config', help='config file (.py, .json, .yaml)')
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints; default: work_dirs/<name of the config>')
+    parser.add_argument('--load-from', metavar='FILE', help='start from the weights of this checkpoint')
+    parser.add_argument('--resume-from', metavar='FILE',
+                        help="go on with the training that wrote this checkpoint; 'auto': latest.pth of the work-dir, if any")
+    parser.add_argument('--no-validate', action='store_true', help='do not evaluate during training')
+    gpus = parser.add_mutually_exclusive_group()
+    gpus.add_argument('--gpus', type=int, metavar='N', help='only 1: training uses one GPU')
+    gpus.add_argument('--gpu-ids', type=int, nargs='+', metavar='ID', help='number of the GPU to use')
+    parser.add_argument('--device', help="'cuda', 'cuda:1', 'cpu' or 'auto' (default): a GPU if there is one")
+    parser.add_argument('--seed', type=int, help='of all random draws; default: a random one, which is logged')
+    parser.add_argument('--deterministic', action='store_true', help='deterministic kernels, slower')
+    parser.add_argument('--amp', choices=['bf16', 'bfloat16'], help='forward passes in bfloat16')
+    parser.add_argument('--options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
+                        help='only none: training runs in one process')
+    parser.add_argument('--local_rank', type=int, default=0, help='accepted, has no effect in one process')
+    parsed = parser.parse_args(args)
+    if parsed.launcher != 'none' or (parsed.gpus or 1) > 1 or len(parsed.gpu_ids or []) > 1:
+        parser.error('training on several GPUs is not supported yet: use --launcher none and one GPU')
+    return parsed
+
+
+def configure(args: argparse.Namespace) -> Config:
+    """The config with the command line merged in."""
+    cfg = load_config(args.config, args.options)
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
+    if args.seed is not None or cfg.get('seed') is None:
+        cfg.seed = random_seed() if args.seed is None else args.seed
+    if args.deterministic:
+        cfg.deterministic = True
+    if args.amp:
+        cfg.amp = dict(dtype='bfloat16')
+    if args.no_validate:
+        cfg.evaluation = None
+    if args.device or args.gpu_ids:
+        cfg.device = args.device or f'cuda:{args.gpu_ids[0]}'
+    return cfg
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Train. Errors are left to the caller."""
+    args = parse_args(args)
+    cfg = configure(args)
+    work_dir = Path(cfg.work_dir)
+    work_dir.mkdir(parents=True, exist_ok=True)
+    dump_config(cfg, work_dir / Path(args.config).name)
+    archive_sources(work_dir / 'code.tar.gz')
+    for key in ('load_from', 'resume_from'):
+        if getattr(args, key):
+            cfg[key] = getattr(args, key)
+    seed_everything(cfg.seed, bool(cfg.get('deterministic')))  # initial weights
+    model = build_train_model(cfg)
+    model.init_weights()
+    train_segmentor(model, build_dataset(cfg.data.train), cfg, validate=cfg.get('evaluation') is not None)
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except (CheckpointError, ConfigError, DataError, NonFiniteLoss, OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
