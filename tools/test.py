@@ -9,6 +9,10 @@ from mmengine import DictAction
 
 from mmseg.apis import load_config
 from mmseg.apis.test import TestOutputs, run_test
+from mmseg.datasets.errors import DataError
+from mmseg.engine.checkpoint import CheckpointError
+from mmseg.engine.config_errors import ConfigError
+from mmseg.engine.env import resolve_device
 from mmseg.evaluation import config_changes
 
 
@@ -36,13 +40,14 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--hrda-out', choices=['', 'LR', 'HR', 'ATT'], default='',
                         help="HRDA's low-resolution or detail prediction, or its scale attention")
     parser.add_argument('--options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries')
-    parser.add_argument('--device', help="e.g. 'cuda:0' or 'cpu'; default: the GPU if there is one")
+    parser.add_argument('--device', default='auto', help="e.g. 'cuda:0' or 'cpu'; default: the GPU if there is one")
     parser.add_argument('--launcher', choices=['none'], default='none', help='testing runs in one process')
     parser.add_argument('--gpu-collect', action='store_true', help='accepted, has no effect in one process')
     parser.add_argument('--tmpdir', help='accepted, has no effect in one process')
     parser.add_argument('--local_rank', type=int, default=0, help='accepted, has no effect in one process')
     parsed = parser.parse_args(args)
     try:
+        parsed.device = resolve_device(parsed.device)
         parsed.outputs = TestOutputs(
             metrics=tuple(parsed.eval), out=parsed.out, show_dir=parsed.show_dir, opacity=parsed.opacity,
             show=parsed.show, format_only=parsed.format_only, eval_options=parsed.eval_options)
@@ -69,5 +74,5 @@ def main(args: Sequence[str] | None = None) -> dict[str, float]:
 if __name__ == '__main__':
     try:
         main()
-    except (ValueError, OSError) as error:
+    except (ConfigError, DataError, CheckpointError, OSError) as error:
         sys.exit(f'error: {error}')

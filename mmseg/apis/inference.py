@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine import Config
 from torch import nn
 
@@ -14,16 +13,12 @@ from mmseg.datasets.files import read_image
 from mmseg.datasets.pipelines.compose import Compose
 from mmseg.engine.checkpoint import load_segmentor
 from mmseg.engine.config import load_config
+from mmseg.engine.env import resolve_device
 from mmseg.models import build_segmentor
 from mmseg.registry import DATASETS
 from mmseg.visualization import blend, default_palette
 
 Image = str | os.PathLike | np.ndarray
-
-
-def default_device() -> str:
-    """The first GPU if there is one, else the CPU."""
-    return 'cuda:0' if torch.cuda.is_available() else 'cpu'
 
 
 def load_classes(model: nn.Module, meta: Mapping[str, Any], dataset: Any = None) -> None:
@@ -34,20 +29,22 @@ def load_classes(model: nn.Module, meta: Mapping[str, Any], dataset: Any = None)
 
 
 def init_segmentor(config: str | os.PathLike | Config, checkpoint: str | None = None,
-                   device: str | torch.device | None = None) -> nn.Module:
+                   device: str | None = None) -> nn.Module:
     """Build the segmentor of a config, ready to predict.
 
     Args:
         config: a config, or the path of one.
         checkpoint: file with the weights; without one they are random.
-        device: None takes the first GPU if there is one, else the CPU.
+        device: e.g. 'cuda:0' or 'cpu'; None takes the GPU if there is one.
 
     Returns:
         The segmentor in evaluation mode, with CLASSES, PALETTE and ``cfg``.
 
     Raises:
         TypeError: if ``config`` is neither path nor config.
+        ValueError: if there is no such device.
     """
+    device = resolve_device(device)
     if isinstance(config, (str, os.PathLike)):
         config = load_config(config)
     elif not isinstance(config, Config):
@@ -59,7 +56,7 @@ def init_segmentor(config: str | os.PathLike | Config, checkpoint: str | None = 
     test_set = (config.get('data') or {}).get('test') or {}
     load_classes(model, meta, DATASETS.get(test_set.get('type', '')))
     model.cfg = config
-    return model.to(device or default_device()).eval()
+    return model.to(device).eval()
 
 
 class _ImageInMemory:

@@ -1,7 +1,6 @@
 """Test a checkpoint on a data set: scores, prediction pictures, files for test servers."""
 from __future__ import annotations
 
-import difflib
 import pickle
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -14,12 +13,22 @@ import torch
 from mmengine import Config
 from torch import Tensor, nn
 
-from mmseg.apis.inference import default_device, load_classes
+from mmseg.apis.inference import load_classes, show_result_pyplot
 from mmseg.datasets import build_dataset, build_eval_loader
 from mmseg.engine.checkpoint import load_segmentor
-from mmseg.evaluation import (Background, PredictionPictures, TestServerExport, check_metrics, class_subsets,
-                              evaluate_network, format_table, iou_lines, predictions)
+from mmseg.evaluation import (
+    Background,
+    PredictionPictures,
+    TestServerExport,
+    check_metrics,
+    class_subsets,
+    evaluate_network,
+    format_table,
+    iou_lines,
+    predictions,
+)
 from mmseg.models import build_segmentor
+from mmseg.utils.names import nearest
 
 EVAL_OPTIONS = ('imgfile_prefix', 'to_label_id', 'efficient_test')
 
@@ -63,16 +72,14 @@ class TestOutputs:
             raise ValueError(f'--opacity {self.opacity}: must be above 0 and at most 1')
         for key in self.eval_options:
             if key not in EVAL_OPTIONS:
-                near = difflib.get_close_matches(key, EVAL_OPTIONS, 1)
-                raise ValueError(f'--eval-options {key}: unknown' + (f', did you mean {near[0]}?' if near else
-                                                                     f', known are {", ".join(EVAL_OPTIONS)}'))
+                raise ValueError(f'--eval-options {key}: unknown, {nearest(key, EVAL_OPTIONS)}')
         if self.format_only and not self.eval_options.get('imgfile_prefix'):
             raise ValueError('--format-only needs a folder: add --eval-options imgfile_prefix=FOLDER')
         check_metrics(self.metrics)
 
 
 def run_test(cfg: Config, checkpoint: str, outputs: TestOutputs, network: str = 'model',
-             device: str | None = None) -> dict[str, float]:
+             device: torch.device | str = 'cpu') -> dict[str, float]:
     """Predict ``cfg.data.test`` with a checkpoint and produce the outputs; tables are printed.
 
     Args:
@@ -80,12 +87,11 @@ def run_test(cfg: Config, checkpoint: str, outputs: TestOutputs, network: str = 
         checkpoint: file with the weights.
         outputs: what to produce.
         network: 'model' (the student) or 'ema_model' (the teacher) of a UDA checkpoint.
-        device: e.g. 'cuda:0' or 'cpu'; None takes the GPU if there is one.
+        device: where to compute.
 
     Returns:
         The scores in 0..1; {} without metrics.
     """
-    device = torch.device(device or default_device())
     cfg.model.pretrained, cfg.model.train_cfg, cfg.data.test.test_mode = None, None, True
     model = build_segmentor(cfg.model)
     meta = load_segmentor(model, checkpoint, network=network)
@@ -146,10 +152,12 @@ class _Window:
     """Shows each prediction in a window and waits until it is closed."""
 
     def __init__(self, model: nn.Module, opacity: float) -> None:
+        from matplotlib import pyplot
+        if pyplot.get_backend().lower() == 'agg':
+            raise OSError('there is no display to show pictures on: write them with --show-dir')
         self.model, self.opacity = model, opacity
 
     def __call__(self, index: int, pred: Tensor, meta: dict[str, Any]) -> None:
-        from mmseg.apis.inference import show_result_pyplot
         show_result_pyplot(self.model, meta['filename'], [pred.cpu().numpy()], opacity=self.opacity,
                            title=meta['ori_filename'])
 

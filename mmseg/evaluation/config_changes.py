@@ -7,6 +7,8 @@ from typing import Any
 
 from mmengine import Config
 
+from mmseg.engine.config_errors import ConfigError
+
 AUG_RATIOS = [0.5, 0.75, 1.0, 1.25, 1.5, 1.75]
 HRDA_OUTPUTS = {'LR': {'fixed_attention': 0.0}, 'HR': {'fixed_attention': 1.0}, 'ATT': {'debug_output_attention': True}}
 
@@ -15,7 +17,7 @@ def _steps(cfg: Config) -> Iterator[dict[str, Any]]:
     """The MultiScaleFlipAug steps of the test pipeline."""
     steps = [step for step in cfg.data.test.get('pipeline', ()) if step['type'] == 'MultiScaleFlipAug']
     if not steps:
-        raise ValueError('--aug-test needs a MultiScaleFlipAug step in data.test.pipeline')
+        raise ConfigError('--aug-test needs a MultiScaleFlipAug step in data.test.pipeline')
     yield from steps
 
 
@@ -29,12 +31,12 @@ def use_test_set(cfg: Config) -> None:
     """Read the test split: in every path of ``data.test`` the folders called 'val' become 'test'.
 
     Raises:
-        ValueError: if there is no such folder.
+        ConfigError: if there is no such folder.
     """
     before = str(cfg.data.test)
     cfg.data.test = _on_test_split(cfg.data.test)
     if str(cfg.data.test) == before:
-        raise ValueError("--test-set: no path of data.test has a folder 'val' that could become 'test'; set "
+        raise ConfigError("--test-set: no path of data.test has a folder 'val' that could become 'test'; set "
                          'data.test.img_dir with --options instead')
 
 
@@ -54,28 +56,28 @@ def set_inference_mode(cfg: Config, mode: str) -> None:
     Windows overlap by half and are predicted as one batch.
 
     Raises:
-        ValueError: for 'slide' if the config names no crop size.
+        ConfigError: for 'slide' if the config names no crop size.
     """
     if mode == 'whole':
-        cfg.model.test_cfg.mode = 'whole'
+        cfg.model.test_cfg = dict(mode='whole')
     elif mode == 'slide':
         crop = cfg.data.train.get('sync_crop_size') or cfg.get('crop_size')
         if crop is None:
-            raise ValueError('--inference-mode slide takes the window from data.train.sync_crop_size or the top-level '
+            raise ConfigError('--inference-mode slide takes the window from data.train.sync_crop_size or the top-level '
                              'crop_size, the config has neither: add --options crop_size="(512,512)"')
-        cfg.model.test_cfg.update(
-            mode='slide', crop_size=tuple(crop), stride=tuple(side // 2 for side in crop), batched_slide=True)
+        stride = tuple(side // 2 for side in crop)
+        cfg.model.test_cfg = dict(mode='slide', crop_size=tuple(crop), stride=stride, batched_slide=True)
 
 
 def set_hrda_output(cfg: Config, output: str) -> None:
     """Have HRDA return its low-resolution prediction ('LR'), the detail prediction ('HR') or its attention ('ATT').
 
     Raises:
-        ValueError: if the model is not HRDA.
+        ConfigError: if the model is not HRDA.
     """
     if not output:
         return
     if cfg.model.type != 'HRDAEncoderDecoder':
-        raise ValueError(f'--hrda-out {output}: the model is a {cfg.model.type}, only an HRDAEncoderDecoder has '
+        raise ConfigError(f'--hrda-out {output}: the model is a {cfg.model.type}, only an HRDAEncoderDecoder has '
                          'low-resolution, high-resolution and attention outputs')
     cfg.model.decode_head.update(HRDA_OUTPUTS[output])

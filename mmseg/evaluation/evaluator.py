@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from mmseg.datasets.errors import DataError
 from mmseg.evaluation.metrics import ConfusionMatrix, check_metrics
 
 OnPrediction = Callable[[int, Tensor, dict[str, Any]], None]
@@ -72,18 +73,21 @@ def evaluate_network(network: nn.Module,
         Scores in 0..1: aAcc, mIoU, mAcc, IoU.<class>, Acc.<class>, ...
 
     Raises:
-        ValueError: if a label holds unknown ids or has another size than its image, naming the file; if the network
+        DataError: if a label holds unknown ids or has another size than its image, naming the file; if the network
             and the data set differ in the number of classes.
     """
     metrics, classes = check_metrics(metrics), dataset.CLASSES
     if network.num_classes != len(classes):
-        raise ValueError(f'the network predicts {network.num_classes} classes, but {type(dataset).__name__} has '
+        raise DataError(f'the network predicts {network.num_classes} classes, but {type(dataset).__name__} has '
                          f'{len(classes)}: set model.decode_head.num_classes or the test data set to match')
     confusion = ConfusionMatrix(len(classes), dataset.ignore_index, device)
     index = 0
     for batch, preds in predictions(network, loader, device=device, autocast_dtype=autocast_dtype, progress=progress):
         metas = batch['img_metas'][0]
         if metrics:
+            if 'label' not in batch:
+                raise DataError(f'{type(dataset).__name__} has no labels to compare with: predict with --format-only or '
+                                '--show-dir instead of --eval')
             labels = torch.as_tensor(batch['label'])
             labels = labels[None] if labels.ndim == 2 else labels
             _check_labels(labels, preds, metas, len(classes), dataset.ignore_index)
@@ -93,7 +97,7 @@ def evaluate_network(network: nn.Module,
                 on_prediction(index, pred, meta)
             index += 1
     if index == 0:
-        raise ValueError(f'the {type(dataset).__name__} to evaluate holds no image: check its img_dir and split')
+        raise DataError(f'the {type(dataset).__name__} to evaluate holds no image: check its img_dir and split')
     return confusion.compute(classes, metrics, subsets) if metrics else {}
 
 
@@ -102,11 +106,11 @@ def _check_labels(labels: Tensor, preds: Tensor, metas: Sequence[dict[str, Any]]
     """Refuse labels that would be counted wrongly. Looks at the labels on the CPU, never at the device."""
     names = ', '.join(str(meta.get('filename', meta.get('ori_filename'))) for meta in metas)
     if labels.shape != preds.shape:
-        raise ValueError(f'the label of {names} is {_size(labels)} (height x width), the image is {_size(preds)}: '
+        raise DataError(f'the label of {names} is {_size(labels)} (height x width), the image is {_size(preds)}: '
                          'convert the labels again, or remove the pair')
     foreign = labels[(labels != ignore_index) & (labels != 255) & ((labels < 0) | (labels >= num_classes))]
     if len(foreign):
-        raise ValueError(f'the label of {names} holds the ids {foreign.unique().tolist()[:10]}; known are 0 to '
+        raise DataError(f'the label of {names} holds the ids {foreign.unique().tolist()[:10]}; known are 0 to '
                          f'{num_classes - 1} and {ignore_index} (ignored). Was it converted to train ids '
                          '(tools/convert_datasets)?')
 

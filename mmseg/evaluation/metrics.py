@@ -1,12 +1,13 @@
 """Streaming segmentation metrics: a confusion matrix on the device instead of a stack of prediction maps."""
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from mmseg.utils.names import nearest
 
 # What each metric reports per class, in the order of the table's columns.
 METRIC_COLUMNS = {'mIoU': ('IoU', 'Acc'), 'mDice': ('Dice', 'Acc'), 'mFscore': ('Fscore', 'Precision', 'Recall')}
@@ -24,9 +25,7 @@ def check_metrics(metrics: str | Iterable[str]) -> tuple[str, ...]:
             raise ValueError("metric 'cityscapes' (the official script on gtFine_labelIds) is not available yet: use "
                              "'mIoU', which gives the same numbers on train ids, or --format-only")
         if name not in METRIC_COLUMNS:
-            near = difflib.get_close_matches(name, METRIC_COLUMNS, 1, 0.4)
-            hint = f' Did you mean {near[0]!r}?' if near else ''
-            raise ValueError(f'unknown metric {name!r}, known are {", ".join(METRIC_COLUMNS)}.{hint}')
+            raise ValueError(f'unknown metric {name!r}: {nearest(name, METRIC_COLUMNS)}')
     return names
 
 

@@ -13,7 +13,8 @@ def _percent(value: float) -> str:
 def class_table(scores: Mapping[str, float], classes: Sequence[str]) -> str:
     """One row per class with its IoU and Acc (or Dice, Fscore, ...) in percent."""
     columns = list(dict.fromkeys(key.split('.', 1)[0] for key in scores if '.' in key))
-    table = PrettyTable(['Class', *columns])
+    table = PrettyTable(['Class', *columns], align='r')
+    table.align['Class'] = 'l'
     for name in classes:
         table.add_row([name, *(_percent(scores[f'{column}.{name}']) for column in columns)])
     return table.get_string()

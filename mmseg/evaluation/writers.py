@@ -13,6 +13,7 @@ import torch
 from cityscapesscripts.helpers import labels as cityscapes
 from torch import Tensor
 
+from mmseg.datasets.errors import DataError
 from mmseg.datasets.files import read_image
 from mmseg.visualization.palettes import Palette
 from mmseg.visualization.predictions import blend, heat_map, write_image, write_palette_png
@@ -99,14 +100,14 @@ class TestServerExport:
         to_label_id: True writes the 34 label ids of Cityscapes, False the 19 train ids (ACDC, Dark Zurich).
 
     Raises:
-        ValueError: for label ids of classes that are not those of Cityscapes.
+        DataError: for label ids of classes that are not those of Cityscapes.
     """
     __test__ = False  # not a test, whatever pytest makes of the name
 
     def __init__(self, folder: str | os.PathLike, classes: Sequence[str], palette: Palette, background: Background,
                  to_label_id: bool = True) -> None:
         if to_label_id and list(classes) != cityscapes_classes():
-            raise ValueError('only the 19 Cityscapes classes have label ids: add to_label_id=False to --eval-options')
+            raise DataError('only the 19 Cityscapes classes have label ids: add to_label_id=False to --eval-options')
         self.folder, self.background = Path(folder), background
         self._ids = label_ids() if to_label_id else np.arange(256, dtype=np.uint8)
         self._palette = [cityscapes.id2label[i].color for i in range(34)] if to_label_id else palette
@@ -116,11 +117,11 @@ class TestServerExport:
         """Write one prediction, int64 [h, w] on any device.
 
         Raises:
-            ValueError: if two images of different folders have one name.
+            DataError: if two images of different folders have one name.
         """
         name, image = Path(meta['ori_filename']).stem + '.png', meta['ori_filename']
         if name in self._written:
-            raise ValueError(f'{self._written[name]} and {image} would both be written to {self.folder / name}: '
+            raise DataError(f'{self._written[name]} and {image} would both be written to {self.folder / name}: '
                              'the servers want one folder, test one of the subfolders at a time')
         self._written[name] = image
         self.background.submit(self._write, name, _compact(pred))

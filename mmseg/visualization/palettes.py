@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mmseg.utils.names import nearest
+
 Palette = Sequence[Sequence[int]]
 
 
@@ -28,7 +30,7 @@ def get_palette(name: str) -> list[list[int]]:
         for key, dataset in DATASETS.module_dict.items() if getattr(dataset, 'PALETTE', None)
     }
     if name.lower() not in known:
-        raise ValueError(f'unknown palette {name!r}, known are {", ".join(sorted(known))}')
+        raise ValueError(f'unknown palette {name!r}: {nearest(name.lower(), known)}')
     return [list(colour) for colour in known[name.lower()]]
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mmseg.visualization.palettes import Palette, colourise
 
-INCHES, COLUMNS = 3, 5
+INCHES, TITLE_INCHES, COLUMNS = 3, 0.35, 5
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def denormalise(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> n
 
 def draw_panels(panels: Sequence[Panel], out_file: str | os.PathLike, palette: Palette, mean: Sequence[float],
                 std: Sequence[float], index: int = 0) -> None:
-    """Draw one image of the batch as a grid, five panels per row, three inches each.
+    """Draw one image of the batch as a grid, five panels per row, each three inches wide.
 
     Args:
         panels: what to draw, in host memory.
@@ -56,10 +56,12 @@ def draw_panels(panels: Sequence[Panel], out_file: str | os.PathLike, palette: P
     from matplotlib.figure import Figure
     columns = min(COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)
-    figure = Figure(figsize=(INCHES * columns, INCHES * rows), layout='constrained')
+    height, width = panels[0].tensor.shape[-2:]
+    size = INCHES * columns, (INCHES * height / width + TITLE_INCHES) * rows
+    figure = Figure(figsize=size, layout='constrained')
     FigureCanvasAgg(figure)
-    grid = figure.subplots(rows, columns, squeeze=False).flat
-    for axes in grid:
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid[len(panels):]:
         axes.axis('off')
     for axes, panel in zip(grid, panels):
         _draw(axes, panel, palette, mean, std, index)
@@ -76,7 +78,10 @@ def _draw(axes, panel: Panel, palette: Palette, mean: Sequence[float], std: Sequ
         if panel.kind == 'label':
             axes.imshow(colourise(values, palette), interpolation='nearest')
         else:
-            axes.imshow(values, cmap='gray' if panel.kind == 'mask' else 'viridis', vmin=0, vmax=1)
+            cmap = 'gray' if panel.kind == 'mask' else 'viridis'
+            axes.imshow(values, cmap=cmap, vmin=0, vmax=1, interpolation='nearest')
             if panel.kind == 'weight':
                 title += f' (mean {values.mean():.3f})'
     axes.set_title(title)
+    axes.set_xticks([])
+    axes.set_yticks([])
