@@ -34,9 +34,11 @@ class RareClassSampler:
         class_names: names of the classes.
         min_pixels: an image must have more pixels of the class than this.
         class_temp: temperature; infinity draws all classes alike.
-        min_crop_ratio: a crop should have more than ``min_pixels * min_crop_ratio`` pixels of the class.
+        min_crop_ratio: a crop should have more than ``min_pixels * min_crop_ratio`` pixels of the class; 0: any crop
+            will do.
 
     Attributes:
+        min_crop_pixels: ``min_pixels * min_crop_ratio``.
         classes: int array, classes that can be drawn, the rarest first.
         probabilities: float32 array, theirs.
         images: by class, the indices of the images to choose from.

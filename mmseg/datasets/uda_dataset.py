@@ -66,10 +66,11 @@ class UDADataset(SampledDataset):
     def _draw(self, rng: np.random.RandomState) -> dict[str, Any]:
         """A rare-class source sample and a uniformly drawn target."""
         chosen, source_idx = self.sampler.draw(rng)
+        wanted = self.sampler.min_crop_pixels
         prepared = self.source.prepare(source_idx)
         source = self.source.finish(prepared, rng)
-        for _ in range(MAX_REDRAWS):
-            if (source['gt_semantic_seg'] == chosen).sum() > self.sampler.min_crop_pixels:
+        for _ in range(MAX_REDRAWS if wanted > 0 else 0):
+            if (source['gt_semantic_seg'] == chosen).sum() > wanted:
                 break
             source = self.source.finish(prepared, rng)
         target_idx = int(rng.choice(len(self.target)))
