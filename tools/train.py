@@ -25,7 +25,7 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--work-dir', help='folder for logs and checkpoints; default: work_dirs/<name of the config>')
     parser.add_argument('--load-from', metavar='FILE', help='start from the weights of this checkpoint')
     parser.add_argument('--resume-from', metavar='FILE',
-                        help="go on with the training that wrote this checkpoint; 'auto': latest.pth of the work-dir, if any")
+                        help="continue the training of this checkpoint; 'auto': latest.pth of the work-dir, if any")
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate during training')
     gpus = parser.add_mutually_exclusive_group()
     gpus.add_argument('--gpus', type=int, metavar='N', help='only 1: training uses one GPU')
