@@ -72,13 +72,13 @@ def _add_file(log: Log, path: Path) -> None:
         if not isinstance(record, dict) or record.get('mode') not in ('train', 'val'):
             continue
         values = {key: value for key, value in record.items()
-                  if isinstance(value, (int, float)) and key not in ('epoch', 'iter')}
+                  if isinstance(value, (int, float)) and key not in ('epoch', 'iter', 'step')}
         if record['mode'] == 'train':
             last_train = record['iter']
             log.train[last_train] = values
         else:
-            # The mmcv runner writes the number of validation images as a validation's ``iter``.
-            log.val[last_train or record['iter']] = values
+            # A validation's ``iter`` counts its images; the training iteration is in ``step``, if it is there at all.
+            log.val[record.get('step') or last_train or record['iter']] = values
 
 
 def read_log(path: Path) -> Log:

@@ -79,6 +79,9 @@ def test_validation_points_lie_at_the_training_iteration(tmp_path: Path):
     assert log.series('mIoU') == ([100, 200], [0.2, 0.4])
     assert log.series('decode.loss_seg')[0] == [50, 100, 150, 200]
     assert smoothed([1., 3., 5., 7.], 2) == [1., 2., 4., 6.]
+    with (tmp_path / 'a.log.json').open('a') as file:
+        file.write('{"mode": "val", "iter": 500, "step": 230, "mIoU": 0.6}\n')
+    assert read_log(tmp_path / 'a.log.json').series('mIoU')[0] == [100, 200, 230]
 
 
 @pytest.mark.parametrize(('content', 'hint'), [

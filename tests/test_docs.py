@@ -1,0 +1,196 @@
+"""What the documents promise: links, files, flags, config keys, and whatever the original projects' READMEs name."""
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mmseg.apis import load_config
+from mmseg.datasets import build_dataset
+from mmseg.engine.config_schema import SECTIONS, TOP_LEVEL
+from mmseg.models.uda import DACS
+from mmseg.registry import OBJECTIVES
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob('*.md'), *ROOT.glob('docs/**/*.md'), *(ROOT / name / 'README.md' for name in
+                                                                   ('data', 'pretrained', 'work_dirs'))])
+MIGRATION = (ROOT / 'docs' / 'migration.md').read_text()
+CLI = (ROOT / 'docs' / 'reference' / 'cli.md').read_text()
+
+# What the READMEs of DAFormer/EBDA, HRDA, MIC, MRM and DIDA name: files, folders, flags and checkpoints.
+PROMISED = """
+README.md README_zh.md LICENSE LICENSES.md requirements.txt run_experiments.py experiments.py run_exp.sh run_config.sh
+test.sh demo.sh create_buffer.py embedding_cache demo/demo.png demo/image_demo.py tools/download_checkpoints.sh
+tools/convert_datasets/gta.py tools/convert_datasets/cityscapes.py tools/convert_datasets/synthia.py tools/test.py
+configs/daformer/gta2cs_uda_warm_fdthings_rcs_croppl_a999_daformer_mitb5_s0.py configs/hrda/gtaHR2csHR_hrda.py
+configs/mic/gtaHR2csHR_mic_hrda.py configs/gta2cs_dacs_mrm_dlv2.py configs/syn2cs_dacs_mrm_dlv2.py configs/generated/
+mmseg/models/uda/dacs.py mmseg/models/uda/masking_consistency_module.py mmseg/models/utils/masking_transforms.py
+mmseg/models/Rebuilder.py mmseg/models/segmentors/encoder_decoder.py mmseg/models/segmentors/hrda_encoder_decoder.py
+mmseg/models/decode_heads/hrda_head.py mmseg/models/decode_heads/daformer_head.py mmseg/datasets/uda_dataset.py
+mmseg/models/backbones/mix_transformer.py pretrained/ work_dirs/ data/ pretrained/mit_b5.pth preds pre_log.out
+resources/overview.jpg resources/hrda_overview.png resources/uda_over_time_hrda.png resources/demo.gif
+resources/color_palette.png 211108_1622_gta2cs_daformer_s0_7f24c gtaHR2csHR_hrda_246ef mmcv-full
+DIDA_gta2cs/221213_1011_gta2cs_dacs_a999_fdthings_rcs001_cpl_daformer_sepaspp_mitb5_poly10warm_s0_6e7fa
+--config --exp --nproc --test-set --format-only --eval-option --resume-from --load-from --options --eval --show-dir
+--opacity --hrda-out rsync
+""".split()
+PUBLISHED = """
+1pG3kDClZDGwp1vSTEXmTchkGHmnLQNdP 1V9EpoTePjGq33B8MfombxEEcq9a2rBEt 16RSBkzJbGprWr04LjyNleqRzRZgCaEBn
+1_VXKDhnp4x4sslBj5B8tqqBJXeOuI9hS 1mw8mTui-I-mvs2vo0UN_xs_fQh7AMpHm 1fpAsxbhlIxzPhiIfm0r8rAoTjK4PZb_V
+1p_Ytxmj8EckYsq6SdZNZJNC3sgxVRn2d 1-Ed0Z2APrhIdsuQTOWXNlZwJJ9Yr2-Vu 10RNOAyUY5nYKzIIbNTie458r9etzfvtc
+1HXIwLULUsspBG4U1UAd7OQnDq1G33aTA
+""".split()
+
+
+def fenced(page: Path, language: str) -> list[str]:
+    """The code blocks of a page in one language."""
+    return re.findall(rf'^```{language}\n(.*?)^```', page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def links(page: Path) -> Iterator[str]:
+    text = re.sub(r'^```.*?^```', '', page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r'\]\(([^)\s]+)\)', text):
+        if not target.startswith(('http://', 'https://', 'mailto:', '#')):
+            yield target.partition('#')[0]
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_resolve(page: Path):
+    broken = [target for target in links(page) if not (page.parent / target).exists()]
+    assert not broken, f'{page.relative_to(ROOT)} links to {broken}'
+
+
+def test_every_page_is_listed():
+    listed = {(ROOT / 'docs' / target).resolve() for target in links(ROOT / 'docs' / 'README.md')}
+    missing = [page.name for page in (ROOT / 'docs').rglob('*.md')
+               if page.resolve() not in listed and page.name != 'README.md']
+    assert not missing, f'docs/README.md does not list {missing}'
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_commands_name_files_that_exist(page: Path):
+    commands = '\n'.join(fenced(page, 'sh')) + '\n' + '\n'.join(re.findall(r'`([^`\n]+)`', page.read_text()))
+    named = re.findall(r'(?:^|\s)(?:python|sh) (?!-)([\w./-]+\.(?:py|sh))', commands)
+    modules = re.findall(r'python -m ((?:tools|demo)\.[\w.]+)', commands)
+    configs = re.findall(r'--config (configs/[\w./-]+)', commands)
+    paths = [*named, *configs, *(name.replace('.', '/') + '.py' for name in modules)]
+    missing = [path for path in paths if not (ROOT / path).exists() and not path.startswith('configs/mine')]
+    assert not missing, f'{page.relative_to(ROOT)} calls {missing}'
+
+
+@pytest.mark.parametrize('name', PROMISED)
+def test_what_the_original_readmes_name_is_in_the_migration_guide(name: str):
+    assert name in MIGRATION or (ROOT / name).exists()
+
+
+def rows_about_files() -> Iterator[tuple[list[str], str]]:
+    """Rows of the migration guide whose left cell is nothing but names of files: the names and the right cell."""
+    for left, right in re.findall(r'^\| (.+?) \| (.+?) \|$', MIGRATION, re.MULTILINE):
+        if re.fullmatch(r'(`[\w/.-]+\.(py|sh|md|png)`(, )?)+', left):
+            yield re.findall(r'`([^`]+)`', left), right
+
+
+def test_the_migration_guide_is_true_about_what_is_the_same_and_what_is_planned():
+    checked = 0
+    for names, answer in rows_about_files():
+        if answer.startswith('the same'):
+            assert all((ROOT / name).exists() for name in names), (names, answer)
+        if answer.startswith('*planned*'):
+            assert not any((ROOT / name).exists() for name in names), (names, answer)
+        checked += 1
+    assert checked > 15
+
+
+@pytest.mark.parametrize('address', PUBLISHED)
+def test_published_checkpoints_are_in_zoo_and_download_script(address: str):
+    assert address in (ROOT / 'docs' / 'model_zoo.md').read_text()
+    assert address in (ROOT / 'tools' / 'download_checkpoints.sh').read_text()
+
+
+def flags_of(*scripts: Path) -> set[str]:
+    """The options that a program's argparse calls define."""
+    found = set()
+    for script in scripts:
+        for node in ast.walk(ast.parse(script.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, 'attr', '') == 'add_argument':
+                names = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
+                found |= {name for name in names if name.startswith('-')}
+    return found
+
+
+def documented_flags(heading: str) -> set[str]:
+    match = re.search(rf'^## {re.escape(heading)}\n(.*?)(?=^## |\Z)', CLI, re.MULTILINE | re.DOTALL)
+    assert match, f'docs/reference/cli.md has no section {heading}'
+    cells = ' '.join(line.split('|')[1] for line in match[1].splitlines() if line.startswith('|'))
+    return set(re.findall(r'`(--?[\w-]+)`', cells))
+
+
+PROGRAMS = [path for path in [ROOT / 'run_experiments.py', *sorted([*ROOT.glob('tools/*.py'), *ROOT.glob('demo/*.py')])]
+            if path.name != '__init__.py']
+
+
+@pytest.mark.parametrize('program', PROGRAMS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_flags_of_programs_are_those_of_the_reference(program: Path):
+    assert documented_flags(program.relative_to(ROOT).as_posix()) == flags_of(program)
+
+
+def test_flags_of_converters_are_those_of_the_reference():
+    assert documented_flags('tools/convert_datasets') == flags_of(ROOT / 'mmseg' / 'datasets' / 'conversion.py')
+
+
+def test_config_keys_are_those_of_the_reference():
+    text = (ROOT / 'docs' / 'reference' / 'config.md').read_text()
+    named = re.findall(r'`[^`]+`|^## .*', text, re.MULTILINE)  # section titles are keys, too
+    words = set(re.findall(r'\w+', ' '.join(named)))
+    keys = {*TOP_LEVEL, *DACS.config_keys(), *(key for section in SECTIONS.values() for key in section)}
+    assert keys <= words, f'not documented: {sorted(keys - words)}'
+    table = re.search(r'^## uda\n(.*?)^## ', text, re.MULTILINE | re.DOTALL)[1]
+    documented = set(re.findall(r'^\| `(\w+)`', table, re.MULTILINE))
+    assert documented <= DACS.config_keys(), f'unknown to the program: {sorted(documented - DACS.config_keys())}'
+
+
+@pytest.fixture
+def own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The files of docs/how-to/own_data.md, and its config in the place that the page names."""
+    rng = np.random.RandomState(0)
+    for folder, name in (('sim/images', '0001.png'), ('real/images/train', 'a.jpg'), ('real/images/val', 'b.jpg')):
+        (tmp_path / 'data/mine' / folder).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / 'data/mine' / folder / name), rng.randint(0, 256, (720, 1280, 3)).astype(np.uint8))
+    for folder, name in (('sim/labels', '0001.png'), ('real/labels/val', 'b.png')):
+        (tmp_path / 'data/mine' / folder).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / 'data/mine' / folder / name), rng.randint(0, 3, (720, 1280)).astype(np.uint8))
+    (tmp_path / 'configs' / 'mine').mkdir(parents=True)
+    (tmp_path / 'configs' / '_base_').symlink_to(ROOT / 'configs' / '_base_')
+    config = tmp_path / 'configs' / 'mine' / 'sim2real.py'
+    config.write_text(fenced(ROOT / 'docs' / 'how-to' / 'own_data.md', 'python')[0])
+    monkeypatch.chdir(tmp_path)
+    return config
+
+
+def test_the_example_of_own_data_works(own_data: Path):
+    cfg = load_config(own_data)
+    sample = build_dataset(cfg.data.train).sample(0, np.random.RandomState(0))
+    assert sample['img'].shape == sample['target_img'].shape == (3, 512, 512)
+    assert sample['gt_semantic_seg'].shape == (1, 512, 512)
+    assert (Path('data/mine/sim') / 'sample_class_stats.json').exists()
+    val = build_dataset(cfg.data.val, dict(test_mode=True))
+    assert val.label(0).shape == (720, 1280)
+    assert val.CLASSES == ('road', 'vehicle', 'other') and cfg.model.decode_head.num_classes == 3
+
+
+def test_the_example_of_a_method_works():
+    [objective] = [code for code in fenced(ROOT / 'docs' / 'architecture.md', 'python') if 'Objective' in code]
+    from mmseg.models.uda import Objective
+    try:
+        exec(objective, {'OBJECTIVES': OBJECTIVES, 'Objective': Objective})
+        cls = OBJECTIVES.get('MyIdea')
+        assert 'my_idea_weight' in DACS.config_keys()
+        assert cls.from_config(dict(my_idea_weight=0)) is None
+        assert cls.from_config(dict(my_idea_weight=0.1)).weight == 0.1
+    finally:
+        OBJECTIVES.module_dict.pop('MyIdea', None)
