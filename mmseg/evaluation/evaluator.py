@@ -86,8 +86,8 @@ def evaluate_network(network: nn.Module,
         metas = batch['img_metas'][0]
         if metrics:
             if 'label' not in batch:
-                raise DataError(f'{type(dataset).__name__} has no labels to compare with: predict with --format-only or '
-                                '--show-dir instead of --eval')
+                raise DataError(f'{type(dataset).__name__} has no labels to compare with: predict with '
+                                '--format-only or --show-dir instead of --eval')
             labels = torch.as_tensor(batch['label'])
             labels = labels[None] if labels.ndim == 2 else labels
             _check_labels(labels, preds, metas, len(classes), dataset.ignore_index)

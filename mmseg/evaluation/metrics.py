@@ -23,7 +23,7 @@ def check_metrics(metrics: str | Iterable[str]) -> tuple[str, ...]:
     for name in names:
         if name == 'cityscapes':
             raise ValueError("metric 'cityscapes' (the official script on gtFine_labelIds) is not available yet: use "
-                             "'mIoU', which gives the same numbers on train ids, or --format-only")
+                             "'mIoU', which scores the same 19 classes on train ids")
         if name not in METRIC_COLUMNS:
             raise ValueError(f'unknown metric {name!r}: {nearest(name, METRIC_COLUMNS)}')
     return names
