@@ -4,10 +4,10 @@ from mmseg.datasets.pipelines.compose import Compose
 from mmseg.datasets.pipelines.formatting import Collect, DefaultFormatBundle, ImageToTensor
 from mmseg.datasets.pipelines.loading import LoadAnnotations, LoadImageFromFile
 from mmseg.datasets.pipelines.test_time_aug import MultiScaleFlipAug
-from mmseg.datasets.pipelines.transforms import Normalize, Pad, RandomCrop, RandomFlip, Resize
+from mmseg.datasets.pipelines.transforms import Normalize, Pad, RandomCrop, RandomFlip, RandomRotate, Resize, SegRescale
 
 __all__ = [
     'AdjustGamma', 'CLAHE', 'Collect', 'Compose', 'DefaultFormatBundle', 'ImageToTensor', 'LoadAnnotations',
     'LoadImageFromFile', 'MultiScaleFlipAug', 'Normalize', 'Pad', 'PhotoMetricDistortion', 'RGB2Gray', 'RandomCrop',
-    'RandomFlip', 'Rerange', 'Resize'
+    'RandomFlip', 'RandomRotate', 'Rerange', 'Resize', 'SegRescale'
 ]

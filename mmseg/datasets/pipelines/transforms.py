@@ -30,6 +30,11 @@ def rescaled_size(height: int, width: int, scale: ImageScale) -> tuple[int, int]
     return int(height * factor + 0.5), int(width * factor + 0.5)
 
 
+def _paddings(results: dict[str, Any], pad_val: float, seg_pad_val: int) -> dict[str, float]:
+    """What comes from outside of the image, for the image and each segmentation field."""
+    return {'img': pad_val, **{key: _SEG_PADDING.get(key, seg_pad_val) for key in results.get('seg_fields', [])}}
+
+
 @PIPELINES.register_module()
 class Resize:
     """Resize the image (bilinear) and the segmentation fields (nearest neighbour).
@@ -123,6 +128,58 @@ class RandomFlip:
 
 
 @PIPELINES.register_module()
+class RandomRotate:
+    """Rotate clockwise about the centre, the image bilinearly, segmentation fields by nearest neighbour.
+
+    Args:
+        prob: probability of a rotation.
+        degree: (least, largest) angle; a number d means (-d, d).
+        pad_val, seg_pad_val: image value and label of what comes in from outside.
+    """
+    random = True
+
+    def __init__(self, prob: float, degree: float | tuple[float, float], pad_val: float = 0,
+                 seg_pad_val: int = 255) -> None:
+        self.prob = prob
+        self.degree = (-degree, degree) if isinstance(degree, (int, float)) else tuple(degree)
+        self.pad_val = pad_val
+        self.seg_pad_val = seg_pad_val
+
+    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        rng = results.get('rng', np.random)
+        rotate = rng.rand() < self.prob
+        degree = rng.uniform(*self.degree)
+        if rotate:
+            height, width = results['img'].shape[:2]
+            matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -degree, 1)
+            paddings = _paddings(results, self.pad_val, self.seg_pad_val)
+            for key, value in paddings.items():
+                how = cv2.INTER_LINEAR if key == 'img' else cv2.INTER_NEAREST
+                results[key] = cv2.warpAffine(results[key], matrix, (width, height), flags=how,
+                                              borderValue=(value,) * 4)
+        return results
+
+
+@PIPELINES.register_module()
+class SegRescale:
+    """Resize the segmentation fields alone.
+
+    Args:
+        scale_factor: of height and width.
+    """
+    random = False
+
+    def __init__(self, scale_factor: float = 1) -> None:
+        self.scale_factor = scale_factor
+
+    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        for key in results.get('seg_fields', []):
+            height, width = (int(side * self.scale_factor + 0.5) for side in results[key].shape)
+            results[key] = cv2.resize(results[key], (width, height), interpolation=cv2.INTER_NEAREST)
+        return results
+
+
+@PIPELINES.register_module()
 class RandomCrop:
     """Crop a random box; smaller images stay as they are.
 
@@ -194,8 +251,7 @@ class Pad:
                                                         for s in (height, width)]
         bottom, right = max(goal[0] - height, 0), max(goal[1] - width, 0)
         if bottom or right:
-            values = {key: _SEG_PADDING.get(key, self.seg_pad_val) for key in results.get('seg_fields', [])}
-            for key, value in {'img': self.pad_val, **values}.items():
+            for key, value in _paddings(results, self.pad_val, self.seg_pad_val).items():
                 results[key] = cv2.copyMakeBorder(results[key], 0, bottom, 0, right, cv2.BORDER_CONSTANT,
                                                   value=(value,) * 4)
         results['pad_shape'] = results['img'].shape
