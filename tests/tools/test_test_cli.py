@@ -1,0 +1,226 @@
+"""tools/test.py and test.sh as their users call them."""
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mmseg.datasets import DataError
+from mmseg.engine.config_errors import ConfigError
+from tests.tiny import CITIES, TinyRun, make_tiny_run
+from tools import test as cli
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
+    """A Synthia run with student and teacher."""
+    return make_tiny_run(tmp_path_factory.mktemp('tiny'), source='SynthiaDataset', teacher=True)
+
+
+def main(run: TinyRun, *flags: str) -> dict[str, float]:
+    return cli.main([str(run.config), str(run.checkpoint), '--device', 'cpu', *flags])
+
+
+def ids(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        assert image.mode == 'P'
+        return np.array(image)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob('*') if path.is_file())
+
+
+MIRRORED = [f'{city}/{city}_{number:06d}_leftImg8bit.png' for city in CITIES for number in range(2)]
+
+
+def test_scores_agree_with_the_written_predictions(run: TinyRun, tmp_path: Path,
+                                                   capsys: pytest.CaptureFixture) -> None:
+    out = tmp_path / 'predictions.pkl'
+    scores = main(run, '--eval', 'mIoU', '--show-dir', str(tmp_path / 'preds'), '--opacity', '1', '--out', str(out))
+    assert names(tmp_path / 'preds') == MIRRORED
+    preds = [ids(tmp_path / 'preds' / name) for name in MIRRORED]
+    for pred, pickled in zip(preds, pickle.loads(out.read_bytes()), strict=True):
+        np.testing.assert_array_equal(pred, pickled)
+    labels = np.stack([np.array(Image.open(run.label(city, number))) for city in CITIES for number in range(2)])
+    preds, valid = np.stack(preds), labels != 255
+    assert scores['aAcc'] == pytest.approx((preds == labels)[valid].mean(), abs=1e-4)
+    car = ((preds == 13) & (labels == 13)).sum() / (((preds == 13) & valid) | (labels == 13)).sum()
+    assert scores['IoU.car'] == pytest.approx(car, abs=1e-4)
+    printed = capsys.readouterr().out
+    assert 'mIoU16' in printed and 'mIoU13' in printed and "['mIoU', " in printed
+
+
+def test_the_teacher_is_another_network(run: TinyRun) -> None:
+    assert main(run, '--eval', 'mIoU') != main(run, '--eval', 'mIoU', '--model', 'ema_model')
+
+
+def test_augmentation_and_windows_change_the_prediction(run: TinyRun, tmp_path: Path) -> None:
+    variants = {'same': [], 'augmented': ['--aug-test'], 'slide': ['--inference-mode', 'slide']}
+    for name, flags in variants.items():
+        main(run, '--show-dir', str(tmp_path / name), '--opacity', '1', *flags)
+    same, augmented, slide = ([ids(tmp_path / name / file) for file in MIRRORED] for name in variants)
+    assert any((a != b).any() for a, b in zip(same, augmented))
+    assert any((a != b).any() for a, b in zip(same, slide))
+
+
+def test_options_override_the_config(run: TinyRun) -> None:
+    with pytest.raises(DataError, match='elsewhere'):
+        main(run, '--eval', 'mIoU', '--options', 'data.test.img_dir=elsewhere')
+
+
+def test_test_set_for_the_acdc_server(run: TinyRun, tmp_path: Path) -> None:
+    main(run, '--test-set', '--format-only', '--eval-option', f'imgfile_prefix={tmp_path / "out"}', 'to_label_id=False')
+    main(run, '--test-set', '--show-dir', str(tmp_path / 'preds'), '--opacity', '1')
+    assert names(tmp_path / 'out') == [Path(name).name for name in MIRRORED]
+    for name in MIRRORED:
+        np.testing.assert_array_equal(ids(tmp_path / 'out' / Path(name).name), ids(tmp_path / 'preds' / name))
+
+
+def test_label_ids_for_the_cityscapes_server(run: TinyRun, tmp_path: Path) -> None:
+    main(run, '--format-only', '--eval-options', f'imgfile_prefix={tmp_path / "label"}')
+    main(run, '--format-only', '--eval-options', f'imgfile_prefix={tmp_path / "train"}', 'to_label_id=False')
+    label_ids = np.array([7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33])
+    for name in names(tmp_path / 'train'):
+        np.testing.assert_array_equal(ids(tmp_path / 'label' / name), label_ids[ids(tmp_path / 'train' / name)])
+
+
+def test_evaluating_a_split_without_labels_says_so(run: TinyRun) -> None:
+    with pytest.raises(DataError, match=r'gtFine/test/aachen/aachen_000000_gtFine_labelTrainIds.png does not exist'):
+        main(run, '--test-set', '--eval', 'mIoU')
+
+
+def test_labels_that_are_not_converted_are_named(run: TinyRun, tmp_path: Path) -> None:
+    data = tmp_path / 'data'
+    shutil.copytree(run.data, data)
+    path = data / run.label('bonn', 1).relative_to(run.data)
+    Image.fromarray(np.full((64, 96), 33, np.uint8)).save(path)
+    with pytest.raises(DataError, match=r'bonn_000001_gtFine_labelTrainIds.png holds the ids \[33\].*convert'):
+        main(run, '--eval', 'mIoU', '--options', f'data.test.data_root={data}')
+
+
+@pytest.mark.parametrize('flags, message', [
+    ([], 'at least one of'),
+    (['--eval', 'mIoU', '--format-only', '--eval-options', 'imgfile_prefix=x'], 'exclude each other'),
+    (['--out', 'predictions.npy'], '.pkl or .pickle'),
+    (['--format-only'], 'imgfile_prefix'),
+    (['--format-only', '--eval-options', 'imgfile_prefx=x'], "did you mean 'imgfile_prefix'"),
+    (['--eval', 'miou'], "mIoU"),
+    (['--eval', 'cityscapes'], 'not available'),
+    (['--show-dir', 'x', '--opacity', '0'], 'opacity'),
+    (['--eval', 'mIoU', '--hrda-out', 'ATT'], 'attention'),
+    (['--eval', 'mIoU', '--launcher', 'slurm'], 'launcher'),
+])
+def test_flags_that_make_no_sense(run: TinyRun, flags: list[str], message: str,
+                                  capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as exit_code:
+        main(run, *flags)
+    assert exit_code.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_hrda_outputs_of_another_model_are_refused(run: TinyRun) -> None:
+    with pytest.raises(ConfigError, match='HRDAEncoderDecoder'):
+        main(run, '--hrda-out', 'LR', '--eval', 'mIoU')
+
+
+def test_the_flags_of_the_originals_are_accepted() -> None:
+    args = cli.parse_args('c.py c.pth --eval mIoU mDice --gpu-collect --tmpdir x --launcher none --local_rank 0 '
+                          '--inference-mode whole --test-set --aug-test --opacity 0.3 --show-dir d'.split())
+    assert args.outputs.metrics == ('mIoU', 'mDice') and args.outputs.opacity == 0.3
+
+
+# as programs
+
+
+def call(*command: str | Path, **kwargs: object) -> subprocess.CompletedProcess:
+    env = dict(os.environ, OMP_NUM_THREADS='1', PYTHON=sys.executable)
+    return subprocess.run([str(c) for c in command], capture_output=True, text=True, cwd=ROOT, env=env, **kwargs)
+
+
+@pytest.mark.parametrize('program', [['-m', 'tools.test'], ['tools/test.py']])
+def test_errors_are_one_message(run: TinyRun, program: list[str]) -> None:
+    done = call(sys.executable, *program, run.config, 'absent.pth', '--eval', 'mIoU', '--device', 'cpu')
+    assert done.returncode == 1 and done.stderr.strip().startswith('error: ') and 'absent.pth' in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+SHELLS = [shell for shell in ('dash', 'bash', 'sh') if shutil.which(shell)][:2]
+
+
+@pytest.fixture
+def folder(run: TinyRun, tmp_path: Path) -> Path:
+    """A copy of the run's folder, which test.sh writes to."""
+    return Path(shutil.copytree(run.folder, tmp_path / 'run 5'))
+
+
+@pytest.mark.parametrize('shell', SHELLS)
+def test_test_sh(shell: str, folder: Path) -> None:
+    done = call(shell, 'test.sh', f'{folder}/', '--device', 'cpu')
+    assert done.returncode == 0, done.stderr
+    assert '| traffic light |' in done.stdout and 'mIoU13' in done.stdout
+    assert '| traffic light |' in (folder / 'preds/pre_log.out').read_text()
+    assert names(folder / 'preds') == sorted([*MIRRORED, 'pre_log.out'])
+    assert ids(folder / 'preds' / MIRRORED[0]).max() < 19
+
+
+def fake_python(folder: Path, exit_code: int = 0) -> Path:
+    """A program that prints its arguments in place of python."""
+    path = folder.parent / 'fake_python'
+    path.write_text(f'#!/bin/sh\necho "called with: $*"\necho "to stderr" >&2\nexit {exit_code}\n')
+    path.chmod(0o755)
+    return path
+
+
+def call_fake(folder: Path, exit_code: int = 0) -> subprocess.CompletedProcess:
+    return call('env', f'PYTHON={fake_python(folder, exit_code)}', 'sh', 'test.sh', folder)
+
+
+def test_test_sh_keeps_the_exit_code_and_logs_both_streams(folder: Path) -> None:
+    done = call_fake(folder, exit_code=3)
+    assert done.returncode == 3
+    log = (folder / 'preds/pre_log.out').read_text()
+    assert 'called with: -m tools.test' in log and 'to stderr' in log and log in done.stdout
+
+
+@pytest.mark.parametrize('files, chosen', [
+    (['b_6.json', 'a_5.json', 'c_7.py'], 'a_5.json'),
+    (['a_5.py', 'a_5.json'], 'a_5.py'),
+    (['other.json'], 'other.json'),
+    (['other.py', '20260101_120005.log.json'], 'other.py'),
+])
+def test_test_sh_takes_the_only_config_or_the_one_with_the_last_character_of_the_folder(
+        folder: Path, files: list[str], chosen: str) -> None:
+    (folder / 'tiny_5.py').unlink()
+    for name in files:
+        (folder / name).touch()
+    assert f'tools.test {folder / chosen} {folder / "latest.pth"} --eval mIoU' in call_fake(folder).stdout
+
+
+def test_test_sh_says_what_is_missing(folder: Path) -> None:
+    for arguments, message in (([], 'usage'), ([folder / 'absent'], 'no folder')):
+        done = call('sh', 'test.sh', *arguments)
+        assert done.returncode == 2 and message in done.stderr
+    (folder / 'a.json').touch()
+    (folder / 'tiny_5.py').rename(folder / 'b.json')
+    assert 'none ends in' in call('sh', 'test.sh', folder).stderr
+    for name in ('a.json', 'b.json'):
+        (folder / name).unlink()
+    assert 'no config' in call('sh', 'test.sh', folder).stderr
+    (folder / 'latest.pth').unlink()
+    assert 'latest.pth' in call('sh', 'test.sh', folder).stderr
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+def test_scores_on_the_gpu_agree_with_the_cpu(run: TinyRun) -> None:
+    on_gpu = main(run, '--eval', 'mIoU', '--device', 'cuda')
+    assert on_gpu['aAcc'] == pytest.approx(main(run, '--eval', 'mIoU')['aAcc'], abs=0.005)
