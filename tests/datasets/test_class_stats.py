@@ -1,0 +1,139 @@
+"""Class statistics: counted once when missing, read afterwards, refused when they do not fit."""
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from mmseg.datasets import DataError, build_dataset
+from mmseg.datasets.class_stats import cache_folder
+from tests.datasets import scenes
+
+FILES = ('sample_class_stats.json', 'sample_class_stats_dict.json', 'samples_with_class.json')
+RCS = dict(min_pixels=100, class_temp=0.01, min_crop_ratio=0.5)
+
+
+def build(game, city, source=None, **changes):
+    return build_dataset(scenes.uda_cfg(game, city, source, rare_class_sampling=dict(RCS, **changes)))
+
+
+def counted(game, i: int) -> dict[str, int]:
+    label = cv2.imread(str(game / f'labels/{i:05d}_labelTrainIds.png'), -1)
+    return {str(c): int((label == c).sum()) for c in np.unique(label) if c != 255}
+
+
+def test_missing_statistics_are_counted_and_saved(game, city, capsys) -> None:
+    sampler = build(game, city).sampler
+    messages = capsys.readouterr()
+    assert 'Counting the classes of 4 label maps' in messages.err and str(game) in messages.out
+    stats, by_file, with_class = (json.loads((game / name).read_text()) for name in FILES)
+    for i in range(4):
+        path = str(game / f'labels/{i:05d}_labelTrainIds.png')
+        expected = counted(game, i)
+        assert stats[i] == dict(expected, file=path) and by_file[path] == expected
+        assert all([path, n] in with_class[c] for c, n in expected.items())
+    again = build(game, city).sampler
+    assert 'Counting' not in capsys.readouterr().err
+    np.testing.assert_array_equal(again.probabilities, sampler.probabilities)
+    np.testing.assert_array_equal(again.classes, sampler.classes)
+
+
+def test_folder_that_cannot_be_written_to(game, city, capsys) -> None:
+    (game / FILES[1]).mkdir()  # takes the place of a file
+    with pytest.warns(UserWarning, match='cannot write the class statistics to .*game'):
+        build(game, city)
+    kept = cache_folder(str(game))
+    assert sorted(path.name for path in kept.iterdir()) == sorted(FILES) and str(kept) in capsys.readouterr().out
+    build(game, city)
+    assert 'Counting' not in capsys.readouterr().err
+
+
+def test_paths_with_backslashes_and_from_elsewhere(game, city) -> None:
+    expected = build(game, city).sampler
+    for name in FILES:
+        text = (game / name).read_text().replace(f'{game}/labels/', 'D:\\\\gta\\\\labels\\\\')
+        assert 'D:' in text
+        (game / name).write_text(text)
+    sampler = build(game, city).sampler
+    assert {c: list(images) for c, images in sampler.images.items()} == {
+        c: list(images) for c, images in expected.images.items()}
+
+
+def test_class_that_is_never_big_enough_is_left_out(game, city) -> None:
+    scenes.write_label(game / 'labels/00003_labelTrainIds.png', 3, ids=(0, 1))
+    label = cv2.imread(str(game / 'labels/00003_labelTrainIds.png'), -1)
+    label[:4, :4] = 18
+    cv2.imwrite(str(game / 'labels/00003_labelTrainIds.png'), label)
+    with pytest.warns(UserWarning, match=r"leaves out \['bicycle'\]: no label map has more than min_pixels = 100"):
+        sampler = build(game, city).sampler
+    assert 18 not in sampler.classes and sampler.probabilities.sum() == pytest.approx(1)
+    assert all(sampler.draw(np.random.RandomState(seed))[0] != 18 for seed in range(20))
+
+
+def test_no_class_is_big_enough(game, city) -> None:
+    with pytest.warns(UserWarning), pytest.raises(DataError, match='lower min_pixels'):
+        build(game, city, min_pixels=10**6)
+
+
+@pytest.mark.parametrize('name', [FILES[0], FILES[2]])
+@pytest.mark.parametrize('content', ['', '[{"0": 3', '{"0": 5}', '[3]'])
+def test_damaged_statistics(game, city, name, content) -> None:
+    build(game, city)
+    (game / name).write_text(content)
+    with pytest.raises(DataError, match='cannot be read.*delete them'):
+        build(game, city)
+
+
+def test_statistics_of_other_files(game, city) -> None:
+    build(game, city)
+    (game / 'images/00001.png').unlink()
+    with pytest.raises(DataError, match='1 label files that the data set does not have, such as 00001_labelTrainIds'):
+        build(game, city)
+
+
+def test_images_without_statistics_are_named(game, city) -> None:
+    build(game, city)
+    scenes.write_image(game / 'images/00009.png', 9)
+    scenes.write_label(game / 'labels/00009_labelTrainIds.png', 9)
+    with pytest.warns(UserWarning, match='1 images, such as that of 00009_labelTrainIds.png, .*never drawn'):
+        build(game, city)
+
+
+def test_statistics_of_other_labels(game, city) -> None:
+    build(game, city)
+    stats = json.loads((game / FILES[0]).read_text())
+    stats[0]['26'] = 700
+    (game / FILES[0]).write_text(json.dumps(stats))
+    with pytest.raises(DataError, match=r'hold the ids \[26\], the data set 19 classes'):
+        build(game, city)
+
+
+def test_same_label_name_in_two_folders(city, tmp_path) -> None:
+    for town in ('ulm', 'bonn'):
+        scenes.write_image(tmp_path / 'leftImg8bit/train' / town / 'x_leftImg8bit.png', 0)
+        scenes.write_label(tmp_path / 'gtFine/train' / town / 'x_gtFine_labelTrainIds.png', 0)
+    cfg = dict(type='UDADataset', source=scenes.city_cfg(tmp_path), target=scenes.city_cfg(city),
+               rare_class_sampling=RCS)
+    with pytest.raises(DataError, match='x_gtFine_labelTrainIds.png occurs in several folders'):
+        build_dataset(cfg)
+
+
+def test_cityscapes_as_source_lies_in_folders(city) -> None:
+    cfg = dict(type='UDADataset', source=scenes.city_cfg(city), target=scenes.city_cfg(city), rare_class_sampling=RCS)
+    assert build_dataset(cfg)[0]['gt_semantic_seg'].shape == (1, 32, 32)
+
+
+def test_subset_of_the_classes(game, city) -> None:
+    names = ['rider', 'road']
+    cfg = scenes.uda_cfg(game, city, dict(classes=names), dict(classes=names), rare_class_sampling=RCS)
+    sampler = build_dataset(cfg).sampler
+    assert set(sampler.classes) == {0, 1}
+    assert counted(game, 0).keys() <= {c for s in json.loads((game / FILES[0]).read_text()) for c in s}
+
+
+def test_several_sources_cannot_be_sampled(game, city) -> None:
+    cfg = scenes.uda_cfg(game, city, rare_class_sampling=RCS)
+    with pytest.raises(DataError, match='needs one data set'):
+        build_dataset(dict(cfg, source=[cfg['source'], cfg['source']]))
