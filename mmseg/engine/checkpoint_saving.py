@@ -121,13 +121,11 @@ def restore(checkpoint: dict[str, Any], path: Path, model: nn.Module, optimizer:
         CheckpointError: if the checkpoint belongs to another model or optimizer.
     """
     state = checkpoint['state_dict']
-    wrong, unknown = describe_difference(model, state)
-    if unknown:
-        shown = ', '.join(unknown[:5])
-        wrong = '; '.join(filter(None, [wrong, f'{len(unknown)} entries unknown: {shown}']))
-    if wrong:
-        raise CheckpointError(f'{path} was written by another model or method than the config describes ({wrong}): '
-                              f'resume with the config beside it, or start from its weights with --load-from {path}')
+    difference = describe_difference(model, state)
+    if difference:
+        raise CheckpointError(f'{path} was written by another model or method than the config describes '
+                              f'({difference}): resume with the config beside it, or start from its weights with '
+                              f'--load-from {path}')
     try:
         load_optimizer_state(optimizer, checkpoint['optimizer'])
     except (ValueError, KeyError) as error:

@@ -50,16 +50,16 @@ def _dataset(folder: Path, training: bool) -> dict[str, Any]:
                 seg_map_suffix='.png', classes=CLASSES, palette=[list(c) for c in COLOURS], pipeline=pipeline)
 
 
-def tiny_config(data: Path, work_dir: Path, max_iters: int = 6, uda: dict[str, Any] | None = None,
+def tiny_config(images: Path, work_dir: Path, max_iters: int = 6, uda: dict[str, Any] | None = None,
                 **changes: Any) -> Config:
     """A config, also written beside ``work_dir``: 20 k parameters, dropout, stochastic depth, batch norm, batch 2.
 
     Args:
-        data: folder of :func:`write_images`.
+        images: folder of :func:`write_images`.
         uda: the ``uda`` section; with it the same images serve as source and target.
         changes: top-level sections to replace; a dict is merged into the section that is there.
     """
-    train = _dataset(data, True)
+    train = _dataset(images, True)
     if uda is not None:
         train = dict(type='UDADataset', source=train, target=copy.deepcopy(train))
     content: dict[str, Any] = dict(
@@ -72,7 +72,7 @@ def tiny_config(data: Path, work_dir: Path, max_iters: int = 6, uda: dict[str, A
                              align_corners=False, decoder_params=dict(embed_dim=16),
                              loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)),
             train_cfg=dict(), test_cfg=dict(mode='whole')),
-        data=dict(samples_per_gpu=2, workers_per_gpu=0, train=train, val=_dataset(data, False)),
+        data=dict(samples_per_gpu=2, workers_per_gpu=0, train=train, val=_dataset(images, False)),
         optimizer=dict(type='AdamW', lr=1e-3, betas=(0.9, 0.999), weight_decay=0.01,
                        paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=10.), norm=dict(decay_mult=0.)))),
         optimizer_config=None,

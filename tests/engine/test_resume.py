@@ -1,0 +1,175 @@
+"""A resumed training is bit-equal to one that was never interrupted, however it ended."""
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmseg.engine.checkpoint import CheckpointError
+from tests.engine.tiny import tiny_config, train
+from tools import train as train_tool
+
+EXACT = dict(interval=1, hooks=[dict(type='PrecisionLoggerHook')])
+UDA = dict(type='DACS', alpha=0.9, pseudo_threshold=0.4)
+
+
+def final(work_dir: Path) -> dict:
+    return torch.load(work_dir / 'latest.pth', weights_only=True)
+
+
+def losses(work_dir: Path) -> dict[int, dict[str, float]]:
+    """Logged values by iteration; what was trained again after a kill must be the same twice."""
+    found: dict[int, dict[str, float]] = {}
+    for file in sorted(work_dir.glob('*.log.json')):
+        for line in map(json.loads, file.read_text().splitlines()):
+            if line.get('mode') == 'train':
+                values = {key: value for key, value in line.items() if key not in ('time', 'data_time', 'memory')}
+                assert found.setdefault(line['iter'], values) == values
+    return found
+
+
+def assert_same_end(a: Path, b: Path) -> None:
+    first, second = final(a), final(b)
+    assert first['meta']['iter'] == second['meta']['iter']
+    assert list(first['state_dict']) == list(second['state_dict'])
+    for key, value in first['state_dict'].items():
+        assert torch.equal(value, second['state_dict'][key]), key
+    states = first['optimizer']['state'], second['optimizer']['state']
+    assert states[0].keys() == states[1].keys() and states[0]
+    for index, entry in states[0].items():
+        assert all(torch.equal(value, states[1][index][key]) for key, value in entry.items())
+    assert first['optimizer']['param_groups'] == second['optimizer']['param_groups']
+
+
+@pytest.mark.parametrize('uda', [None, UDA], ids=['plain', 'dacs'])
+def test_resuming_gives_the_losses_and_weights_of_an_uninterrupted_run(images, tmp_path, uda) -> None:
+    common = dict(log_config=EXACT, uda=uda)
+    train(tiny_config(images, tmp_path / 'whole', 7, checkpoint_config=dict(interval=3, max_keep_ckpts=-1), **common))
+    # another number of workers, and no seed in the config: that of the checkpoint holds
+    cfg = tiny_config(images, tmp_path / 'resumed', 7, data=dict(workers_per_gpu=2),
+                      resume_from=str(tmp_path / 'whole' / 'iter_3.pth'), **common)
+    cfg.seed = 99
+    train(cfg)
+    whole, resumed = losses(tmp_path / 'whole'), losses(tmp_path / 'resumed')
+    assert sorted(resumed) == [4, 5, 6, 7]
+    assert resumed == {iteration: whole[iteration] for iteration in resumed}
+    assert_same_end(tmp_path / 'whole', tmp_path / 'resumed')
+
+
+def start(config: str, **kwargs: object) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, '-m', 'tools.train', config], stdout=subprocess.PIPE, text=True,
+                            stderr=subprocess.STDOUT, cwd=Path(__file__).parents[2], **kwargs)
+
+
+def wait_for(process: subprocess.Popen, condition: object) -> None:
+    deadline = time.monotonic() + 90
+    while not condition():
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()[0]
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope='module')
+def whole(images, tmp_path_factory) -> Path:
+    """The uninterrupted run that the killed ones are compared with."""
+    folder = tmp_path_factory.mktemp('whole') / 'run'
+    train_tool.main([tiny_config(images, folder, 40, log_config=EXACT, uda=UDA).filename])
+    return folder
+
+
+def test_a_killed_run_loses_the_work_since_the_last_checkpoint_only(images, tmp_path, whole) -> None:
+    run = tmp_path / 'run'
+    cfg = tiny_config(images, run, 40, log_config=EXACT, uda=UDA, checkpoint_config=dict(interval=5))
+    process = start(cfg.filename)
+    wait_for(process, (run / 'iter_10.pth').exists)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert 10 <= final(run)['meta']['iter'] < 40
+    (run / '.iter_99.pth.tmp').write_bytes(b'half')
+    train_tool.main([cfg.filename, '--resume-from', str(run / 'latest.pth')])
+    assert not list(run.glob('.*.tmp'))
+    assert losses(run) == losses(whole)
+    assert_same_end(run, whole)
+
+
+@pytest.mark.parametrize('number, code, workers, send', [
+    (signal.SIGTERM, 143, 0, os.kill),
+    (signal.SIGINT, 130, 2, os.killpg),  # a terminal sends Ctrl-C to the workers too
+    (signal.SIGTERM, 143, 2, os.killpg),  # as does the end of a batch job
+])
+def test_a_signal_saves_and_says_how_to_go_on(images, tmp_path, whole, number, code, workers, send) -> None:
+    run = tmp_path / 'run'
+    cfg = tiny_config(images, run, 40, log_config=EXACT, uda=UDA, data=dict(workers_per_gpu=workers))
+    process = start(cfg.filename, start_new_session=True)
+    wait_for(process, lambda: any('"iter": 3' in file.read_text() for file in run.glob('*.log.json')))
+    send(process.pid, number)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == code, output
+    assert 'Traceback' not in output
+    assert 3 <= final(run)['meta']['iter'] < 40
+    command = output.split('go on with: ')[1].splitlines()[0]
+    tokens = shlex.split(command)
+    assert tokens[:3] == ['python', '-m', 'tools.train']
+    train_tool.main(tokens[3:])
+    assert losses(run) == losses(whole)
+    assert_same_end(run, whole)
+
+
+def test_auto_resume_goes_on_or_starts(images, tmp_path) -> None:
+    for expected in ([1, 2], []):
+        cfg = tiny_config(images, tmp_path / 'run', 2, log_config=EXACT, resume_from='auto')
+        train(cfg)
+        newest = max((tmp_path / 'run').glob('*.log.json'), key=lambda file: file.stat().st_mtime_ns)
+        lines = [json.loads(line) for line in newest.read_text().splitlines()]
+        assert [line['iter'] for line in lines if 'mode' in line] == expected
+
+
+def test_another_length_is_allowed_with_a_warning(images, tmp_path) -> None:
+    train(tiny_config(images, tmp_path / 'run', 2))
+    train(tiny_config(images, tmp_path / 'more', 3, resume_from=str(tmp_path / 'run' / 'latest.pth')))
+    assert final(tmp_path / 'more')['meta']['iter'] == 3
+    assert 'belongs to a training of 2 iterations' in next((tmp_path / 'more').glob('*.log')).read_text()
+
+
+def changed(path: Path, change: object) -> str:
+    checkpoint = torch.load(path, weights_only=True)
+    change(checkpoint)
+    torch.save(checkpoint, path)
+    return str(path)
+
+
+@pytest.mark.parametrize('change, words', [
+    (lambda c: c['meta'].pop('schema_version'), 'not written by this program.*--load-from'),
+    (lambda c: c.pop('meta'), 'not written by this program.*--load-from'),
+    (lambda c: c.pop('optimizer'), 'save_optimizer.*--load-from'),
+    (lambda c: c['meta'].update(schema_version=1000), 'newer version'),
+    (lambda c: c['state_dict'].pop('decode_head.linear_pred.bias'), 'another model.*linear_pred.bias'),
+    (lambda c: c['optimizer']['param_groups'][0]['names'].pop(), 'parameter groups.*paramwise_cfg'),
+], ids=['original', 'no meta', 'no optimizer', 'newer', 'other model', 'other groups'])
+def test_what_cannot_be_continued_is_refused_with_the_remedy(images, tmp_path, change, words) -> None:
+    train(tiny_config(images, tmp_path / 'run', 1))
+    file = changed(tmp_path / 'run' / 'iter_1.pth', change)
+    with pytest.raises(CheckpointError, match=f'iter_1.pth.*{words}'):
+        train(tiny_config(images, tmp_path / 'again', 2, resume_from=file))
+
+
+def test_a_missing_checkpoint_is_named(images, tmp_path) -> None:
+    with pytest.raises(FileNotFoundError, match='nowhere.pth'):
+        train(tiny_config(images, tmp_path / 'run', 1, resume_from=str(tmp_path / 'nowhere.pth')))
+
+
+def test_the_command_line_resumes(images, tmp_path) -> None:
+    cfg = tiny_config(images, tmp_path / 'run', 3, checkpoint_config=dict(interval=2, max_keep_ckpts=-1))
+    train_tool.main([cfg.filename])
+    before = final(tmp_path / 'run')
+    train_tool.main([cfg.filename, '--resume-from', str(tmp_path / 'run' / 'iter_2.pth')])
+    after = final(tmp_path / 'run')
+    assert all(torch.equal(before['state_dict'][key], value) for key, value in after['state_dict'].items())
