@@ -14,7 +14,7 @@ from mmseg.apis import load_config
 from mmseg.datasets import build_dataset
 from mmseg.engine.config_schema import SECTIONS, TOP_LEVEL
 from mmseg.models.uda import DACS
-from mmseg.registry import OBJECTIVES
+from mmseg.registry import DATASETS, OBJECTIVES, PIPELINES
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob('*.md'), *ROOT.glob('docs/**/*.md'), *(ROOT / name / 'README.md' for name in
@@ -147,7 +147,8 @@ def test_config_keys_are_those_of_the_reference():
     text = (ROOT / 'docs' / 'reference' / 'config.md').read_text()
     named = re.findall(r'`[^`]+`|^## .*', text, re.MULTILINE)  # section titles are keys, too
     words = set(re.findall(r'\w+', ' '.join(named)))
-    keys = {*TOP_LEVEL, *DACS.config_keys(), *(key for section in SECTIONS.values() for key in section)}
+    types = {*PIPELINES.module_dict, *DATASETS.module_dict}
+    keys = {*types, *TOP_LEVEL, *DACS.config_keys(), *(key for section in SECTIONS.values() for key in section)}
     assert keys <= words, f'not documented: {sorted(keys - words)}'
     table = re.search(r'^## uda\n(.*?)^## ', text, re.MULTILINE | re.DOTALL)[1]
     documented = set(re.findall(r'^\| `(\w+)`', table, re.MULTILINE))
