@@ -130,7 +130,10 @@ def _consumers(outputs: TestOutputs, model: nn.Module, dataset: Any, stack: Exit
 
 
 class _Pickle:
-    """Keeps the predictions as uint8 and writes them at the end, if all went well."""
+    """Keeps the predictions as uint8 and writes them at the end, if all went well.
+
+    The file is opened first: that it cannot be written must not turn out after hours.
+    """
 
     def __init__(self, path: str) -> None:
         self.path, self.maps = Path(path), []
@@ -139,13 +142,16 @@ class _Pickle:
         self.maps.append(pred.to(torch.uint8).cpu().numpy())
 
     def __enter__(self) -> _Pickle:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.file = self.path.open('wb')
         return self
 
     def __exit__(self, kind: type | None, *_: Any) -> None:
-        if kind is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open('wb') as file:
-                pickle.dump(self.maps, file)
+        with self.file:
+            if kind is None:
+                pickle.dump(self.maps, self.file)
+        if kind is not None:
+            self.path.unlink()
 
 
 class _Window:

@@ -64,10 +64,8 @@ class ConfusionMatrix:
         label = label.to(self._bins.device, non_blocking=True).to(torch.int64).flatten()
         ignored = (label == self.ignore_index) | (label == 255)
         cell = torch.where(ignored, self.num_classes**2, label * self.num_classes + pred)
-        if cell.is_cuda:  # bincount reads the largest value back to the host there
-            self._bins.scatter_add_(0, cell, self._bins.new_ones(1).expand_as(cell))
-        else:
-            self._bins += torch.bincount(cell, minlength=len(self._bins))
+        # bincount would read the largest value back to the host
+        self._bins.scatter_add_(0, cell, self._bins.new_ones(1).expand_as(cell))
 
     def per_class(self) -> dict[str, np.ndarray]:
         """Every quantity of :data:`METRIC_COLUMNS` as float64 [C] in 0..1; NaN where it is 0/0."""
