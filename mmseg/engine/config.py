@@ -81,7 +81,7 @@ def dump_config(cfg: Config, path: str | Path) -> None:
     elif Path(path).suffix == '.json':
         Path(path).write_text(json.dumps(content, indent=2), encoding='utf-8')
     else:
-        mmengine.dump(json.loads(json.dumps(content)), str(path))
+        mmengine.dump(json.loads(json.dumps(content)), str(path), sort_keys=False)
 
 
 def _source(value: Any, indent: int = 0) -> str:
