@@ -11,6 +11,8 @@ $(STAMP): requirements.txt requirements-dev.txt setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --upgrade pip
 	$(BIN)/python -m pip install -r requirements.txt -r requirements-dev.txt
+	# mmengine pulls in opencv-python, which needs libGL; on a machine without it the headless build takes its place
+	$(BIN)/python -c 'import cv2' || $(BIN)/python -m pip install --force-reinstall --no-deps opencv-python-headless
 	touch $@
 
 demo: $(STAMP)

@@ -210,6 +210,13 @@ def _cases_of(file: str, split: Callable[[str], tuple[str, str]]) -> list[Case]:
 
 def check_array(arrays: dict[str, np.ndarray], name: str, actual: Tensor | np.ndarray, tolerance: Tolerance) -> None:
     """Compare with ``name``, stored as in README section 1: in full or every stride-th element, with statistics."""
+    check_values(arrays, name, actual, tolerance)
+    if name + '/stats' in arrays:
+        check_stats(arrays, name, actual, tolerance)
+
+
+def check_values(arrays: dict[str, np.ndarray], name: str, actual: Tensor | np.ndarray, tolerance: Tolerance) -> None:
+    """Compare shape and elements (all, or every stride-th) with those recorded for ``name``."""
     actual = np.asarray(actual.detach().cpu() if isinstance(actual, Tensor) else actual)
     if name + '/shape' in arrays:
         assert actual.shape == tuple(arrays[name + '/shape']), name
@@ -219,17 +226,18 @@ def check_array(arrays: dict[str, np.ndarray], name: str, actual: Tensor | np.nd
         assert actual.shape == arrays[name].shape, name
     else:
         expected, compared = arrays[name + '/sample'].astype(np.float64), flat[::int(arrays[name + '/stride'])]
-    stats = arrays.get(name + '/stats')
-    biggest = np.abs(expected).max(initial=0.) if stats is None else np.abs(stats[3:5]).max()
-    atol = tolerance.atol * biggest
-    np.testing.assert_allclose(compared, expected, rtol=tolerance.rtol, atol=atol, err_msg=name)
-    if stats is not None:
-        _check_stats(name, flat, stats, tolerance.rtol, atol)
+    biggest = np.abs(expected).max(initial=0.)
+    if name not in arrays:
+        biggest = np.abs(arrays[name + '/stats'][3:5]).max()
+    np.testing.assert_allclose(compared, expected, rtol=tolerance.rtol, atol=tolerance.atol * biggest, err_msg=name)
 
 
-def _check_stats(name: str, x: np.ndarray, stats: np.ndarray, rtol: float, atol: float) -> None:
-    """Mean, deviation, sum of absolute values, minimum, maximum, norm: within what the tolerance allows them."""
+def check_stats(arrays: dict[str, np.ndarray], name: str, actual: Tensor | np.ndarray, tolerance: Tolerance) -> None:
+    """Compare mean, deviation, sum of absolute values, minimum, maximum and norm, within what the tolerance allows."""
+    x = np.asarray(actual.detach().cpu() if isinstance(actual, Tensor) else actual).astype(np.float64).ravel()
+    stats = arrays[name + '/stats']
     rounding = 1e-6  # of the sums themselves
+    rtol, atol = tolerance.rtol, tolerance.atol * np.abs(stats[3:5]).max()
     mean, std, total, low, high, norm = stats
     root = np.sqrt(x.size)
     actual = np.array([x.mean(), x.std(), np.abs(x).sum(), x.min(), x.max(), np.linalg.norm(x)])

@@ -14,13 +14,16 @@ from tests.parity import golden, model_zoo
 from tests.parity.golden import Tolerance, UnknownName
 
 NORM = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
-CASE = re.compile(r'(?P<mic>mic_)?dacs(?P<nofd>_nofd)?_(?P<network>daformer|hrda)_b0(?P<featall>_featall_lr(?P<lr>[\d.]+))?'
-                  r'/(?P<recipe>[AB])(?:/(?P<mode>nomask|separate(?:trg)?)(?P<own>_ownteacher_alpha0)?)?/thr(?P<threshold>[\d.]+)')
+CASE = re.compile(
+    r'(?P<mic>mic_)?dacs(?P<nofd>_nofd)?_(?P<network>daformer|hrda)_b0(?P<featall>_featall_lr(?P<lr>[\d.]+))?'
+    r'/(?P<recipe>[AB])(?:/(?P<mode>nomask|separate(?:trg)?)(?P<own>_ownteacher_alpha0)?)?/thr(?P<threshold>[\d.]+)')
 BOXES = [(24, 152, 40, 168), (64, 192, 0, 128), (120, 248, 104, 232)]
 THINGS = [6, 7, 11, 12, 13, 14, 15, 16, 17, 18]
+MASK_KEEP = np.random.RandomState(703).random_sample((2, 1, 4, 4)) > 0.7
 # README section 5, by iteration; the last entry holds for all that follow
 LOSS_RTOL = (1e-5, 2e-4, 1e-3, 3e-3)
-WEIGHTS = (golden.OUTPUT, Tolerance(3e-3, 3e-3))
+# for weights it says nothing: as outputs in iteration 0, then the 1 % that it allows for gradients, which Adam integrates
+WEIGHTS = (golden.OUTPUT, Tolerance(1e-2, 1e-2))
 
 
 def parse(name: str) -> re.Match:
@@ -36,6 +39,8 @@ def split_json(name: str) -> tuple[str, str]:
 
 
 def split_npz(name: str) -> tuple[str, str]:
+    if name == 'mic/grid_keep_seed703':
+        return name, ''
     match = re.match(r'(.+?/thr[\d.]+)/(.+)', name)
     if not match:
         raise UnknownName('no training step')
@@ -49,8 +54,8 @@ def make_config(match: re.Match) -> dict[str, Any]:
     hrda = match['network'] == 'hrda'
     crop = '_crop256' if match['featall'] else '_crop128'
     name = f"{match['network']}_b0" + (crop if hrda else '') + (f"_lr{match['lr']}_featall" if match['featall'] else '')
-    uda = dict(type='DACS', alpha=0.99 if match['nofd'] else 0.999, pseudo_threshold=float(match['threshold']), blur=False,
-               color_jitter_probability=1.0)
+    uda = dict(type='DACS', alpha=0.99 if match['nofd'] else 0.999, pseudo_threshold=float(match['threshold']),
+               blur=False, color_jitter_probability=1.0)
     if not hrda:
         uda.update(pseudo_weight_ignore_top=15, pseudo_weight_ignore_bottom=20)
     if not match['nofd']:
@@ -91,7 +96,7 @@ def fix_draws(host: Any, chosen: list[list[int]], match: re.Match, monkeypatch: 
         order = iter([(0, side, 0, side)] * 100 if match['featall'] else (BOXES[:3 if match['mic'] else 2]) * 100)
         monkeypatch.setattr(host.model, 'draw_box', lambda *_: next(order))
     if match['mic']:
-        keep = torch.from_numpy(np.random.RandomState(703).random_sample((2, 1, 4, 4)) > 0.7)
+        keep = torch.from_numpy(MASK_KEEP)
         monkeypatch.setattr('mmseg.models.uda.masked_consistency.draw_mask_grid', lambda *_: keep)
 
 
@@ -153,8 +158,8 @@ def by_iteration(values: tuple, i: int) -> Any:
     return values[min(i, len(values) - 1)]
 
 
-JSON_FIELDS = {'log_vars', 'num_samples', 'grad_global_l2', 'n_params_with_grad', 'grad_l2_selected', 'param_l2_student',
-               'param_l2_teacher', 'mix', 'grad_l2_all'}
+JSON_FIELDS = {'log_vars', 'num_samples', 'grad_global_l2', 'n_params_with_grad', 'grad_l2_selected', 'grad_l2_all',
+               'param_l2_student', 'param_l2_teacher', 'mix'}
 
 
 @pytest.mark.parity
@@ -185,8 +190,17 @@ def test_losses_and_gradients(case: golden.Case, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parity
 @golden.cases('train_step_*.npz', split=split_npz)
 def test_weights_and_statistics(case: golden.Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The statistics of an array were recorded in its iteration, but the array itself as a view of the live one:
+    where an early array is bit-equal to the last, it holds the values after the last iteration."""
+    if case.name == 'mic/grid_keep_seed703':
+        np.testing.assert_array_equal(MASK_KEEP, case.array(''))
+        return
     run, _ = get_run(case, monkeypatch)
+    arrays = golden.read_npz(case.file)
+    last = max(int(re.match(r'after_iter(\d+)', field)[1]) for field in case.fields)
     for field in case.fields:
         iteration, key = re.match(r'after_iter(\d+)/(.+)', field).groups()
-        state = run.iterations[int(iteration)]['state']
-        case.check(field, state[key].reshape(case.shape(field)), by_iteration(WEIGHTS, int(iteration)))
+        iteration, name = int(iteration), case.entry(field)
+        viewed = np.array_equal(case.array(field), case.array(f'after_iter{last}/{key}'))
+        for check, i in ((golden.check_stats, iteration), (golden.check_values, last if viewed else iteration)):
+            check(arrays, name, run.iterations[i]['state'][key].reshape(case.shape(field)), by_iteration(WEIGHTS, i))

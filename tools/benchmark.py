@@ -1,0 +1,245 @@
+"""Speed and memory of a config: training step, inference or data loading.
+
+Examples:
+    python tools/benchmark.py CONFIG --mode train --size 256 256 --iters 5 --out result.json
+    python tools/benchmark.py CONFIG --mode infer --size 512 1024 --amp bfloat16
+    python tools/benchmark.py CONFIG --mode data
+
+Training and inference run on synthetic images unless ``--data config`` is given. The machine's matrix-multiplication
+rate is measured before and after each figure: where it moved by more than 15 % the run is repeated, because another
+program was running.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import statistics
+import time
+from collections import defaultdict
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import DictAction
+from torch.utils.flop_counter import FlopCounterMode
+
+from mmseg.apis import load_config
+from mmseg.datasets import build_dataset, build_train_loader
+from mmseg.engine.optim import build_optim_wrapper
+from mmseg.models import build_train_model
+
+MAX_CALIBRATION_SHIFT = 0.15
+MAX_ATTEMPTS = 3
+NORM = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
+
+
+def parse_args(args: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Speed and memory of a config')
+    parser.add_argument('config')
+    parser.add_argument('--mode', choices=('train', 'infer', 'data'), default='train')
+    parser.add_argument('--data', choices=('synthetic', 'config'), default='synthetic', help='where images come from')
+    parser.add_argument('--size', type=int, nargs=2, metavar=('H', 'W'), default=(512, 512), help='synthetic image size')
+    parser.add_argument('--batch', type=int, help='images per domain; default: data.samples_per_gpu, 1 for inference')
+    parser.add_argument('--iters', type=int, default=5, help='measured iterations')
+    parser.add_argument('--warmup', type=int, default=1, help='iterations before the measurement')
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    parser.add_argument('--amp', choices=('bfloat16', ), help='autocast type')
+    parser.add_argument('--tf32', action='store_true', help='allow TF32 on the GPU')
+    parser.add_argument('--compile', action='store_true', help='compile backbone and decode head')
+    parser.add_argument('--options', nargs='+', action=DictAction, help='config overrides: key=value')
+    parser.add_argument('--out', help='write the result as JSON to this file')
+    return parser.parse_args(args)
+
+
+def synchronize(device: torch.device) -> None:
+    if device.type == 'cuda':
+        torch.cuda.synchronize(device)
+
+
+def calibrate(device: torch.device) -> float:
+    """Rate of a large float32 matrix product in GFLOP/s (median of 5)."""
+    side = 2048 if device.type == 'cpu' else 8192
+    a = torch.randn(side, side, device=device)
+    times = []
+    for _ in range(6):
+        synchronize(device)
+        start = time.perf_counter()
+        a @ a
+        synchronize(device)
+        times.append(time.perf_counter() - start)
+    return 2 * side**3 / statistics.median(times[1:]) / 1e9
+
+
+def synthetic_batch(batch: int, size: tuple[int, int], num_classes: int) -> dict[str, Any]:
+    """Random uint8 images of both domains and a label map of 64-pixel blocks."""
+    rng = np.random.RandomState(0)
+    height, width = size
+    blocks = rng.randint(0, num_classes, (batch, 1, -(-height // 64), -(-width // 64))).astype(np.uint8)
+    label = torch.from_numpy(blocks.repeat(64, 2).repeat(64, 3)[..., :height, :width].copy())
+    meta = dict(img_norm_cfg=NORM, img_shape=(height, width, 3), pad_shape=(height, width, 3),
+                ori_shape=(height, width, 3), flip=False)
+    images = [torch.from_numpy(rng.randint(0, 256, (batch, 3, height, width), dtype=np.uint8)) for _ in range(2)]
+    return dict(img=images[0], img_metas=[meta] * batch, gt_semantic_seg=label, classes=np.unique(blocks).astype(np.int64),
+                target_img=images[1], target_img_metas=[meta] * batch)
+
+
+class PhaseTimer:
+    """Adds up the seconds that chosen methods of an object take, by phase name."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.seconds = device, defaultdict(float)
+
+    def wrap(self, owner: Any, method: str, phase: Any) -> None:
+        """Time ``owner.method``; ``phase`` is a name, or a function of the call's arguments that returns one."""
+        original = getattr(owner, method)
+
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            synchronize(self.device)
+            start = time.perf_counter()
+            result = original(*args, **kwargs)
+            synchronize(self.device)
+            self.seconds[phase if isinstance(phase, str) else phase(*args)] += time.perf_counter() - start
+            return result
+
+        setattr(owner, method, timed)
+
+
+def phase_shares(model: Any, optim_wrapper: Any, batches: Any, iters: int, device: torch.device) -> dict[str, float]:
+    """Share of each phase of the training step, in percent."""
+    timer = PhaseTimer(device)
+    timer.wrap(optim_wrapper, 'step', 'optimizer')
+    if hasattr(model, 'run_branch'):
+        timer.wrap(model, 'run_branch', lambda branch, *_: branch.name)
+        timer.wrap(model, 'begin', 'transfer')
+    if getattr(model, 'teacher', None) is not None:
+        timer.wrap(model.teacher, 'update', 'ema')
+        timer.wrap(model, 'pseudo_labels', 'teacher')
+        timer.wrap(model, 'mixed', 'class mix')
+    timer.wrap(model, 'train_step', 'total')
+    for _ in range(iters):
+        start = time.perf_counter()
+        batch = next(batches)
+        timer.seconds['data'] += time.perf_counter() - start
+        model.train_step(batch, optim_wrapper)
+    total = timer.seconds.pop('total') + timer.seconds['data']
+    return {name: round(100 * seconds / total, 1) for name, seconds in timer.seconds.items()}
+
+
+def peak_memory_mib(device: torch.device) -> float:
+    """Peak memory: allocated on the GPU, or resident of the whole process."""
+    if device.type == 'cuda':
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def measure(run: Any, iters: int, warmup: int, device: torch.device) -> dict[str, Any]:
+    """Seconds per call of ``run``, repeated while the machine's speed moves."""
+    for attempt in range(MAX_ATTEMPTS):
+        before = calibrate(device)
+        for _ in range(warmup):
+            run()
+        times = []
+        for _ in range(iters):
+            synchronize(device)
+            start = time.perf_counter()
+            run()
+            synchronize(device)
+            times.append(time.perf_counter() - start)
+        after = calibrate(device)
+        shift = abs(after / before - 1)
+        if shift <= MAX_CALIBRATION_SHIFT:
+            break
+        print(f'the machine became {100 * shift:.0f} % faster or slower during attempt {attempt + 1}: measuring again')
+    return dict(
+        median_seconds=statistics.median(times),
+        min_seconds=min(times),
+        seconds_each=times,
+        sgemm_gflops=[before, after],
+        calibration_ok=shift <= MAX_CALIBRATION_SHIFT,
+        peak_memory_mib=peak_memory_mib(device))
+
+
+def endless(batch: dict[str, Any]) -> Any:
+    while True:
+        yield batch
+
+
+def config_batches(cfg: Any, batch: int) -> Any:
+    dataset = build_dataset(cfg.data.train)
+    return iter(build_train_loader(dataset, batch, cfg.data.workers_per_gpu, seed=0, stop=10**9))
+
+
+def bench_train(cfg: Any, args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    """The training step, without and with timers around its phases."""
+    batch = args.batch or cfg.data.samples_per_gpu
+    torch.manual_seed(0)
+    model = build_train_model(cfg)
+    model.init_weights()
+    model.to(device).train()
+    if args.compile:
+        for part in (model.networks()['student'].backbone, model.networks()['student'].decode_head):
+            part.compile()
+    optim_wrapper = build_optim_wrapper(model, cfg)
+    source = config_batches(cfg, batch) if args.data == 'config' else endless(
+        synthetic_batch(batch, tuple(args.size), model.num_classes))
+    with FlopCounterMode(display=False) if not args.compile else nullcontext() as counter:
+        model.train_step(next(source), optim_wrapper)
+    result = measure(lambda: model.train_step(next(source), optim_wrapper), args.iters, args.warmup, device)
+    result['images_per_second'] = 2 * batch / result['median_seconds']
+    if counter is not None:
+        result['gflop_per_call'] = counter.get_total_flops() / 1e9
+        result['arithmetic_floor_seconds'] = result['gflop_per_call'] / statistics.mean(result['sgemm_gflops'])
+    result['phase_percent'] = phase_shares(model, optim_wrapper, source, min(args.iters, 5), device)
+    return dict(result, batch=batch)
+
+
+def bench_infer(cfg: Any, args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    """Label maps of one image (or batch) as ``test_cfg`` of the config says."""
+    batch = args.batch or 1
+    torch.manual_seed(0)
+    model = build_train_model(cfg).networks()['student'].to(device).eval()
+    data = synthetic_batch(batch, tuple(args.size), model.num_classes)
+    img = torch.randn(batch, 3, *args.size, device=device)
+    autocast = torch.autocast(device.type, torch.bfloat16) if args.amp else nullcontext()
+    with torch.no_grad(), autocast:
+        result = measure(lambda: model.predict([img], [data['img_metas']]), args.iters, args.warmup, device)
+    return dict(result, images_per_second=batch / result['median_seconds'], batch=batch)
+
+
+def bench_data(cfg: Any, args: argparse.Namespace) -> dict[str, Any]:
+    """Samples per second of the config's training pipeline in this process."""
+    cfg.data.workers_per_gpu = 0
+    batches = config_batches(cfg, 1)
+    result = measure(lambda: next(batches), args.iters, args.warmup, torch.device('cpu'))
+    return dict(result, samples_per_second=1 / result['median_seconds'], batch=1)
+
+
+def main(args: list[str] | None = None) -> dict[str, Any]:
+    args = parse_args(args)
+    cfg = load_config(args.config, args.options)
+    if args.amp:
+        cfg.amp = dict(dtype=args.amp)
+    device = torch.device(args.device)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = args.tf32
+    if args.mode == 'data':
+        result = bench_data(cfg, args)
+    else:
+        result = (bench_train if args.mode == 'train' else bench_infer)(cfg, args, device)
+    result.update(
+        config=args.config, mode=args.mode, size=list(args.size), data=args.data, amp=args.amp, compile=args.compile,
+        tf32=args.tf32, options=args.options, device=torch.cuda.get_device_name(device) if device.type == 'cuda' else
+        f'{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads', torch=torch.__version__)
+    text = json.dumps(result, indent=1, default=str)
+    print(text)
+    if args.out:
+        Path(args.out).parent.mkdir(parents=True, exist_ok=True)
+        Path(args.out).write_text(text + '\n')
+    return result
+
+
+if __name__ == '__main__':
+    main()
