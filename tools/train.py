@@ -48,8 +48,10 @@ def configure(args: argparse.Namespace) -> Config:
     """The config with the command line merged in."""
     cfg = load_config(args.config, args.options)
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
-    if args.seed is not None or cfg.get('seed') is None:
-        cfg.seed = random_seed() if args.seed is None else args.seed
+    if args.seed is not None:
+        cfg.seed = args.seed
+    elif cfg.get('seed') is None and not args.resume_from:  # a resumed training keeps its seed
+        cfg.seed = random_seed()
     if args.deterministic:
         cfg.deterministic = True
     if args.amp:
@@ -72,9 +74,10 @@ def main(args: Sequence[str] | None = None) -> None:
     for key in ('load_from', 'resume_from'):
         if getattr(args, key):
             cfg[key] = getattr(args, key)
-    seed_everything(cfg.seed, bool(cfg.get('deterministic')))  # initial weights
+    seed_everything(cfg.get('seed') or 0, bool(cfg.get('deterministic')))  # initial weights
     model = build_train_model(cfg)
-    model.init_weights()
+    if cfg.get('resume_from') in (None, 'auto'):  # else everything comes from the checkpoint
+        model.init_weights()
     train_segmentor(model, build_dataset(cfg.data.train), cfg, validate=cfg.get('evaluation') is not None)
 
 

@@ -42,7 +42,8 @@ class StopRequest:
             raise KeyboardInterrupt
         if self.signal is None:
             # torch raises, wherever the program is, when a worker dies; the signal may have reached the workers too
-            self._previous.setdefault(signal.SIGCHLD, signal.signal(signal.SIGCHLD, lambda *_: None))
+            if hasattr(signal, 'SIGCHLD'):
+                self._previous[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
             name = 'Ctrl-C' if number == signal.SIGINT else signal.Signals(number).name
             print(f'\n{name}: finishing the iteration, then saving. Ctrl-C again quits at once.', flush=True)
         self.signal = number

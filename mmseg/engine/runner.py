@@ -163,7 +163,7 @@ class TrainRunner(Runner):
     def resume_command(self) -> str:
         """The command line that continues this run."""
         config = Path(self.work_dir) / Path(self.cfg.filename or '').name
-        latest = Path(self.work_dir) / 'latest.pth'
+        latest = self.checkpoints.folder / 'latest.pth'
         if not config.is_file():
             return f'cfg.resume_from = {str(latest)!r}'
         return f'python -m tools.train {config} --resume-from {latest}'
@@ -172,7 +172,7 @@ class TrainRunner(Runner):
         """Follow ``resume_from`` (a file, or 'auto' for the work_dir's latest.pth) or ``load_from``."""
         resume_from, load_from = self.cfg.get('resume_from'), self.cfg.get('load_from')
         if resume_from == 'auto':
-            latest = Path(self.work_dir) / 'latest.pth'
+            latest = self.checkpoints.folder / 'latest.pth'
             resume_from = latest if latest.exists() else None
         if resume_from:
             self.resume(Path(resume_from))
@@ -199,6 +199,8 @@ class TrainRunner(Runner):
         self.train_loop.go_to(meta['iter'])
         self.meta['hook_msgs'] = dict(meta.get('hook_msgs') or {})
         self.logger.info(f'resumed from {filename} at iteration {meta["iter"]}')
+        if meta['iter'] >= self.max_iters:
+            self.logger.warning(f'all {self.max_iters} iterations are done, nothing is left to train')
 
     def add_scalars(self, mode: str, values: dict[str, float], step: int) -> None:
         """Hand numbers to TensorBoard, if it is on."""
@@ -249,7 +251,7 @@ def _loader_of(dataset: Any, data: Any, device: torch.device) -> Callable[[Train
     def make_loader(runner: TrainRunner, start: int, stop: int) -> Iterable[dict]:
         return build_train_loader(dataset, data.get('samples_per_gpu', 2), data.get('workers_per_gpu', 2),
                                   seed=runner.seed, rank=runner.rank, world_size=runner.world_size, start=start,
-                                  stop=stop, pin_memory=device.type == 'cuda')
+                                  stop=stop, pin_memory=data.get('pin_memory', device.type == 'cuda'))
 
     return make_loader
 

@@ -3,16 +3,21 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
+import signal
 from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+import torch._dynamo
+from torch._dynamo.utils import counters
 
 from mmseg.datasets import build_dataset
 from mmseg.engine import checkpoint_saving
 from mmseg.engine.checkpoint import CheckpointError
+from mmseg.engine.compilation import compile_student
+from mmseg.engine.env import collect_env, resolve_device
 from mmseg.engine.runner import build_runner
 from mmseg.models import build_train_model
 from tests.engine.tiny import CLASSES, COLOURS, tiny_config, train
@@ -187,15 +192,57 @@ def test_a_device_that_is_not_there_is_refused(images, tmp_path) -> None:
         train(tiny_config(images, tmp_path / 'run', 1, device='cuda:63'))
 
 
-def test_compiled_parts_keep_their_keys_and_validate_uncompiled(images, tmp_path, monkeypatch) -> None:
-    compiled, calls = [], []
+def test_without_a_gpu_everything_falls_to_the_cpu() -> None:
+    expected = 'cuda' if torch.cuda.is_available() else 'cpu'
+    assert resolve_device(None).type == resolve_device('auto').type == expected
+    assert collect_env()['torch'] == torch.__version__
 
-    def compile_module(self: nn.Module, **options: object) -> None:
-        compiled.append(type(self).__name__)
-        self._compiled_call_impl = lambda *a, **k: (calls.append(self.training), self._call_impl(*a, **k))[1]
 
-    monkeypatch.setattr(nn.Module, 'compile', compile_module)
-    train(tiny_config(images, tmp_path / 'run', 2, compile=dict(mode='default')))
-    assert compiled == ['MixVisionTransformer', 'SegFormerHead'] and len(calls) == 4
-    plain = build_train_model(tiny_config(images, tmp_path / 'plain', 2))
-    assert list(read(tmp_path / 'run' / 'latest.pth')['state_dict']) == list(plain.state_dict())
+def interrupting_evaluation(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    def evaluate(*_: object, on_prediction: object, **__: object) -> None:
+        for _ in range(times):
+            os.kill(os.getpid(), signal.SIGINT)
+        on_prediction()
+
+    monkeypatch.setattr('mmseg.engine.loops.evaluate_network', evaluate)
+
+
+def test_an_interrupted_evaluation_ends_at_once_and_saves(images, tmp_path, monkeypatch) -> None:
+    interrupting_evaluation(monkeypatch, times=1)
+    with pytest.raises(SystemExit) as stopped:
+        train(tiny_config(images, tmp_path / 'run', 5, evaluation=dict(interval=2)))
+    assert stopped.value.code == 130 and read(tmp_path / 'run' / 'latest.pth')['meta']['iter'] == 2
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_interrupt_quits_at_once(images, tmp_path, monkeypatch) -> None:
+    interrupting_evaluation(monkeypatch, times=2)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_config(images, tmp_path / 'run', 5, evaluation=dict(interval=2)))
+    assert names(tmp_path / 'run') == []
+
+
+def test_compiled_training_keeps_its_keys_and_numbers_and_validates_uncompiled(images, tmp_path) -> None:
+    torch._dynamo.reset()
+    counters.clear()
+    for name, setting in (('plain', None), ('compiled', dict(backend='eager'))):
+        train(tiny_config(images, tmp_path / name, 2, compile=setting, evaluation=dict(interval=1, metric='mIoU')))
+    plain, compiled = (read(tmp_path / name / 'latest.pth')['state_dict'] for name in ('plain', 'compiled'))
+    assert list(plain) == list(compiled)
+    for key, value in plain.items():
+        torch.testing.assert_close(compiled[key], value)
+    assert counters['stats']['unique_graphs'] == 2  # backbone and head at the size of the crops, and no other
+
+
+def test_dynamo_giving_up_is_reported(images, tmp_path, monkeypatch) -> None:
+    limit = 'recompile_limit' if hasattr(torch._dynamo.config, 'recompile_limit') else 'cache_size_limit'
+    monkeypatch.setattr(torch._dynamo.config, limit, 1)
+    torch._dynamo.reset()
+    cfg = tiny_config(images, tmp_path / 'run', 2)
+    student, messages = build_train_model(cfg), []
+    logger = logging.getLogger('test')
+    logger.addFilter(lambda record: messages.append(record.getMessage()))
+    compile_student(student, dict(backend='eager', dynamic=False), logger)
+    for side in (32, 64):
+        student.backbone(torch.zeros(1, 3, side, side))
+    assert any('recompile limit' in message and 'compile=None' in message for message in messages)
