@@ -74,11 +74,12 @@ def main(args: Sequence[str] | None = None) -> None:
     for key in ('load_from', 'resume_from'):
         if getattr(args, key):
             cfg[key] = getattr(args, key)
+    dataset = build_dataset(cfg.data.train)  # first, since missing data shows at once
     seed_everything(cfg.get('seed') or 0, bool(cfg.get('deterministic')))  # initial weights
     model = build_train_model(cfg)
     if cfg.get('resume_from') in (None, 'auto'):  # else everything comes from the checkpoint
         model.init_weights()
-    train_segmentor(model, build_dataset(cfg.data.train), cfg, validate=cfg.get('evaluation') is not None)
+    train_segmentor(model, dataset, cfg, validate=cfg.get('evaluation') is not None)
 
 
 if __name__ == '__main__':
