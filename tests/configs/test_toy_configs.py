@@ -1,0 +1,65 @@
+"""The configs of the built-in benchmark and of CamVid."""
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmseg.apis import load_config
+from mmseg.engine.schedule import LearningRate
+from mmseg.models import build_segmentor, build_train_model
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+RUNS = [f'{folder}/{name}' for folder in ('toy', 'camvid') for name in ('source_only', 'dacs', 'daformer', 'oracle')]
+
+
+def load(name):
+    return load_config(str(CONFIGS / f'{name}.py'))
+
+
+@pytest.mark.parametrize('name', RUNS)
+def test_builds_a_small_network_for_its_classes_without_weights(name):
+    cfg = load(name)
+    student = build_train_model(cfg).networks()['student']
+    assert student.num_classes == (19 if name.startswith('toy') else 11)
+    assert sum(p.numel() for p in student.parameters()) < 4e6
+    assert cfg.model.pretrained is None
+
+
+@pytest.mark.parametrize('name', RUNS)
+def test_only_the_oracle_sees_target_labels(name):
+    train = load(name).data.train
+    labelled = train.source if 'source' in train else train
+    target = ('camera', 'dusk')
+    on_target = any(word in f'{labelled.data_root}{labelled.img_dir}' for word in target)
+    assert on_target == name.endswith('oracle')
+    if 'target' in train:
+        assert any(word in f'{train.target.data_root}{train.target.img_dir}' for word in target)
+
+
+@pytest.mark.parametrize('folder', ['toy', 'camvid'])
+def test_methods_differ_in_the_method_alone(folder):
+    configs = [load(f'{folder}/{name}') for name in ('source_only', 'dacs', 'daformer', 'oracle')]
+    for key in ('model', 'optimizer', 'lr_config', 'runner', 'seed', 'evaluation'):
+        assert all(cfg[key] == configs[0][key] for cfg in configs), key
+    for cfg in configs:
+        assert cfg.data.val == configs[0].data.val and cfg.data.samples_per_gpu == configs[0].data.samples_per_gpu
+
+
+@pytest.mark.parametrize('folder', ['toy', 'camvid'])
+def test_daformer_is_dacs_with_rare_classes_and_without_feature_distance(folder):
+    dacs, daformer = load(f'{folder}/dacs'), load(f'{folder}/daformer')
+    assert 'rare_class_sampling' not in dacs.data.train and 'rare_class_sampling' in daformer.data.train
+    assert not daformer.uda.imnet_feature_dist_lambda
+
+
+@pytest.mark.parametrize('folder', ['toy', 'camvid'])
+def test_schedule_ends_at_zero_and_warms_up_within_the_run(folder):
+    cfg = load(f'{folder}/source_only')
+    rate = LearningRate(cfg.lr_config, cfg.runner.max_iters)
+    rates = np.array([rate(1.0, t) for t in range(cfg.runner.max_iters + 1)])
+    assert rates[0] < 0.01 and rates[-1] == pytest.approx(0) and rates.max() > 0.9
+
+
+def test_camvid_and_toy_networks_are_of_the_same_kind():
+    toy, camvid = (build_segmentor(load(f'{folder}/oracle').model).state_dict() for folder in ('toy', 'camvid'))
+    assert toy.keys() == camvid.keys()
