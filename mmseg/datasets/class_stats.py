@@ -104,6 +104,12 @@ def cache_folder(root: str) -> Path:
     return Path(cache) / 'mmseg' / f'class_stats_{zlib.crc32(os.path.abspath(root).encode()):08x}'
 
 
+def _refuse_read_only(folder: Path) -> None:
+    """A folder without any write permission is meant to stay as it is, also where root (a container) could write."""
+    if folder.is_dir() and not folder.stat().st_mode & 0o222:
+        raise PermissionError('it is read-only')
+
+
 def obtain_stats(root: str, label_paths: Sequence[str], read: Callable[[int], np.ndarray]) -> ClassStats:
     """Read the statistics of a data set; if there are none, count them with a progress bar and save them.
 
@@ -122,6 +128,7 @@ def obtain_stats(root: str, label_paths: Sequence[str], read: Callable[[int], np
     counts = dict(zip(label_paths, pixels, strict=True))
     for folder in (Path(root), cache_folder(root)):
         try:
+            _refuse_read_only(folder)
             save_stats(counts, folder)
             break
         except OSError as error:

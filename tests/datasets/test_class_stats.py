@@ -40,14 +40,21 @@ def test_missing_statistics_are_counted_and_saved(game, city, capsys) -> None:
     np.testing.assert_array_equal(again.classes, sampler.classes)
 
 
-def test_folder_that_cannot_be_written_to(game, city, capsys) -> None:
-    (game / FILES[1]).mkdir()  # takes the place of a file
+@pytest.mark.parametrize('reason', ['read-only', 'error'])
+def test_folder_that_cannot_be_written_to(game, city, capsys, reason) -> None:
+    if reason == 'error':
+        (game / FILES[1]).mkdir()  # takes the place of a file
+    else:
+        game.chmod(0o555)  # holds for root, too, whom the system would let write
+    before = sorted(game.iterdir())
     with pytest.warns(UserWarning, match='cannot write the class statistics to .*game'):
         build(game, city)
+    assert sorted(game.iterdir()) == before
     kept = cache_folder(str(game))
     assert sorted(path.name for path in kept.iterdir()) == sorted(FILES) and str(kept) in capsys.readouterr().out
     build(game, city)
     assert 'Counting' not in capsys.readouterr().err
+    game.chmod(0o755)
 
 
 def test_paths_with_backslashes_and_from_elsewhere(game, city) -> None:

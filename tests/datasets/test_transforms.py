@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine import Config
 
 from mmseg.datasets import build_dataset
 from mmseg.datasets.pipelines import Compose
@@ -14,6 +16,8 @@ from mmseg.datasets.pipelines.colour import CLAHE, AdjustGamma, PhotoMetricDisto
 from mmseg.datasets.pipelines.transforms import Pad, RandomCrop, RandomFlip, RandomRotate, Resize, SegRescale
 from mmseg.models.preprocess import prepare
 from tests.datasets import scenes
+
+DATASET_CONFIGS = Path(__file__).parents[2] / 'configs/_base_/datasets'
 
 
 def picture(height: int = 40, width: int = 60, **extra):
@@ -193,3 +197,15 @@ def test_without_a_generator_numpys_global_stream_is_used() -> None:
         outs.append(pipeline(dict(results))['img'])
     np.testing.assert_array_equal(outs[0], outs[1])
     assert not np.array_equal(outs[0], outs[2])
+
+
+@pytest.mark.parametrize('file', sorted(DATASET_CONFIGS.glob('*.py')), ids=lambda file: file.stem)
+def test_shipped_pipelines(file) -> None:
+    """All of them can be built, and all training images travel as uint8."""
+    data = Config.fromfile(file, lazy_import=False).data
+    sections = [data.val, data.test, *(data.train.get(side) for side in ('source', 'target')), data.train]
+    pipelines = [section.pipeline for section in sections if section and 'pipeline' in section]
+    assert len(pipelines) >= 3
+    for pipeline in map(Compose, pipelines):
+        assert 'DeferredNormalize' in repr(pipeline) or 'MultiScaleFlipAug' in repr(pipeline)
+        assert pipeline.num_fixed > 1
