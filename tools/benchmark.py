@@ -42,7 +42,7 @@ def parse_args(args: list[str] | None) -> argparse.Namespace:
     parser.add_argument('config')
     parser.add_argument('--mode', choices=('train', 'infer', 'data'), default='train')
     parser.add_argument('--data', choices=('synthetic', 'config'), default='synthetic', help='where images come from')
-    parser.add_argument('--size', type=int, nargs=2, metavar=('H', 'W'), default=(512, 512), help='synthetic image size')
+    parser.add_argument('--size', type=int, nargs=2, metavar=('H', 'W'), default=(512, 512), help='of synthetic images')
     parser.add_argument('--batch', type=int, help='images per domain; default: data.samples_per_gpu, 1 for inference')
     parser.add_argument('--iters', type=int, default=5, help='measured iterations')
     parser.add_argument('--warmup', type=int, default=1, help='iterations before the measurement')
@@ -83,8 +83,8 @@ def synthetic_batch(batch: int, size: tuple[int, int], num_classes: int) -> dict
     meta = dict(img_norm_cfg=NORM, img_shape=(height, width, 3), pad_shape=(height, width, 3),
                 ori_shape=(height, width, 3), flip=False)
     images = [torch.from_numpy(rng.randint(0, 256, (batch, 3, height, width), dtype=np.uint8)) for _ in range(2)]
-    return dict(img=images[0], img_metas=[meta] * batch, gt_semantic_seg=label, classes=np.unique(blocks).astype(np.int64),
-                target_img=images[1], target_img_metas=[meta] * batch)
+    return dict(img=images[0], img_metas=[meta] * batch, gt_semantic_seg=label,
+                classes=np.unique(blocks).astype(np.int64), target_img=images[1], target_img_metas=[meta] * batch)
 
 
 class PhaseTimer:

@@ -10,8 +10,8 @@ from torch import nn
 from mmseg.registry import BACKBONES, HEADS, LOSSES, MODELS, NECKS, SEGMENTORS, UDA
 
 __all__ = [
-    'BACKBONES', 'HEADS', 'LOSSES', 'MODELS', 'NECKS', 'SEGMENTORS', 'UDA', 'build_backbone', 'build_head', 'build_loss',
-    'build_neck', 'build_segmentor', 'build_train_model'
+    'BACKBONES', 'HEADS', 'LOSSES', 'MODELS', 'NECKS', 'SEGMENTORS', 'UDA',
+    'build_backbone', 'build_head', 'build_loss', 'build_neck', 'build_segmentor', 'build_train_model'
 ]
 
 

@@ -22,7 +22,7 @@ THINGS = [6, 7, 11, 12, 13, 14, 15, 16, 17, 18]
 MASK_KEEP = np.random.RandomState(703).random_sample((2, 1, 4, 4)) > 0.7
 # README section 5, by iteration; the last entry holds for all that follow
 LOSS_RTOL = (1e-5, 2e-4, 1e-3, 3e-3)
-# for weights it says nothing: as outputs in iteration 0, then the 1 % that it allows for gradients, which Adam integrates
+# for weights it says nothing: as outputs in iteration 0, then the 1 % that it allows for gradients
 WEIGHTS = (golden.OUTPUT, Tolerance(1e-2, 1e-2))
 
 

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -96,7 +97,10 @@ class CrossEntropyLoss(nn.Module):
                  loss_weight: float = 1.0) -> None:
         super().__init__()
         self.use_sigmoid, self.reduction, self.loss_weight = use_sigmoid, reduction, loss_weight
-        self.class_weight = load_class_weight(class_weight)
+        class_weight = load_class_weight(class_weight)
+        # a buffer, so that it is on the device before the step; not in checkpoints, whose keys are the originals'
+        self.register_buffer('class_weight', None if class_weight is None else torch.tensor(class_weight),
+                             persistent=False)
 
     def forward(self,
                 logits: Tensor,
@@ -114,9 +118,8 @@ class CrossEntropyLoss(nn.Module):
             avg_factor, reduction_override: see :func:`reduce_loss`.
             ignore_index: label of pixels without loss.
         """
-        class_weight = None if self.class_weight is None else logits.new_tensor(self.class_weight).float()
         criterion = binary_cross_entropy if self.use_sigmoid else softmax_cross_entropy
-        loss = criterion(logits, label, class_weight, ignore_index)
+        loss = criterion(logits, label, self.class_weight, ignore_index)
         if self.use_sigmoid and weight is not None:
             weight = weight.unsqueeze(1)
         return self.loss_weight * reduce_loss(loss, weight, reduction_override or self.reduction, avg_factor)

@@ -1,7 +1,6 @@
 """DACS self-training, the host of DAFormer, HRDA, MIC, MRM, EBDA and DIDA: THE training step."""
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from mmseg.models.uda.step_state import StepState, View
 from mmseg.models.uda.strong_augment import StrongAugment
 from mmseg.models.uda.teacher import EMATeacher
 from mmseg.registry import OBJECTIVES, UDA
+from mmseg.utils.names import nearest
 from mmseg.visualization.panels import Panel
 
 TARGET_BRANCHES = ('mix', 'masked', 'target')
@@ -95,8 +95,7 @@ class DACS(UDADecorator):
     def _settings(cls, uda: dict[str, Any]) -> dict[str, Any]:
         """All keys with their values, missing ones at the inactive default."""
         for name in sorted(set(uda) - cls.config_keys()):
-            near = difflib.get_close_matches(name, cls.config_keys(), 1)
-            raise TypeError(f'uda: DACS knows no key {name!r}' + (f'; did you mean {near[0]!r}?' if near else ''))
+            raise TypeError(f'uda: {cls.__name__} has no key {name!r}: {nearest(name, cls.config_keys())}')
         defaults = cls._defaults()
         for name, inactive in PLANNED.items():
             if name not in defaults and uda.get(name, inactive) != inactive:
