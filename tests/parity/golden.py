@@ -215,17 +215,21 @@ def check_array(arrays: dict[str, np.ndarray], name: str, actual: Tensor | np.nd
         check_stats(arrays, name, actual, tolerance)
 
 
-def check_values(arrays: dict[str, np.ndarray], name: str, actual: Tensor | np.ndarray, tolerance: Tolerance) -> None:
-    """Compare shape and elements (all, or every stride-th) with those recorded for ``name``."""
+def elements(arrays: dict[str, np.ndarray], name: str, actual: Tensor | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The elements (all, or every stride-th) of ``actual`` and those recorded for ``name``; the shapes must agree."""
     actual = np.asarray(actual.detach().cpu() if isinstance(actual, Tensor) else actual)
     if name + '/shape' in arrays:
         assert actual.shape == tuple(arrays[name + '/shape']), name
     flat = actual.astype(np.float64).ravel()
     if name in arrays:
-        expected, compared = arrays[name].astype(np.float64).ravel(), flat
         assert actual.shape == arrays[name].shape, name
-    else:
-        expected, compared = arrays[name + '/sample'].astype(np.float64), flat[::int(arrays[name + '/stride'])]
+        return flat, arrays[name].astype(np.float64).ravel()
+    return flat[::int(arrays[name + '/stride'])], arrays[name + '/sample'].astype(np.float64)
+
+
+def check_values(arrays: dict[str, np.ndarray], name: str, actual: Tensor | np.ndarray, tolerance: Tolerance) -> None:
+    """Compare shape and elements (all, or every stride-th) with those recorded for ``name``."""
+    compared, expected = elements(arrays, name, actual)
     biggest = np.abs(expected).max(initial=0.)
     if name not in arrays:
         biggest = np.abs(arrays[name + '/stats'][3:5]).max()

@@ -12,6 +12,7 @@ import pytest
 from mmengine import Config
 from torch import nn
 
+from mmseg.engine.config_legacy import apply_legacy_fixes
 from mmseg.models import MODELS, build_backbone, build_head, build_segmentor, build_train_model
 from tests.parity.golden import UnknownName
 
@@ -36,7 +37,8 @@ SEGMENTOR = re.compile(
     r'(?P<hrda>hrda(?:1-(?P<detail>\d+)-(?P<hr>[\d.]+))?_(?:(?P<attention>singleatt|fixedatt)_)?)?(?P<sfa>sfa_)?'
     rf'(?:(?P<decoder>{"|".join(DECODERS)})_)?(?P<backbone>mitb[0-5]|b[0-5]|r(?:50|101)(?:v1c)?)'
     r'(?:_embed(?P<embed>\d+))?(?:_crop(?P<crop>\d+))?(?P<full>_full)?(?:_lr(?P<lr>[\d.]+))?(?P<featall>_featall)?')
-UDA = re.compile(r'(?P<mic>mic_)?(?P<uda>dacs(?:_a999)?(?:_fd(?:things)?)?|srconly)_(?P<model>.+?)(?P<own>_ownteacher)?')
+UDA = re.compile(
+    r'(?P<mic>mic_)?(?P<uda>dacs(?:_a999)?(?:_fd(?:things)?)?|srconly)_(?P<model>.+?)(?P<own>_ownteacher)?')
 
 
 def backbone_config(name: str) -> dict[str, Any]:
@@ -111,7 +113,8 @@ def train_config(name: str) -> Config:
             mask_alpha=0.999 if match['own'] else 'same',
             mask_lambda=1,
             mask_generator=dict(type='block', mask_ratio=0.7, mask_block_size=64))
-    return Config(dict(model=segmentor_config(match['model']), uda=uda, runner=dict(max_iters=40000)))
+    content = dict(model=segmentor_config(match['model']), uda=uda, runner=dict(max_iters=40000))
+    return Config(apply_legacy_fixes(content))
 
 
 def _need(*types: str | None) -> None:

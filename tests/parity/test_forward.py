@@ -13,8 +13,8 @@ from tests.parity.golden import Case, UnknownName, rnd
 
 pytestmark = pytest.mark.parity
 
-INFERENCE = re.compile(r'odd_(?P<odd>\d+x\d+)|whole_rescale_(?P<whole>\d+x\d+)(?P<hflip>_hflip)?|(?P<aug>aug_test_flip_avg)|'
-                       r'slide_crop(?P<crop>\d+x\d+)_stride(?P<stride>\d+x\d+)_img(?P<img>\d+x\d+)'
+INFERENCE = re.compile(r'odd_(?P<odd>\d+x\d+)|whole_rescale_(?P<whole>\d+x\d+)(?P<hflip>_hflip)?|'
+                       r'(?P<aug>aug_test_flip_avg)|slide_crop(?P<crop>\d+x\d+)_stride(?P<stride>\d+x\d+)_img(?P<img>\d+x\d+)'
                        r'(?:_batched(?P<batched>[01]))?(?:_rescale_(?P<rescale>\d+x\d+))?')
 
 
@@ -66,7 +66,8 @@ def size_of(text: str) -> tuple[int, int]:
 def split_segmentor(entry: str) -> tuple[str, str]:
     model, _, rest = entry.partition('/')
     way, _, what = rest.rpartition('/')
-    if what not in ('encode_decode', 'argmax_u8', 'softmax', 'logits', 'pred_u8') or (way and not INFERENCE.fullmatch(way)):
+    known = what in ('encode_decode', 'argmax_u8', 'softmax', 'logits', 'pred_u8')
+    if not known or (way and not INFERENCE.fullmatch(way)):
         raise UnknownName('segmentor/[way of inference/]result')
     return (f'{model}/{way}' if way else model), what
 
