@@ -28,7 +28,7 @@ test_pipeline = [
         ]),
 ]
 data = dict(
-    samples_per_gpu=4,
+    samples_per_gpu=2,
     workers_per_gpu=0,
     train=dict(
         type='CityscapesDataset',

@@ -7,6 +7,7 @@ game_train_pipeline = [
     dict(type='Resize', img_scale=(192, 96)),
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),
+    dict(type='PhotoMetricDistortion'),
     dict(type='Normalize', **img_norm_cfg),
     dict(type='Pad', size=crop_size, pad_val=0, seg_pad_val=255),
     dict(type='DefaultFormatBundle'),
@@ -38,7 +39,7 @@ test_pipeline = [
         ]),
 ]
 data = dict(
-    samples_per_gpu=4,
+    samples_per_gpu=2,
     workers_per_gpu=0,
     train=dict(
         type='UDADataset',
