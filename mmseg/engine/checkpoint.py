@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mmseg.utils.checkpoint_file import CheckpointError, describe_difference, read_checkpoint
+from mmseg.utils.checkpoint_file import CheckpointError, load_parameters, read_checkpoint
 
 __all__ = ['CheckpointError', 'load_segmentor', 'read_checkpoint', 'segmentor_state']
 
@@ -58,7 +58,7 @@ def segmentor_state(checkpoint: Mapping[str, Any], network: str = 'model') -> di
 def load_segmentor(model: nn.Module, path: str | Path, network: str = 'model') -> dict[str, Any]:
     """Load one network of a checkpoint file into a segmentor, all of it or not at all.
 
-    Other networks in the file are ignored.
+    Other networks in the file are ignored; entries of this one that the model has no place for are named in a warning.
 
     Args:
         model: the segmentor.
@@ -77,8 +77,5 @@ def load_segmentor(model: nn.Module, path: str | Path, network: str = 'model') -
         state = segmentor_state(checkpoint, network)
     except CheckpointError as error:
         raise CheckpointError(f'{path}: {error}') from error
-    difference = describe_difference(model, state)
-    if difference:
-        raise CheckpointError(f'{path}: its network {network!r} is of another model than the config ({difference})')
-    model.load_state_dict(state, strict=False)
+    load_parameters(model, state, f'{path}: its network {network!r} is of another model than the config')
     return dict(checkpoint.get('meta') or {})

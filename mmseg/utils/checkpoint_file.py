@@ -1,6 +1,7 @@
 """Reading checkpoint files without running code that they might hold."""
 from __future__ import annotations
 
+import logging
 import pickle
 import re
 from collections.abc import Callable, Mapping
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+logger = logging.getLogger('mmseg')
 
 
 class CheckpointError(RuntimeError):
@@ -75,16 +78,15 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     _check_kind(path)
     try:
         content = torch.load(path, map_location='cpu', weights_only=True)
-    except pickle.UnpicklingError as error:
+    except Exception as error:  # garbage makes the reader fail in any way
         refused = re.search(r'(?:GLOBAL|[Gg]lobal:?|class) ([\w.]+\.\w+)', str(error))
-        if refused:
+        if refused and isinstance(error, pickle.UnpicklingError):
             raise CheckpointError(
                 f'{path} holds a {refused[1]} object, which is refused since loading it could run code. Only tensors, '
                 'containers, plain values and numpy arrays are read: save the weights alone with '
                 "torch.save({'state_dict': ...}) where the file comes from") from error
-        raise CheckpointError(f'{path} is no torch checkpoint or is damaged ({_first_line(error)})') from error
-    except (EOFError, RuntimeError, ValueError, KeyError, IndexError, OSError) as error:
-        raise CheckpointError(f'{path} is damaged or incomplete ({_first_line(error)}): get it again') from error
+        raise CheckpointError(f'{path} is no torch checkpoint, or damaged or incomplete ({_first_line(error)}): '
+                              'get it again') from error
     if not isinstance(content, Mapping):
         raise CheckpointError(f'{path} holds a {type(content).__name__}, not a dict with weights')
     return content
@@ -117,3 +119,23 @@ def describe_difference(module: nn.Module, state: Mapping[str, Tensor], shown: i
             more = f' and {len(found) - shown} more' if len(found) > shown else ''
             parts.append(f'{len(found)} entries {kind}: {", ".join(found[:shown])}{more}')
     return '; '.join(parts)
+
+
+def load_parameters(module: nn.Module, state: Mapping[str, Tensor], problem: str) -> None:
+    """Load a state dict that holds all parameters of a module, or change nothing.
+
+    Entries that the module does not know are named in a warning.
+
+    Args:
+        problem: begins the message, e.g. 'x.pth is of another model'.
+
+    Raises:
+        CheckpointError: if entries are missing or of another shape.
+    """
+    own = module.state_dict()
+    difference = describe_difference(module, state)
+    if describe_difference(module, {k: v for k, v in state.items() if k in own}):
+        raise CheckpointError(f'{problem} ({difference})')
+    if difference:
+        logger.warning('%s in part: %s; these are left out', problem, difference)
+    module.load_state_dict(state, strict=False)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from mmseg.utils.checkpoint_file import CheckpointError, describe_difference, read_checkpoint
+from mmseg.utils.checkpoint_file import load_parameters, read_checkpoint
 
 
 def load_pretrained(backbone: nn.Module, path: str, help_text: str, ignore: tuple[str, ...] = ()) -> None:
@@ -19,7 +19,7 @@ def load_pretrained(backbone: nn.Module, path: str, help_text: str, ignore: tupl
 
     Raises:
         FileNotFoundError: if there is no such file.
-        CheckpointError: if it cannot be read, or its entries are not those of the backbone.
+        CheckpointError: if it cannot be read, or lacks parameters of the backbone, or has them in other shapes.
     """
     try:
         content = read_checkpoint(path)
@@ -27,7 +27,4 @@ def load_pretrained(backbone: nn.Module, path: str, help_text: str, ignore: tupl
         raise FileNotFoundError(f'no pretrained weights at {path}. {help_text}') from error
     state = next((content[k] for k in ('state_dict', 'model') if isinstance(content.get(k), Mapping)), content)
     state = {k: v for k, v in state.items() if not k.startswith(ignore)}
-    difference = describe_difference(backbone, state)
-    if difference:
-        raise CheckpointError(f'{path} does not hold the weights of {type(backbone).__name__}: {difference}')
-    backbone.load_state_dict(state, strict=False)
+    load_parameters(backbone, state, f'{path} does not hold the weights of {type(backbone).__name__}')
