@@ -191,7 +191,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--demo', action='store_true', help='one seed of source only and DAFormer, with pictures')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
-    parser.add_argument('--iterations', type=int, help='instead of the configs\' (demo: 800)')
+    parser.add_argument('--iterations', type=int, help='instead of the configs\' (demo: 1000)')
     parser.add_argument('--work-dir', type=Path, help='default: work_dirs/toy, work_dirs/demo')
     parser.add_argument('--parallel', type=int, default=min(2, os.cpu_count() or 1), help='runs at a time')
     parser.add_argument('--report', type=Path, default=ROOT / 'docs' / 'results.md', help='Markdown file to update')
@@ -204,7 +204,7 @@ def main(argv: list[str] | None = None) -> None:
     report = args.report.resolve()
     os.chdir(ROOT)  # the configs name data/toy
     if args.demo:
-        demo(folder, args.iterations or 800, args.parallel)
+        demo(folder, args.iterations or 1000, args.parallel)
     else:
         benchmark(folder, args.seeds, args.iterations, args.parallel, report)
 

@@ -10,7 +10,7 @@ seed = 0
 optimizer = dict(lr=6e-4, paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=10.0), norm=dict(decay_mult=0.0))))
 optimizer_config = None
 lr_config = dict(warmup_iters=50)
-runner = dict(type='IterBasedRunner', max_iters=1200)
-checkpoint_config = dict(by_epoch=False, interval=1200, max_keep_ckpts=1)
-evaluation = dict(interval=400, metric='mIoU')
-log_config = dict(interval=50, img_interval=400)
+runner = dict(type='IterBasedRunner', max_iters=3000)
+checkpoint_config = dict(by_epoch=False, interval=3000, max_keep_ckpts=1)
+evaluation = dict(interval=500, metric='mIoU')
+log_config = dict(interval=50, img_interval=1000)
