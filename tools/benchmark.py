@@ -136,6 +136,14 @@ def peak_memory_mib(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def convolution_backward_flops(grad: Any, img: Any, weight: Any, *args: Any, out_shape: Any = None,
+                               **kwargs: Any) -> int:
+    """Of both gradients; torch's own count takes grouped convolutions for dense ones."""
+    wanted = sum(args[-1][:2])
+    positions = grad[0] * grad[2] * grad[3]
+    return wanted * 2 * positions * weight[0] * weight[1] * weight[2] * weight[3]
+
+
 def measure(run: Any, iters: int, warmup: int, device: torch.device) -> dict[str, Any]:
     """Seconds per call of ``run``, repeated while the machine's speed moves."""
     for attempt in range(MAX_ATTEMPTS):
@@ -186,7 +194,9 @@ def bench_train(cfg: Any, args: argparse.Namespace, device: torch.device) -> dic
     optim_wrapper = build_optim_wrapper(model, cfg)
     source = config_batches(cfg, batch) if args.data == 'config' else endless(
         synthetic_batch(batch, tuple(args.size), model.num_classes))
-    with FlopCounterMode(display=False) if not args.compile else nullcontext() as counter:
+    flops = FlopCounterMode(display=False, custom_mapping={
+        torch.ops.aten.convolution_backward: convolution_backward_flops})
+    with nullcontext() if args.compile else flops as counter:
         model.train_step(next(source), optim_wrapper)
     result = measure(lambda: model.train_step(next(source), optim_wrapper), args.iters, args.warmup, device)
     result['images_per_second'] = 2 * batch / result['median_seconds']

@@ -1,5 +1,6 @@
 """Layers that several networks share."""
 from mmseg.models.layers.aspp import ASPPWrapper, aspp_branches
+from mmseg.models.layers.depthwise import DepthwiseConv2d
 from mmseg.models.layers.drop_path import DropPath
 from mmseg.models.layers.embedding import MLP
 from mmseg.models.layers.factory import build_layer
@@ -9,6 +10,6 @@ from mmseg.models.layers.self_attention import SelfAttentionBlock
 from mmseg.models.layers.tokens import to_map, to_tokens
 
 __all__ = [
-    'MLP', 'ASPPWrapper', 'DropPath', 'ISALayer', 'SelfAttentionBlock', 'aspp_branches', 'build_layer', 'resize',
-    'to_map', 'to_tokens'
+    'MLP', 'ASPPWrapper', 'DepthwiseConv2d', 'DropPath', 'ISALayer', 'SelfAttentionBlock', 'aspp_branches',
+    'build_layer', 'resize', 'to_map', 'to_tokens'
 ]

@@ -24,9 +24,12 @@ def aspp_branches(in_channels: int, channels: int, dilations: tuple[int, ...], *
     for dilation in dilations:
         if dilation == 1:
             branches.append(ConvModule(in_channels, channels, 1, **conv))
+        elif sep:
+            branches.append(
+                DepthwiseSeparableConvModule(in_channels, channels, 3, padding=dilation, dilation=dilation,
+                                             conv_cfg=dict(type='DepthwiseConv2d'), **conv))
         else:
-            module = DepthwiseSeparableConvModule if sep else ConvModule
-            branches.append(module(in_channels, channels, 3, padding=dilation, dilation=dilation, **conv))
+            branches.append(ConvModule(in_channels, channels, 3, padding=dilation, dilation=dilation, **conv))
     return branches
 
 
