@@ -118,8 +118,8 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         return self.losses_of(full, label, weight)
 
     def upsampled(self, logits: Tensor, size: tuple[int, int]) -> Tensor:
-        """Logits [B, C, h, w] at ``size`` in fp32."""
-        return resize(logits.float(), size, align_corners=self.align_corners)
+        """Logits [B, C, h, w] at ``size`` in fp32; one plane per class, which softmax and maximum run fastest on."""
+        return resize(logits.float().contiguous(), size, align_corners=self.align_corners)
 
     def losses_of(self, full: Tensor, label: Tensor, weight: Tensor | None) -> dict[str, Tensor]:
         """``loss_seg`` and ``acc_seg`` of logits [B, C, H, W] at label size."""

@@ -22,6 +22,6 @@ def accuracy(logits: Tensor, label: Tensor, topk: int | tuple[int, ...] = 1) -> 
     if isinstance(topk, int):
         return accuracy(logits, label, (topk, ))[0]
     if topk == (1, ):
-        return [(logits.argmax(1) == label).float().mean() * 100.]
+        return [(logits.max(1).indices == label).float().mean() * 100.]
     hits = logits.topk(max(topk), dim=1).indices == label.unsqueeze(1)
     return [hits[:, :k].any(1).float().mean() * 100. for k in topk]

@@ -59,14 +59,13 @@ def reduce_loss(loss: Tensor, weight: Tensor | None, reduction: str, avg_factor:
 def softmax_cross_entropy(logits: Tensor, label: Tensor, class_weight: Tensor | None, ignore_index: int) -> Tensor:
     """Per-pixel cross-entropy [B, ...] of logits [B, C, ...]; 0 at ignored pixels.
 
-    Log-sum-exp minus the label's logit: unlike NLLLoss, this has deterministic kernels on CUDA.
+    Log-softmax, gathered at the label: unlike NLLLoss, this has deterministic kernels on CUDA.
     """
     logits = logits.float()
     valid = label != ignore_index
     index = label.clamp(0, logits.shape[1] - 1)
-    loss = logits.logsumexp(1) - logits.gather(1, index.unsqueeze(1)).squeeze(1)
-    factor = valid.float() if class_weight is None else class_weight[index] * valid
-    return loss * factor
+    loss = -logits.log_softmax(1).gather(1, index.unsqueeze(1)).squeeze(1)
+    return loss * (valid if class_weight is None else class_weight[index] * valid)
 
 
 def binary_cross_entropy(logits: Tensor, label: Tensor, class_weight: Tensor | None, ignore_index: int) -> Tensor:

@@ -143,11 +143,11 @@ class BaseSegmentor(Trainable):
             rescale: predict at original size.
         """
         if len(imgs) == 1:
-            return self.original_logits(imgs[0], metas[0], rescale).argmax(dim=1)
+            return self.original_logits(imgs[0], metas[0], rescale).max(dim=1).indices
         total = self.inference(imgs[0], metas[0], rescale)
         for img, meta in zip(imgs[1:], metas[1:]):
             total += self.inference(img, meta, rescale)
-        return (total / len(imgs)).argmax(dim=1)
+        return total.max(dim=1).indices
 
     # conventions of mmsegmentation 0.16
 

@@ -6,7 +6,6 @@ from typing import Any
 from torch import Tensor, nn
 
 from mmseg.models.builder import build_backbone, build_head, build_neck
-from mmseg.models.layers import resize
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.registry import SEGMENTORS
@@ -94,7 +93,7 @@ class EncoderDecoder(BaseSegmentor):
     def upsampled(self, decoded: Decoded) -> Tensor:
         """Logits [B, C, H, W] in fp32 at image size, computed once per ``decoded``."""
         if decoded.full is None:
-            decoded.full = resize(decoded.logits.float(), decoded.size, align_corners=self.align_corners)
+            decoded.full = self.decode_head.upsampled(decoded.logits, decoded.size)
         return decoded.full
 
     def losses(self, decoded: Decoded, label: Tensor, weight: Tensor | None = None) -> dict[str, Tensor]:
