@@ -1,0 +1,39 @@
+"""tools/benchmark.py: what its JSON says about the training step and inference."""
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from tools import benchmark
+
+CONFIG = 'configs/toy/dacs.py'
+SMALL = ['--device', 'cpu', '--size', '64', '64', '--iters', '2', '--batch', '1']
+
+
+@pytest.mark.parametrize('extra', [[], ['--amp', 'bfloat16']])
+def test_training_step(tmp_path, extra):
+    out = tmp_path / 'result.json'
+    benchmark.main([CONFIG, *SMALL, *extra, '--out', str(out)])
+    result = json.loads(out.read_text())
+    assert len(result['seconds_each']) == 2 and result['images_per_second'] > 0
+    assert result['peak_memory_mib'] > 0 and len(result['sgemm_gflops']) == 2
+    shares = result['phase_percent']
+    assert {'data', 'source', 'teacher', 'mix', 'optimizer', 'ema'} <= set(shares)
+    assert sum(shares.values()) == pytest.approx(100, abs=5)
+    assert result['arithmetic_floor_seconds'] < result['median_seconds']
+
+
+def test_inference():
+    result = benchmark.main([CONFIG, *SMALL, '--mode', 'infer'])
+    assert result['images_per_second'] > 0
+
+
+def test_depthwise_convolutions_are_not_counted_as_dense():
+    conv = torch.nn.Conv2d(32, 32, 3, padding=1, groups=32, bias=False)
+    x = torch.randn(1, 32, 8, 8, requires_grad=True)
+    counter = benchmark.flop_counter()
+    with counter:
+        conv(x).sum().backward()
+    assert counter.get_total_flops() == 3 * 2 * 9 * 32 * 64
