@@ -10,7 +10,7 @@ from mmseg.apis import inference_segmentor, init_segmentor
 from mmseg.datasets import build_dataset
 from mmseg.visualization import colourise
 
-TITLES = dict(source_only='source only', daformer='UDA (DAFormer)')
+TITLES = dict(source_only='source only', dacs='UDA (DACS)', daformer='UDA (DAFormer)')
 HEADING = 18  # pixels
 ZOOM = 2
 
