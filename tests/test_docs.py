@@ -131,7 +131,7 @@ def documented_flags(heading: str) -> set[str]:
 
 
 PROGRAMS = [path for path in [ROOT / 'run_experiments.py', *sorted([*ROOT.glob('tools/*.py'), *ROOT.glob('demo/*.py')])]
-            if path.name != '__init__.py']
+            if "if __name__ == '__main__':" in path.read_text()]
 
 
 @pytest.mark.parametrize('program', PROGRAMS, ids=lambda path: path.relative_to(ROOT).as_posix())

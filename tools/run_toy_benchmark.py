@@ -114,7 +114,7 @@ def train_all(runs: list[Run], parallel: int) -> None:
 
 def demo(folder: Path, iterations: int, parallel: int) -> None:
     """Source only and DAFormer, one seed: a table, summary.json and pictures in ``folder``."""
-    from tools.toy_scenes.pictures import write_pictures
+    from tools.toy_pictures import write_pictures
     start = time.perf_counter()
     draw_data()
     # the longer run first
