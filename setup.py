@@ -3,7 +3,7 @@ from setuptools import find_packages, setup
 setup(
     name='mmseg',
     version='1.0.0',
-    description='Unsupervised domain adaptation for semantic segmentation: DAFormer, HRDA, MIC, MRM, EBDA and DIDA in one framework',
+    description='Unsupervised domain adaptation for semantic segmentation in one framework',
     license='Apache-2.0',
     packages=find_packages(include=('mmseg', 'mmseg.*')),
     python_requires='>=3.10',

@@ -104,7 +104,7 @@ class OverlapPatchEmbed(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """Map [B, in_channels, H, W] to tokens [B, h*w, dim] and (h, w)."""
-        x = self.proj(x)
+        x = self.proj(x.contiguous())  # planar, as the originals have it: the same kernels and so the same rounding
         return self.norm(to_tokens(x)), tuple(x.shape[-2:])
 
 
