@@ -25,6 +25,16 @@ def test_maps_halve_and_round_up(size: tuple[int, int]) -> None:
     assert [m.shape[1] for m in maps] == [8, 16, 24, 32]
 
 
+def test_spatial_reduction_is_the_convolution_of_its_weights() -> None:
+    model = tiny()
+    attention, tokens = model.block1[0].attn, torch.randn(2, 17 * 26, 8)
+    expected = attention.sr(tokens.transpose(1, 2).reshape(2, 8, 17, 26)).flatten(2).transpose(1, 2)
+    assert torch.allclose(attention.reduced(tokens, (17, 26)), expected, atol=1e-6)
+    assert model(torch.randn(1, 3, 29, 29))[-1].shape == (1, 32, 1, 1)
+    with pytest.raises(ValueError, match='29 x 29'):
+        model(torch.randn(1, 3, 28, 64))
+
+
 def test_legacy_arguments_are_accepted() -> None:
     model = build_backbone(dict(type='mit_b0', style='pytorch', patch_size=4))
     assert isinstance(model, MixVisionTransformer)

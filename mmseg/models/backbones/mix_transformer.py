@@ -65,11 +65,27 @@ class Attention(nn.Module):
             self.sr = nn.Conv2d(dim, dim, kernel_size=sr_ratio, stride=sr_ratio)
             self.norm = nn.LayerNorm(dim)
 
+    def reduced(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        """Map tokens [B, h*w, C] to one per ``sr_ratio`` x ``sr_ratio`` cells; what fills no cell is left out.
+
+        The kernel of ``sr`` is its stride, so it is a matrix product; that rounds less than convolution kernels do.
+
+        Raises:
+            ValueError: if the map is smaller than one reduced cell.
+        """
+        r, c = self.sr_ratio, x.shape[2]
+        h, w = size[0] // r, size[1] // r
+        if h == 0 or w == 0:
+            raise ValueError('images for a Mix Transformer need at least 29 x 29 pixels')
+        cells = x.unflatten(1, size)[:, :h * r, :w * r].unflatten(2, (w, r)).unflatten(1, (h, r))
+        patches = cells.transpose(2, 3).reshape(-1, h * w, r * r * c)
+        return F.linear(patches, self.sr.weight.permute(0, 2, 3, 1).reshape(c, -1), self.sr.bias)
+
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         """Map tokens [B, h*w, C] to the same shape."""
         b, n, c = x.shape
         q = self.q(x).view(b, n, self.num_heads, -1).transpose(1, 2)
-        context = self.norm(to_tokens(self.sr(to_map(x, size)))) if self.sr_ratio > 1 else x
+        context = self.norm(self.reduced(x, size)) if self.sr_ratio > 1 else x
         k, v = self.kv(context).view(b, -1, 2, self.num_heads, c // self.num_heads).permute(2, 0, 3, 1, 4).unbind(0)
         dropout = self.attn_drop.p if self.attn_drop.training else 0.
         x = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=self.scale)
