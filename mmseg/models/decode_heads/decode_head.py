@@ -11,6 +11,7 @@ from mmseg.models.builder import build_loss
 from mmseg.models.layers import resize
 from mmseg.models.losses import accuracy
 from mmseg.models.segmentors.results import HeadOutput
+from mmseg.registry import PIXEL_SAMPLERS
 
 
 class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
@@ -28,6 +29,7 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         loss_decode: config of the loss.
         decoder_params: options of heads that take them as one dict.
         ignore_index: label without loss.
+        sampler: config of a pixel sampler, whose choice takes the place of the pixel weights.
         align_corners: for all resizing.
 
     Raises:
@@ -48,6 +50,7 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
                  loss_decode: dict[str, Any] | None = None,
                  decoder_params: dict[str, Any] | None = None,
                  ignore_index: int = 255,
+                 sampler: dict[str, Any] | None = None,
                  align_corners: bool = False) -> None:
         super().__init__()
         self._check_inputs(in_channels, in_index, input_transform)
@@ -58,6 +61,7 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         self.decoder_params = decoder_params or {}
         self.ignore_index, self.align_corners = ignore_index, align_corners
         self.loss_decode = build_loss(loss_decode or dict(type='CrossEntropyLoss', loss_weight=1.0))
+        self.sampler = None if sampler is None else PIXEL_SAMPLERS.build(sampler)
         self.conv_seg = nn.Conv2d(channels, num_classes, kernel_size=1)
         nn.init.normal_(self.conv_seg.weight, std=0.01)
         nn.init.zeros_(self.conv_seg.bias)
@@ -72,6 +76,11 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         if lists != (several, several) or (several and len(in_channels) != len(in_index)):
             raise ValueError(f'in_channels {in_channels!r} and in_index {in_index!r} must be '
                              f'{"lists of equal length" if several else "integers"} for input_transform {transform!r}')
+
+    @property
+    def conv_options(self) -> dict[str, Any]:
+        """``conv_cfg``, ``norm_cfg`` and ``act_cfg`` for the head's convolutions."""
+        return dict(conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
 
     def select(self, feats: list[Tensor]) -> list[Tensor] | Tensor:
         """The levels that this head reads, as ``input_transform`` says."""
@@ -91,9 +100,13 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         """Classify an embedding [B, D, h, w]: logits [B, num_classes, h, w]."""
         return self.conv_seg(embedding)
 
+    def drop(self, x: Tensor) -> Tensor:
+        """Dropout in front of a classifier, if the head has it."""
+        return x if self.dropout is None else self.dropout(x)
+
     def cls_seg(self, embedding: Tensor) -> Tensor:
         """Dropout and classifier: embedding [B, D, h, w] to logits [B, num_classes, h, w]."""
-        return self.classifier(embedding if self.dropout is None else self.dropout(embedding))
+        return self.classifier(self.drop(embedding))
 
     def forward(self, feats: list[Tensor]) -> HeadOutput:
         """Decode feature maps, one [B, C_i, h_i, w_i] per backbone level."""
@@ -123,5 +136,7 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
 
     def losses_of(self, full: Tensor, label: Tensor, weight: Tensor | None) -> dict[str, Tensor]:
         """``loss_seg`` and ``acc_seg`` of logits [B, C, H, W] at label size."""
+        if self.sampler is not None:
+            weight = self.sampler.sample(full, label, self.loss_decode, self.ignore_index)
         loss = self.loss_decode(full, label, weight=weight, ignore_index=self.ignore_index)
         return {'loss_seg': loss, 'acc_seg': accuracy(full, label)}

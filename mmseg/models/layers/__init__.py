@@ -4,12 +4,14 @@ from mmseg.models.layers.depthwise import DepthwiseConv2d
 from mmseg.models.layers.drop_path import DropPath
 from mmseg.models.layers.embedding import MLP
 from mmseg.models.layers.factory import build_layer
-from mmseg.models.layers.isa import ISALayer
+from mmseg.models.layers.isa import ISALayer, Relation, interlaced_attention
+from mmseg.models.layers.pooling import PoolingBranch, PyramidPooling
 from mmseg.models.layers.resize import resize
 from mmseg.models.layers.self_attention import SelfAttentionBlock
 from mmseg.models.layers.tokens import to_map, to_tokens
 
 __all__ = [
-    'MLP', 'ASPPWrapper', 'DepthwiseConv2d', 'DropPath', 'ISALayer', 'SelfAttentionBlock', 'aspp_branches',
-    'build_layer', 'resize', 'to_map', 'to_tokens'
+    'MLP', 'ASPPWrapper', 'DepthwiseConv2d', 'DropPath', 'ISALayer', 'PoolingBranch', 'PyramidPooling',
+    'Relation', 'SelfAttentionBlock', 'aspp_branches', 'build_layer', 'interlaced_attention', 'resize', 'to_map',
+    'to_tokens'
 ]

@@ -7,7 +7,9 @@ import torch
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from torch import Tensor, nn
 
-from mmseg.models.layers.resize import resize
+from mmseg.models.layers.pooling import PoolingBranch
+
+DEPTHWISE = dict(type='DepthwiseConv2d')
 
 
 def aspp_branches(in_channels: int, channels: int, dilations: tuple[int, ...], *, sep: bool,
@@ -18,7 +20,7 @@ def aspp_branches(in_channels: int, channels: int, dilations: tuple[int, ...], *
         in_channels, channels: of every branch.
         dilations: a dilation of 1 gives a 1x1 convolution, any other a 3x3.
         sep: make the 3x3 convolutions depthwise-separable.
-        conv: ``norm_cfg``, ``act_cfg`` ... of the convolutions.
+        conv: ``conv_cfg``, ``norm_cfg``, ``act_cfg`` ... of the convolutions.
     """
     branches = nn.ModuleList()
     for dilation in dilations:
@@ -27,7 +29,7 @@ def aspp_branches(in_channels: int, channels: int, dilations: tuple[int, ...], *
         elif sep:
             branches.append(
                 DepthwiseSeparableConvModule(in_channels, channels, 3, padding=dilation, dilation=dilation,
-                                             conv_cfg=dict(type='DepthwiseConv2d'), **conv))
+                                             **{**conv, 'conv_cfg': conv.get('conv_cfg') or DEPTHWISE}))
         else:
             branches.append(ConvModule(in_channels, channels, 3, padding=dilation, dilation=dilation, **conv))
     return branches
@@ -58,10 +60,9 @@ class ASPPWrapper(nn.Module):
                  context_cfg: dict[str, Any] | None = None) -> None:
         super().__init__()
         conv = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
-        self.align_corners = align_corners
         self.image_pool = self.context_layer = None
         if pool:
-            self.image_pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), ConvModule(in_channels, channels, 1, **conv))
+            self.image_pool = PoolingBranch(1, in_channels, channels, align_corners=align_corners, **conv)
         if context_cfg is not None:
             from mmseg.models.layers.factory import build_layer  # the factory knows this class, too
             self.context_layer = build_layer(in_channels, channels, **context_cfg)
@@ -73,7 +74,7 @@ class ASPPWrapper(nn.Module):
         """Map [B, in_channels, h, w] to [B, channels, h, w]."""
         outs = []
         if self.image_pool is not None:
-            outs.append(resize(self.image_pool(x), x.shape[-2:], align_corners=self.align_corners))
+            outs.append(self.image_pool(x))
         if self.context_layer is not None:
             outs.append(self.context_layer(x))
         outs.extend(branch(x) for branch in self.aspp_modules)

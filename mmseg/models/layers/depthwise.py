@@ -63,9 +63,10 @@ class DepthwiseConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, in_channels, h, w] to [B, out_channels, h', w']."""
         dilated = self.dilation[0] > 1 and self.padding == self.dilation == (self.dilation[0], ) * 2
-        depthwise = self.groups == self.in_channels == self.out_channels and self.bias is None
+        depthwise = self.groups == self.in_channels == self.out_channels
         if (dilated and depthwise and self.kernel_size == (3, 3) and self.stride == (1, 1) and x.device.type == 'cpu'
                 and x.dtype == torch.float32 and not torch.is_autocast_enabled('cpu')
                 and not torch.compiler.is_compiling()):
-            return _DilatedDepthwise.apply(x, self.weight, self.dilation[0])
+            out = _DilatedDepthwise.apply(x, self.weight, self.dilation[0])
+            return out if self.bias is None else out + self.bias.view(-1, 1, 1)
         return super().forward(x)
