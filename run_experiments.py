@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 
+from experiments import EXPERIMENTS, generate_experiment_cfgs
 from mmseg.engine.checkpoint import CheckpointError
 from mmseg.engine.logging import NonFiniteLoss
 from mmseg.engine.named_runs import generate_from_config, generate_from_experiment, run_all
@@ -21,28 +21,39 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument('--exp', type=int, metavar='ID', help='number of an experiment in experiments.py')
     what.add_argument('--config', metavar='PATH', help='a config file')
+    what.add_argument('--list', action='store_true', help='say which experiments there are')
     parser.add_argument('--machine', choices=['local'], default='local', help='where to train')
+    parser.add_argument('--resume', action='store_true',
+                        help='leave out finished runs and continue those that were stopped')
+    parser.add_argument('--dry-run', action='store_true', help='write the configs and name the runs, train nothing')
     parser.add_argument('--debug', action='store_true',
                         help='log and draw every 10 iterations, evaluate every 200')
     parser.add_argument('--startup-test', action='store_true',
                         help='train for two iterations without checkpoint, to see whether everything starts')
-    return parser.parse_args(args)
+    parsed = parser.parse_args(args)
+    if parsed.startup_test and parsed.resume:
+        parser.error('--resume: a start-up test saves nothing to continue from')
+    return parsed
+
+
+def list_experiments() -> None:
+    """Print one line per experiment."""
+    for experiment in EXPERIMENTS:
+        print(f'{experiment.number:3d}  {experiment.repository:8s}  {len(experiment.runs):2d} runs  {experiment.about}')
 
 
 def main(args: Sequence[str] | None = None) -> None:
     """Write the generated configs and train them one after the other."""
     args = parse_args(args)
-    switches = dict(debug=args.debug, startup_test=args.startup_test)
+    if args.list:
+        return list_experiments()
+    switches = dict(debug=args.debug, startup_test=args.startup_test, resume=args.resume)
     if args.config is not None:
         configs = [generate_from_config(args.config, args.machine, **switches)]
     else:
-        if find_spec('experiments') is None:
-            raise ValueError(f'--exp {args.exp}: the numbered experiments are defined in experiments.py, which this '
-                             'version does not have; train one of configs/ with --config')
-        from experiments import generate_experiment_cfgs
         configs = generate_from_experiment(generate_experiment_cfgs(args.exp), args.exp, args.machine, **switches)
     from tools.train import main as train
-    run_all(configs, train)
+    run_all(configs, train, resume=args.resume, dry_run=args.dry_run)
 
 
 if __name__ == '__main__':
