@@ -5,6 +5,7 @@ from mmseg.models.decode_heads.daformer_head import DAFormerHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.decode_heads.dlv2_head import DLV2Head
 from mmseg.models.decode_heads.fcn_head import FCNHead
+from mmseg.models.decode_heads.hrda_head import HRDAHead
 from mmseg.models.decode_heads.isa_head import ISAHead
 from mmseg.models.decode_heads.psp_head import PSPHead
 from mmseg.models.decode_heads.segformer_head import SegFormerHead
@@ -13,5 +14,5 @@ from mmseg.models.decode_heads.uper_head import UPerHead
 
 __all__ = [
     'ASPPHead', 'BaseDecodeHead', 'DAFormerHead', 'DAHead', 'DLV2Head', 'DepthwiseSeparableASPPHead', 'FCNHead',
-    'ISAHead', 'PSPHead', 'SegFormerHead', 'UPerHead'
+    'HRDAHead', 'ISAHead', 'PSPHead', 'SegFormerHead', 'UPerHead'
 ]

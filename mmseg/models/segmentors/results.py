@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+Box = tuple[int, int, int, int]  # (y1, y2, x1, x2) in pixels
+
 
 class HeadOutput(NamedTuple):
     """What a decode head returns.
@@ -13,7 +15,7 @@ class HeadOutput(NamedTuple):
     Attributes:
         logits: [B, num_classes, h, w] at head resolution.
         embedding: [B, D, h, w], the fused map before dropout and classifier; None if the head has none.
-        parts: further logits that have losses of their own, by log prefix (DANet's branches).
+        parts: further logits that have losses of their own, by log prefix (DANet's branches, HRDA's 'lr' and 'hr').
     """
     logits: Tensor
     embedding: Tensor | None = None
@@ -35,12 +37,54 @@ class Features:
         """The same features with other maps (for MRM, which rebuilds hidden cells)."""
         return replace(self, maps=list(maps))
 
-    def compared(self) -> list[tuple[Tensor, tuple[int, int, int, int] | None]]:
+    def by_scale(self) -> list[list[Tensor]]:
+        """``maps`` as one list of levels per image scale; there is one scale here."""
+        return [self.maps]
+
+    def compared(self) -> list[tuple[Tensor, Box | None]]:
         """The maps that a feature distance compares, each with the (y1, y2, x1, x2) box of the image that it covers.
 
         A plain segmentor compares the last level of the whole image (box None).
         """
         return [(self.maps[-1], None)]
+
+
+@dataclass(frozen=True)
+class HRDAFeatures(Features):
+    """Encoder output of HRDA (Hoyer et al., 2022, section 3): the small-scale context, then the large-scale detail.
+
+    Attributes:
+        maps: the levels of the context, then those of the detail, if there are two scales. Those of detail windows are
+            stacked along the batch, [n B, C_i, h_i, w_i]: windows in front, images within.
+        levels: how many maps each scale has.
+        box: the random crop of the image that the detail shows (training), the same one for all images.
+        windows: the sliding windows of the image that the detail shows (evaluation, teacher). With neither, the
+            detail shows the whole image.
+        chosen: the scales that a feature distance compares, 0 (context) or 1 (detail).
+    """
+    levels: int
+    box: Box | None = None
+    windows: tuple[Box, ...] = ()
+    chosen: tuple[int, ...] = (0, )
+
+    @property
+    def context(self) -> list[Tensor]:
+        """Maps of the whole image at the smaller scale, [B, C_i, h_i, w_i]."""
+        return self.maps[:self.levels]
+
+    @property
+    def detail(self) -> list[Tensor]:
+        """Maps at the larger scale; empty if there is only one."""
+        return self.maps[self.levels:]
+
+    def by_scale(self) -> list[list[Tensor]]:
+        """``maps`` as one list of levels per image scale: context and, if there is one, detail."""
+        return [self.context, self.detail] if self.detail else [self.context]
+
+    def compared(self) -> list[tuple[Tensor, Box | None]]:
+        """The last levels of the scales that a feature distance compares, the detail's with its box."""
+        scales = self.by_scale()
+        return [(scales[i][-1], self.box if i == 1 else None) for i in self.chosen]
 
 
 @dataclass
@@ -67,3 +111,23 @@ class Decoded:
     def embedding(self) -> Tensor | None:
         """[B, D, h, w] before dropout and classifier."""
         return self.head.embedding
+
+
+@dataclass
+class HRDADecoded(Decoded):
+    """Decoder output of HRDA: ``logits`` are fused of both scales, ``embedding`` is the context's.
+
+    Attributes:
+        box: the random crop of the image that ``hr`` covers; None: it covers the whole image.
+    """
+    box: Box | None = None
+
+    @property
+    def lr(self) -> Tensor | None:
+        """Context logits times (1 - attention), [B, num_classes, h, w]; None with one scale."""
+        return self.head.parts.get('lr')
+
+    @property
+    def hr(self) -> Tensor | None:
+        """Detail logits [B, num_classes, h, w] of the box or the image; None with one scale."""
+        return self.head.parts.get('hr')

@@ -1,12 +1,16 @@
 """Sliding windows over an image."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-Box = tuple[int, int, int, int]
+from mmseg.models.segmentors.results import Box
+
+# Detail crops of HRDA per call of a network in evaluation; a training step has them all in one call, because batch
+# norms of a teacher see them together.
+CROPS_PER_CALL = 16
 
 
 def window_boxes(size: tuple[int, int], crop: tuple[int, int], stride: tuple[int, int]) -> list[Box]:
@@ -49,6 +53,31 @@ class Canvas:
         return self.total / self.count
 
 
+def cut(image: Tensor, boxes: Sequence[Box]) -> Tensor:
+    """Windows [n B, C, h, w] of images [B, C, H, W]: windows in front, images within."""
+    return torch.cat([image[:, :, y1:y2, x1:x2] for y1, y2, x1, x2 in boxes])
+
+
+def average_windows(function: Callable[[list[Box]], Tensor], size: tuple[int, int], boxes: list[Box],
+                    batched: bool) -> Tensor:
+    """Average the results of windows where they overlap.
+
+    Args:
+        function: gives the results [n B, C, h, w] of n windows, windows in front.
+        size: (height, width) of the image.
+        boxes: the windows.
+        batched: all windows in one call instead of one by one.
+
+    Returns:
+        [B, C, *size].
+    """
+    canvas = Canvas(size)
+    for group in [boxes] if batched else [[box] for box in boxes]:
+        for window, box in zip(function(group).chunk(len(group)), group):
+            canvas.add(window, box)
+    return canvas.mean()
+
+
 def slide(function: Callable[[Tensor], Tensor], image: Tensor, crop: tuple[int, int], stride: tuple[int, int],
           batched: bool) -> Tensor:
     """Apply ``function`` to windows of an image and average the results.
@@ -57,18 +86,16 @@ def slide(function: Callable[[Tensor], Tensor], image: Tensor, crop: tuple[int, 
         function: maps [n, 3, h, w] to [n, C, h, w].
         image: [B, 3, H, W].
         crop, stride: (height, width) of a window and between windows.
-        batched: all windows in one call (windows in front, images within) instead of one by one.
+        batched: all windows in one call instead of one by one.
 
     Returns:
         [B, C, H, W].
     """
-    boxes = window_boxes(tuple(image.shape[-2:]), crop, stride)
-    canvas = Canvas(tuple(image.shape[-2:]))
-    if batched:
-        stacked = function(torch.cat([image[:, :, y1:y2, x1:x2] for y1, y2, x1, x2 in boxes]))
-        for window, box in zip(stacked.split(image.shape[0]), boxes):
-            canvas.add(window, box)
-    else:
-        for y1, y2, x1, x2 in boxes:
-            canvas.add(function(image[:, :, y1:y2, x1:x2]), (y1, y2, x1, x2))
-    return canvas.mean()
+    size = tuple(image.shape[-2:])
+    return average_windows(lambda group: function(cut(image, group)), size, window_boxes(size, crop, stride), batched)
+
+
+def in_parts(function: Callable[[list[Tensor]], list[Tensor]], maps: list[Tensor], size: int) -> list[Tensor]:
+    """``function(maps)``, computed for at most ``size`` entries of the batch at a time."""
+    parts = [function([x[i:i + size] for x in maps]) for i in range(0, len(maps[0]), size)]
+    return [torch.cat(level) for level in zip(*parts)]
