@@ -10,7 +10,8 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmseg.models.backbones.pretrained import load_pretrained
+from mmseg.models.backbones.mit_keys import mit_keys
+from mmseg.models.backbones.pretrained import load_pretrained, pretrained_source
 from mmseg.models.layers import DropPath, to_map, to_tokens
 from mmseg.registry import BACKBONES
 
@@ -134,7 +135,8 @@ class MixVisionTransformer(nn.Module):
         qkv_bias, qk_scale: of the attention; the scale defaults to ``head_dim ** -0.5``.
         drop_rate, attn_drop_rate: dropout after linear layers and in the attention.
         drop_path_rate: stochastic depth of the last block; it grows linearly from 0 at the first.
-        pretrained: ImageNet file that :meth:`init_weights` loads; None keeps the random weights.
+        pretrained: ImageNet file that :meth:`init_weights` loads, with the authors' names or those of later
+            mmsegmentation versions; None keeps the random weights.
         init_cfg: None, or ``dict(type='Pretrained', checkpoint=...)`` instead of ``pretrained``.
         freeze_patch_embed: do not train the first patch embedding.
         patch_size, style: accepted for old configs, without effect.
@@ -162,11 +164,7 @@ class MixVisionTransformer(nn.Module):
                  patch_size: int = 4,
                  style: str = 'pytorch') -> None:
         super().__init__()
-        if pretrained is not None and init_cfg is not None:
-            raise ValueError('pretrained and init_cfg both say where the weights come from: give one of them')
-        if pretrained is not None and not isinstance(pretrained, str):
-            raise TypeError(f'pretrained must be a path or None, not {pretrained!r}')
-        self.pretrained = pretrained if init_cfg is None else init_cfg['checkpoint']
+        self.pretrained = pretrained_source(pretrained, init_cfg)
         self.depths = tuple(depths)
         rates = _drop_path_rates(drop_path_rate, sum(depths))
         # order of registration = order of the keys in published files: first the patch embeddings, then the stages
@@ -190,7 +188,7 @@ class MixVisionTransformer(nn.Module):
             FileNotFoundError, CheckpointError: if the file is missing, unreadable or of another network.
         """
         if self.pretrained is not None:
-            load_pretrained(self, self.pretrained, PRETRAINED_HELP, ignore=('head.', ))
+            load_pretrained(self, self.pretrained, PRETRAINED_HELP, ignore=('head.', ), convert=mit_keys)
 
     def reset_drop_path(self, drop_path_rate: float) -> None:
         """Set stochastic depth anew: 0 at the first block, growing linearly to ``drop_path_rate`` at the last."""
