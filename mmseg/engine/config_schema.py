@@ -13,6 +13,7 @@ import torch
 from mmengine.registry import Registry
 
 from mmseg.datasets.construction import known_arguments
+from mmseg.engine.config_advice import warn_of_settings_for_other_targets
 from mmseg.engine.config_errors import ConfigError
 from mmseg.engine.config_names import (
     DATASET_TYPES,
@@ -110,6 +111,7 @@ def check_content(content: dict[str, Any]) -> None:
     _check_log_hooks((content.get('log_config') or {}).get('hooks') or [])
     for split in ('train', 'val', 'test'):
         _check_dataset((content.get('data') or {}).get(split), f'data.{split}')
+    warn_of_settings_for_other_targets(content)
 
 
 def unknown(word: Any, known: Collection[str], key: str) -> ConfigError:

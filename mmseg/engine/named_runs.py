@@ -52,7 +52,8 @@ def _write(content: dict[str, Any], group: str, name: str) -> Path:
 
 def _earlier(content: dict[str, Any], group: str, name: str) -> Path | None:
     """The generated config of an earlier run of the same content: the one that has come farthest, then the newest."""
-    stamped, text = re.compile(rf'\d{{6}}_\d{{4}}_{re.escape(name)}_[0-9a-f]{{5}}'), format_config(content)
+    stamped = re.compile(rf'\d{{6}}_\d{{4}}_{re.escape(name)}_[0-9a-f]{{5}}')
+    text = format_config(content) + 'name = '  # where the identity begins
     paths = [path for path in (GENERATED / group).glob('*.py')
              if stamped.fullmatch(path.stem) and path.read_text(encoding='utf-8').startswith(text)]
     return max(paths, key=lambda path: (_progress(path), path.stem), default=None)
