@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 logger = logging.getLogger('mmseg')
@@ -70,6 +71,8 @@ def _check_kind(path: Path) -> None:
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read a checkpoint onto the CPU; only tensors, containers, plain values and numpy arrays may be inside.
 
+    A file that ends in ``.safetensors`` is a state dict in that format.
+
     Raises:
         FileNotFoundError: there is no such file.
         CheckpointError: the file is damaged, no checkpoint at all, or holds other objects.
@@ -77,6 +80,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     _check_kind(path)
     try:
+        if path.suffix == '.safetensors':
+            return load_file(path)
         content = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # garbage makes the reader fail in any way
         refused = re.search(r'(?:GLOBAL|[Gg]lobal:?|class) ([\w.]+\.\w+)', str(error))

@@ -2,13 +2,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
-import tempfile
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from tqdm import tqdm
 
@@ -29,10 +28,9 @@ def download(url: str, path: Path, check: Callable[[Path], Any]) -> None:
     """
     logger.info('downloading %s to %s', url, path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f'.{path.name}.', dir=path.parent)
-    part = Path(name)
+    part = path.with_name(f'.{uuid4().hex}.{path.name}')
     try:
-        with os.fdopen(handle, 'wb') as file, urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, part.open('wb') as file:
             size = int(answer.headers.get('Content-Length') or 0) or None
             with tqdm.wrapattr(answer, 'read', total=size, desc=path.name) as source:
                 shutil.copyfileobj(source, file)

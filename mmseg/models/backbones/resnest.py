@@ -42,8 +42,8 @@ class SplitAttentionConv2d(nn.Module):
         """Weights [B, radix, C, 1, 1] of the splits from the pooled map [B, C, 1, 1]."""
         norm = getattr(self, self.norm1_name)
         if norm.training and len(pooled) == 1:
-            raise ValueError('ResNeSt trains batch norms on pooled maps, which needs at least two images per batch: set '
-                             'data.samples_per_gpu to 2 or more, or norm_eval=True in the backbone')
+            raise ValueError('ResNeSt trains batch norms on pooled maps, which needs at least two images per batch: '
+                             'set data.samples_per_gpu to 2 or more, or norm_eval=True in the backbone')
         scores = self.fc2(self.relu(norm(self.fc1(pooled))))
         if self.radix == 1:
             return scores.sigmoid()[:, None]

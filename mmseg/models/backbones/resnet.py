@@ -176,7 +176,8 @@ class ResNet(nn.Module):
         super().__init__()
         self._check(depth, num_stages, strides, dilations, out_indices, style, frozen_stages)
         if dcn is not None or plugins is not None:
-            raise ValueError('dcn and plugins of ResNets are not supported (they need compiled operators): set them to None')
+            raise ValueError('dcn and plugins of ResNets are not supported (they need compiled operators): '
+                             'set them to None')
         self.pretrained = pretrained_source(pretrained, init_cfg)
         self.depth, self.num_stages, self.base_channels = depth, num_stages, base_channels
         self.strides, self.dilations, self.out_indices = tuple(strides), tuple(dilations), tuple(out_indices)
