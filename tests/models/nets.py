@@ -45,3 +45,18 @@ def head(num_classes: int = 5, embed: str = 'mlp', neck: str = 'mlp', fusion: st
 def segmentor(**changes: Any) -> nn.Module:
     """A tiny EncoderDecoder; ``changes`` go into its config."""
     return build_segmentor({'type': 'EncoderDecoder', 'backbone': backbone(), 'decode_head': head(), **changes})
+
+
+def hrda(num_classes: int = 5, decode_head: dict[str, Any] | None = None, **changes: Any) -> nn.Module:
+    """A tiny HRDAEncoderDecoder; ``decode_head`` goes into its head's config, ``changes`` into its own."""
+    inner = head(num_classes)
+    config = dict(
+        type='HRDAEncoderDecoder',
+        backbone=backbone(),
+        decode_head={**inner, 'type': 'HRDAHead', 'single_scale_head': inner['type'], 'attention_embed_dim': 16,
+                     'hr_loss_weight': 0.1, **(decode_head or {})},
+        scales=[1, 0.5],
+        hr_crop_size=(64, 64),
+        feature_scale=0.5,
+        crop_coord_divisible=8)
+    return build_segmentor({**config, **changes})
