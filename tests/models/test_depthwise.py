@@ -9,17 +9,18 @@ from mmseg.models.layers import DepthwiseConv2d
 
 
 @pytest.mark.parametrize('dilation', [6, 18])
+@pytest.mark.parametrize('bias', [False, True])
 @pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
-def test_same_output_and_gradients_as_torch(dilation, layout):
+def test_same_output_and_gradients_as_torch(dilation, bias, layout):
     torch.manual_seed(0)
-    conv = DepthwiseConv2d(70, 70, 3, padding=dilation, dilation=dilation, groups=70, bias=False)
+    conv = DepthwiseConv2d(70, 70, 3, padding=dilation, dilation=dilation, groups=70, bias=bias)
     x = torch.randn(2, 70, 13, 20).contiguous(memory_format=layout).requires_grad_()
     out = conv(x)
-    expected = F.conv2d(x, conv.weight, padding=dilation, dilation=dilation, groups=70)
+    expected = F.conv2d(x, conv.weight, conv.bias, padding=dilation, dilation=dilation, groups=70)
     torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-6)
     grad = torch.randn_like(expected)
-    for mine, torchs in zip(torch.autograd.grad(out, [x, conv.weight], grad),
-                            torch.autograd.grad(expected, [x, conv.weight], grad)):
+    for mine, torchs in zip(torch.autograd.grad(out, [x, *conv.parameters()], grad),
+                            torch.autograd.grad(expected, [x, *conv.parameters()], grad)):
         torch.testing.assert_close(mine, torchs, rtol=1e-4, atol=1e-4)
 
 
