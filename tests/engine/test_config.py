@@ -378,3 +378,32 @@ def test_types_of_later_parts_load():
     for name in ('advseg', 'minent'):
         assert load_config(CONFIGS / '_base_' / 'uda' / f'{name}.py').uda.mask_mode is None
     assert load_config(CONFIGS / '_base_/models/danet_r50-d8.py').model.decode_head.type == 'DAHead'
+
+
+ADVERSE = """
+    data = dict(train=dict(type='UDADataset', source=dict(type={source!r}, pipeline=[]),
+                           target=dict(type={target!r}, pipeline=[], {margins})))
+    uda = dict(type='DACS', {uda})
+    """
+
+
+@pytest.mark.parametrize('target', ['ACDCDataset', 'DarkZurichDataset'])
+@pytest.mark.parametrize('uda, margins, named', [
+    ("mask_mode='separatetrgaug'", '', 'uda.mask_mode'),
+    ('pseudo_weight_ignore_bottom=120', '', 'uda.pseudo_weight_ignore_bottom:'),
+    ('', 'crop_pseudo_margins=[30, 240, 30, 30]', 'data.train.target.crop_pseudo_margins'),
+])
+def test_settings_for_another_target_warn(write, target, uda, margins, named):
+    text = ADVERSE.format(source='CityscapesDataset', target=target, uda=uda, margins=margins)
+    with pytest.warns(UserWarning, match=f'^{named}.*choose_config.md'):
+        load_config(write('a.py', text))
+
+
+@pytest.mark.parametrize('source, target, uda', [
+    ('GTADataset', 'CityscapesDataset', "mask_mode='separatetrgaug', pseudo_weight_ignore_top=15"),
+    ('GTADataset', 'ACDCDataset', "mask_mode='separatetrgaug', pseudo_weight_ignore_top=15"),
+    ('CityscapesDataset', 'ACDCDataset', "mask_mode='separate', pseudo_weight_ignore_top=0"),
+])
+def test_settings_for_their_own_target_do_not_warn(write, recwarn, source, target, uda):
+    load_config(write('a.py', ADVERSE.format(source=source, target=target, uda=uda, margins='')))
+    assert not recwarn.list

@@ -1,0 +1,143 @@
+"""The numbered experiments: their configs load over our base files and build, and configs/ holds what they say."""
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mmengine import Config
+
+from experiments import EXPERIMENTS, generate_experiment_cfgs
+from mmseg.engine.config import load_config
+from mmseg.engine.experiment_runs import Run, grid
+from tests.parity import model_zoo
+
+CONFIGS = Path(__file__).parents[1] / 'configs'
+ABOUT = ('name', 'exp', 'name_dataset', 'name_architecture', 'name_encoder', 'name_decoder', 'name_uda', 'name_opt',
+         'seed', 'n_gpus', 'gpu_model')
+PAPERS = {  # file: number of the experiment, source, target, seed
+    'daformer/gta2cs_uda_warm_fdthings_rcs_croppl_a999_daformer_mitb5_s0.py': (6, 'gta', 'cityscapes', 0),
+    'daformer/syn2cs_daformer.py': (7, 'synthia', 'cityscapes', 0),
+    'daformer/cs2acdc_daformer.py': (8, 'cityscapes', 'acdc', 0),
+    'daformer/cs2dzur_daformer.py': (8, 'cityscapes', 'darkzurich', 0),
+    'hrda/gtaHR2csHR_hrda.py': (40, 'gtaHR', 'cityscapesHR', 1),
+    'hrda/synHR2csHR_hrda.py': (40, 'synthiaHR', 'cityscapesHR', 0),
+    'hrda/csHR2acdcHR_hrda.py': (49, 'cityscapesHR', 'acdcHR', 0),
+    'hrda/csHR2dzurHR_hrda.py': (49, 'cityscapesHR', 'darkzurichHR', 0),
+    'mic/gtaHR2csHR_mic_hrda.py': (80, 'gtaHR', 'cityscapesHR', 2),
+    'mic/synHR2csHR_mic_hrda.py': (80, 'synthiaHR', 'cityscapesHR', 0),
+    'mic/csHR2acdcHR_mic_hrda.py': (80, 'cityscapesHR', 'acdcHR', 0),
+    'mic/csHR2dzurHR_mic_hrda.py': (80, 'cityscapesHR', 'darkzurichHR', 0),
+}
+ANNOTATED = ('daformer/gta2cs_uda_warm_fdthings_rcs_croppl_a999_daformer_mitb5_s0.py', 'hrda/gtaHR2csHR_hrda.py',
+             'mic/gtaHR2csHR_mic_hrda.py')
+# of DAFormer on ACDC and Dark Zurich, which was published with margins
+published_margins = pytest.mark.filterwarnings('ignore:.*margins without pseudo labels')
+
+
+def setting(cfg: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in cfg.items() if key not in ABOUT}
+
+
+def settings() -> dict[str, dict[str, Any]]:
+    """The configs that differ in more than seed and names, by number and name."""
+    found = {}
+    for experiment in EXPERIMENTS:
+        for cfg in generate_experiment_cfgs(experiment.number):
+            found.setdefault(json.dumps(setting(cfg)), cfg)
+    return {f'{cfg["exp"]}:{cfg["name"]}': cfg for cfg in found.values()}
+
+
+def kind(run: Run) -> Hashable:
+    """Head, inference mode and UDA method: what makes another program."""
+    host = run.uda.partition('_')[0] if run.adapts else 'plain'
+    return run.decoder, run.hrda is not None, run.slide, host, bool(run.objectives)
+
+
+def representatives() -> set[str]:
+    """One setting of each kind."""
+    first: dict[Hashable, str] = {}
+    for experiment in EXPERIMENTS:
+        for run in experiment.runs:
+            first.setdefault(kind(run), f'{experiment.number}:{run.name}')
+    return set(first.values())
+
+
+SETTINGS, REPRESENTATIVES = settings(), representatives()
+EACH_KIND = [name if name in REPRESENTATIVES else pytest.param(name, marks=pytest.mark.slow) for name in SETTINGS]
+
+
+def load(cfg: dict[str, Any], folder: Path) -> Config:
+    path = folder / 'experiment.json'
+    path.write_text(json.dumps(dict(cfg, _base_=[str(CONFIGS / base) for base in cfg['_base_']])))
+    return load_config(path)
+
+
+def check_holds(actual: Any, expected: Any, key: str) -> None:
+    """Every value of the experiment stands in the merged config."""
+    if isinstance(expected, dict):
+        for name in expected.keys() - {'_delete_'}:
+            assert name in actual, f'{key}.{name}'
+            check_holds(actual[name], expected[name], f'{key}.{name}')
+    elif isinstance(expected, list):
+        assert list(actual) == expected, key
+    else:
+        assert actual == expected, key
+
+
+@published_margins
+@pytest.mark.parametrize('name', SETTINGS)
+def test_experiments_load(name: str, tmp_path: Path) -> None:
+    cfg = SETTINGS[name]
+    merged = load(cfg, tmp_path).to_dict()
+    check_holds(merged, {key: value for key, value in cfg.items() if key != '_base_'}, name)
+    assert {'model', 'data', 'optimizer', 'lr_config', 'log_config'} <= merged.keys()
+
+
+@published_margins
+@pytest.mark.parametrize('name', EACH_KIND)
+def test_experiments_build(name: str, tmp_path: Path) -> None:
+    with torch.device('meta'):
+        model = model_zoo.build(load(SETTINGS[name], tmp_path))
+    assert all(parameter.is_meta for parameter in model.parameters())
+    assert model.networks()['student'].num_classes == 19
+
+
+def test_numbers_are_unique_and_runs_have_names_of_their_own() -> None:
+    numbers = [experiment.number for experiment in EXPERIMENTS]
+    assert len(set(numbers)) == len(numbers)
+    for experiment in EXPERIMENTS:
+        names = [run.name for run in experiment.runs]
+        assert len(set(names)) == len(names), experiment.number
+
+
+def test_an_unknown_number_names_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r'no experiment 50, only 1, 2, .*, 85, .*--list'):
+        generate_experiment_cfgs(50)
+
+
+def test_a_grid_combines_settings_the_first_axis_slowest() -> None:
+    assert grid([dict(a=1), dict(a=2)], dict(b=0), [dict(c=3), {}]) == (
+        dict(a=1, b=0, c=3), dict(a=1, b=0), dict(a=2, b=0, c=3), dict(a=2, b=0))
+
+
+@published_margins
+@pytest.mark.parametrize('file', PAPERS)
+def test_configs_of_the_papers_are_the_experiments(file: str, tmp_path: Path) -> None:
+    number, source, target, seed = PAPERS[file]
+    [experiment] = [experiment for experiment in EXPERIMENTS if experiment.number == number]
+    [run] = [run for run in experiment.runs if (run.source, run.target, run.seed) == (source, target, 0)
+             and run.decoder == 'daformer_sepaspp' and run.adapts]
+    ours = load_config(CONFIGS / file)
+    assert ours.seed == seed
+    assert setting(ours.to_dict()) == setting(load(run.config(number), tmp_path).to_dict())
+
+
+@pytest.mark.parametrize('file', ANNOTATED)
+def test_annotated_configs_name_themselves_and_their_parts(file: str) -> None:
+    cfg = load_config(CONFIGS / file)
+    assert cfg.name == Path(file).stem and cfg.exp == 'basic'
+    assert cfg.name_architecture == f'{cfg.name_decoder}_{cfg.name_encoder}'
