@@ -11,18 +11,21 @@ from mmseg.models.backbones.mix_transformer import MixVisionTransformer
 from mmseg.models.layers import DropPath
 from mmseg.utils.checkpoint_file import CheckpointError
 from tests.models import nets
+from tests.models.base_backbone import BackboneTests
 
 
 def tiny(**changes: object) -> MixVisionTransformer:
     return build_backbone(nets.backbone(**changes))
 
 
-@pytest.mark.parametrize('size', [(64, 64), (65, 97), (33, 40)])
-def test_maps_halve_and_round_up(size: tuple[int, int]) -> None:
-    maps = tiny()(torch.randn(1, 3, *size))
-    expected = [tuple(-(-n // stride) for n in size) for stride in (4, 8, 16, 32)]
-    assert [tuple(m.shape[-2:]) for m in maps] == expected
-    assert [m.shape[1] for m in maps] == [8, 16, 24, 32]
+class TestTiny(BackboneTests):
+    cfg = nets.backbone(drop_path_rate=0.)
+    channels = (8, 16, 24, 32)
+
+
+class TestB0(BackboneTests):
+    cfg = dict(type='mit_b0', drop_path_rate=0.)
+    channels = (32, 64, 160, 256)
 
 
 def test_spatial_reduction_is_the_convolution_of_its_weights() -> None:
