@@ -13,8 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
+from mmseg.apis import load_config
 from mmseg.datasets import DataError
 from mmseg.engine.config_errors import ConfigError
+from mmseg.models import build_segmentor
 from tests.tiny import CITIES, TinyRun, make_tiny_run
 from tools import test as cli
 
@@ -131,6 +133,26 @@ def test_flags_that_make_no_sense(run: TinyRun, flags: list[str], message: str,
 def test_hrda_outputs_of_another_model_are_refused(run: TinyRun) -> None:
     with pytest.raises(ConfigError, match='HRDAEncoderDecoder'):
         main(run, '--hrda-out', 'LR', '--eval', 'mIoU')
+
+
+def test_hrda_shows_what_its_parts_predict(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run = make_tiny_run(tmp_path)
+    with run.config.open('a') as file:
+        file.write("model.update(type='HRDAEncoderDecoder', scales=[1, 0.5], hr_crop_size=[32, 32], feature_scale=0.5, "
+                   "test_cfg=dict(mode='slide', crop_size=[64, 64], stride=[32, 32], batched_slide=True))\n"
+                   "model['decode_head'].update(type='HRDAHead', single_scale_head='DAFormerHead')\n")
+    torch.save(dict(state_dict=build_segmentor(dict(load_config(run.config).model, pretrained=None)).state_dict()),
+               run.checkpoint)
+    fused = main(run, '--eval', 'mIoU', '--show-dir', str(tmp_path / 'preds'), '--opacity', '1')
+    for part in ('LR', 'HR', 'ATT'):
+        folder = tmp_path / f'preds_{part}'
+        main(run, '--show-dir', str(folder), '--opacity', '1', '--hrda-out', part)
+        assert names(folder) == MIRRORED
+        with Image.open(folder / MIRRORED[0]) as image:
+            assert image.size == (96, 64) and image.mode == ('RGB' if part == 'ATT' else 'P')
+    assert any((ids(tmp_path / 'preds_LR' / name) != ids(tmp_path / 'preds_HR' / name)).any() for name in MIRRORED)
+    main(run, '--show-dir', str(tmp_path / 'blend'), '--hrda-out', 'ATT')
+    assert fused['mIoU'] == main(run, '--eval', 'mIoU')['mIoU'] and names(tmp_path / 'blend') == MIRRORED
 
 
 def test_the_flags_of_the_originals_are_accepted() -> None:
