@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -11,24 +12,21 @@ from pathlib import Path
 
 import pytest
 
+from experiments import EXPERIMENTS
 from mmseg.engine.config import load_config
+from tests.engine.tiny import tiny_config, write_images
 
 ROOT = Path(__file__).parents[1]
 DAFORMER = 'configs/daformer/gta2cs_uda_warm_fdthings_rcs_croppl_a999_daformer_mitb5_s0.py'
-EXPERIMENT = dict(
-    _base_=['_base_/default_runtime.py', '_base_/models/daformer_sepaspp_mitb5.py',
-            '_base_/datasets/uda_gta_to_cityscapes_512x512.py', '_base_/uda/dacs.py', '_base_/schedules/adamw.py',
-            '_base_/schedules/poly10warm.py'],
-    data=dict(train=dict(rare_class_sampling=dict(min_pixels=3000, class_temp=float('inf'), min_crop_ratio=0.5))),
-    runner=dict(type='IterBasedRunner', max_iters=40000), checkpoint_config=dict(by_epoch=False, interval=40000),
-    evaluation=dict(interval=4000, metric='mIoU'))
+SYNTHIA = 'syn2cs_dacs_a999_fdthings_rcs001_cpl_daformer_sepaspp_mitb5_poly10warm_s'
 
 
 class Training(list):
-    """Stands for tools.train: keeps the configs that it is asked to train."""
+    """Stands for tools.train: keeps the configs that it is asked to train, and the arguments behind the last one."""
 
     def main(self, args: list[str]) -> None:
         self.append((Path(args[0]), load_config(args[0])))
+        self.arguments = args[1:]
 
 
 @pytest.fixture
@@ -114,42 +112,188 @@ def test_debug_leaves_switched_off_evaluation_off(repository, trained, script):
     assert trained[0][1].evaluation is None
 
 
-def test_numbered_experiments_run_one_after_the_other(repository, trained, script, monkeypatch):
-    def generate_experiment_cfgs(number):
-        return [dict(EXPERIMENT, name=f'dacs_s{seed}', exp=number, seed=seed) for seed in (0, 1)]
-
-    experiments = types.ModuleType('experiments')
-    experiments.generate_experiment_cfgs = generate_experiment_cfgs
-    experiments.__spec__ = importlib.util.spec_from_loader('experiments', loader=None)
-    monkeypatch.setitem(sys.modules, 'experiments', experiments)
-    script.main(['--exp', '5'])
-    assert [cfg.seed for _, cfg in trained] == [0, 1]
+def test_numbered_experiments_run_one_after_the_other(repository, trained, script, capsys):
+    script.main(['--exp', '7'])
+    assert [cfg.seed for _, cfg in trained] == [0, 1, 2]
     path, cfg = trained[0]
-    assert path.parent == Path('configs/generated/local-exp5')
-    assert cfg.work_dir == f'work_dirs/local-exp5/{cfg.name}' and re.fullmatch(r'\d{6}_\d{4}_dacs_s0_\w{5}', cfg.name)
-    assert cfg.data.train.rare_class_sampling.class_temp == float('inf')
-    assert cfg.data.train.source.type == 'GTADataset'
+    assert path.parent == Path('configs/generated/local-exp7')
+    assert cfg.work_dir == f'work_dirs/local-exp7/{cfg.name}'
+    assert re.fullmatch(rf'\d{{6}}_\d{{4}}_{SYNTHIA}0_[0-9a-f]{{5}}', cfg.name)
+    assert cfg.data.train.source.type == 'SynthiaDataset' and cfg.runner.max_iters == 40000
 
     trained.clear()
-    script.main(['--exp', '5', '--startup-test', '--debug'])
+    script.main(['--exp', '7', '--startup-test', '--debug'])
     [(path, cfg)] = trained
-    assert path.parent == Path('configs/generated/local-exp5-startup')
+    assert path.parent == Path('configs/generated/local-exp7-startup')
     assert (cfg.seed, cfg.runner.max_iters, cfg.checkpoint_config, cfg.log_config.interval) == (0, 2, None, 10)
+    assert 'Start-up test of 1 of 3 runs' in capsys.readouterr().out
+
+
+def test_infinity_arrives(repository, trained, script):
+    script.main(['--exp', '101'])
+    temperatures = [cfg.data.train.get('rare_class_sampling', {}).get('class_temp') for _, cfg in trained]
+    assert temperatures[3:5] == [float('inf'), 0.01]
+
+
+def test_a_startup_test_of_a_config_runs_whatever_the_seed(repository, trained, script):
+    script.main(['--config', 'configs/hrda/gtaHR2csHR_hrda.py', '--startup-test'])
+    [(path, cfg)] = trained
+    assert cfg.seed == 1 and cfg.runner.max_iters == 2
+    assert path.parent == Path('configs/generated/local-basic-startup')
+
+
+def test_a_dry_run_names_runs_and_configs(repository, trained, script, capsys):
+    script.main(['--exp', '7', '--dry-run'])
+    assert not trained
+    written = sorted(Path('configs/generated/local-exp7').iterdir(), key=lambda path: load_config(path).seed)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(written) == len(lines) == 3
+    assert all(line.count(path.stem) == 2 and str(path) in line for path, line in zip(written, lines))
+    assert not Path('work_dirs').exists()
+
+
+def test_the_list_says_what_there_is(script, capsys):
+    script.main(['--list'])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [str(experiment.number) for experiment in EXPERIMENTS]
+    assert re.search(r'^ 84  MIC +45 runs  .*block sizes', '\n'.join(lines), re.MULTILINE)
+
+
+def save(cfg, iteration: int) -> None:
+    Path(cfg.work_dir).mkdir(parents=True, exist_ok=True)
+    Path(cfg.work_dir, f'iter_{iteration}.pth').touch()
+
+
+def test_resuming_skips_what_is_finished_and_continues_the_rest(repository, trained, script, capsys):
+    script.main(['--exp', '7'])
+    (first, one), (second, two), (third, _) = trained
+    save(one, 40000)
+    save(two, 123)
+    trained.clear()
+    script.main(['--exp', '7', '--resume'])
+    assert [path for path, _ in trained] == [second, third]
+    assert trained.arguments == ['--resume-from', 'auto']
+    assert f'{first.stem} ({first}): finished' in capsys.readouterr().out
+
+    save(two, 40000)
+    trained.clear()
+    script.main(['--exp', '7', '--resume'])
+    assert [path for path, _ in trained] == [third]
+
+
+def test_resuming_takes_the_run_that_came_farthest(repository, trained, script):
+    for iteration in (3, 20, 1):
+        script.main(['--config', DAFORMER])
+        save(trained[-1][1], iteration)
+    farthest = trained[1][0]
+    script.main(['--config', DAFORMER, '--resume'])
+    assert trained[-1][0] == farthest
+
+
+def test_resuming_takes_no_run_of_other_settings(repository, trained, script):
+    script.main(['--config', DAFORMER, '--debug'])
+    save(trained[-1][1], 40000)
+    script.main(['--config', DAFORMER, '--resume'])
+    assert len(trained) == 2 and trained[0][0] != trained[1][0]
+
+
+def test_runs_of_one_process_train_log_and_resume_apart(repository, script, tmp_path_factory, monkeypatch, capsys):
+    folder = tmp_path_factory.mktemp('tiny')
+    tiny = tiny_config(write_images(folder / 'images'), folder / 'run', 2).filename
+    shutil.copy(tiny, 'configs/_base_/tiny.py')
+    monkeypatch.setattr(script, 'generate_experiment_cfgs', lambda number: [
+        dict(_base_=['_base_/tiny.py'], name=f'tiny_s{seed}', exp=number, seed=seed) for seed in (0, 1)])
+    script.main(['--exp', '5'])
+    logs = {load_config(path).seed: next(Path(load_config(path).work_dir).glob('*.log')).read_text()
+            for path in Path('configs/generated/local-exp5').iterdir()}
+    assert len(logs) == 2
+    for seed, text in logs.items():
+        assert text.count('Iter [2/2]') == 1 and f'seed: {seed}' in text
+
+    broken = next(Path('work_dirs/local-exp5').glob('*_tiny_s1_*'))
+    for path in broken.glob('*.pth'):
+        path.unlink()
+    capsys.readouterr()
+    script.main(['--exp', '5', '--resume'])
+    assert len(list(Path('work_dirs/local-exp5').iterdir())) == 2
+    assert capsys.readouterr().out.count(': finished') == 1
+    assert (broken / 'iter_2.pth').is_file() and len(list(broken.glob('*.log'))) == 2
+
+
+@pytest.mark.parametrize('arguments, part', [
+    ([], 'one of the arguments --exp --config --list is required'),
+    (['--exp', '7', '--startup-test', '--resume'], 'a start-up test saves nothing'),
+    (['--exp', '6', '--config', DAFORMER], 'not allowed with argument'),
+    (['--config', DAFORMER, '--machine', 'elsewhere'], 'invalid choice'),
+])
+def test_wrong_arguments_end_in_one_message(script, capsys, arguments, part):
+    with pytest.raises(SystemExit):
+        script.main(arguments)
+    assert part in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('arguments, part', [
     (['--config', 'configs/daformer/absent.py'], 'configs/daformer/absent.py does not exist'),
-    ([], 'one of the arguments --exp --config is required'),
-    (['--exp', '6', '--config', DAFORMER], 'not allowed with argument'),
-    (['--config', DAFORMER, '--machine', 'elsewhere'], 'invalid choice'),
+    (['--exp', '70'], 'error: there is no experiment 70, only 1, '),
 ])
-def test_wrong_command_lines_end_in_one_message(arguments, part):
+def test_wrong_names_end_in_one_message(arguments, part):
     run = subprocess.run([sys.executable, 'run_experiments.py', *arguments], cwd=ROOT, capture_output=True, text=True)
     assert run.returncode != 0
     assert part in run.stderr and 'Traceback' not in run.stderr
 
 
-def test_numbered_experiments_need_their_definitions(script, monkeypatch):
-    monkeypatch.setattr(script, 'find_spec', lambda name: None)
-    with pytest.raises(ValueError, match='--exp 6: .*experiments.py.*--config'):
-        script.main(['--exp', '6'])
+# run_exp.sh and run_config.sh
+
+
+@pytest.fixture
+def scripts(tmp_path) -> Path:
+    """A folder with the shell scripts, and a Python that only says what it is asked to do."""
+    for name in ('run_exp.sh', 'run_config.sh'):
+        shutil.copy(ROOT / name, tmp_path)
+    python = tmp_path / 'python'
+    python.write_text('#!/bin/sh\necho "GPU=$CUDA_VISIBLE_DEVICES $*"\n')
+    python.chmod(0o755)
+    return tmp_path
+
+
+def shell(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    environment = {'PATH': os.environ['PATH'], 'PYTHON': str(folder / 'python'), **environment}
+    return subprocess.run([shutil.which('dash') or 'sh', *arguments], cwd=folder, env=environment, capture_output=True,
+                          text=True)
+
+
+@pytest.mark.parametrize('arguments, id, call', [
+    (['7'], 7, 'GPU= run_experiments.py --exp 70'),
+    (['8', '1'], 8, 'GPU=1 run_experiments.py --exp 71'),
+    (['6', '0,1', '--resume'], 6, 'GPU=0,1 run_experiments.py --exp 6 --resume'),
+    (['6', '--resume'], 6, 'GPU= run_experiments.py --exp 6 --resume'),
+])
+def test_run_exp_translates_the_numbers_of_dida(scripts, arguments, id, call):
+    run = shell(scripts, 'run_exp.sh', *arguments)
+    assert run.returncode == 0, run.stderr
+    assert '7 is DIDA on GTA -> Cityscapes' in run.stdout and '8 is DIDA on Synthia -> Cityscapes' in run.stdout
+    assert (scripts / f'run_exp_{id}.out').read_text() == f'{call}\n'
+
+
+@pytest.mark.parametrize('arguments', [[], ['dida'], ['']])
+def test_run_exp_needs_a_number(scripts, arguments):
+    run = shell(scripts, 'run_exp.sh', *arguments)
+    assert run.returncode == 2 and 'usage: sh run_exp.sh ID' in run.stderr
+    assert not list(scripts.glob('*.out'))
+
+
+def test_run_exp_shows_why_it_failed(scripts):
+    (scripts / 'python').write_text('#!/bin/sh\necho "error: no such thing"; exit 3\n')
+    run = shell(scripts, 'run_exp.sh', '5')
+    assert run.returncode == 3 and 'error: no such thing' in run.stderr
+
+
+def test_run_config_trains_the_config_of_dida_or_the_one_it_is_told(scripts):
+    run = shell(scripts, 'run_config.sh', '1', CONFIG='run_exp.sh')
+    assert run.stdout == 'GPU=1 run_experiments.py --config run_exp.sh\n'
+    (scripts / 'configs/dida').mkdir(parents=True)
+    run = shell(scripts, 'run_config.sh')
+    assert run.returncode == 2 and 'no config configs/dida/gta2cs_dida_daformer_mitb5.py' in run.stderr
+    (scripts / 'configs/dida/gta2cs_dida_daformer_mitb5.py').touch()
+    run = shell(scripts, 'run_config.sh', '--dry-run')
+    assert run.stdout == 'GPU= run_experiments.py --config configs/dida/gta2cs_dida_daformer_mitb5.py --dry-run\n'
