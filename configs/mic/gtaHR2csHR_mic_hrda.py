@@ -1,5 +1,5 @@
-# MIC on top of HRDA, GTA -> Cityscapes: the final setting of the paper, on one GPU with 24 GB. Read it from top to
-# bottom: each line says what it sets and why. What it shares with HRDA is explained in ../hrda/gtaHR2csHR_hrda.py, what
+# MIC on top of HRDA, GTA -> Cityscapes: the final setting of the paper, on one GPU. Read it from top to bottom: each
+# line says what it sets and why. What it shares with HRDA is explained in ../hrda/gtaHR2csHR_hrda.py, what
 # it shares with DAFormer in ../daformer/gta2cs_uda_warm_fdthings_rcs_croppl_a999_daformer_mitb5_s0.py.
 # For ACDC and Dark Zurich take the configs beside this one, not this one with another data set (docs/how-to/
 # choose_config.md says why).
