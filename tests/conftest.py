@@ -30,7 +30,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     counts: dict[str, Counter] = defaultdict(Counter)
     for outcome in ('passed', 'failed', 'error', 'skipped'):
         for report in terminalreporter.stats.get(outcome, []):
-            file = dict(report.user_properties).get('golden')
+            file = dict(getattr(report, 'user_properties', ())).get('golden')
             if file:
                 counts[file][outcome] += 1
     if counts:

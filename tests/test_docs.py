@@ -191,7 +191,7 @@ def test_the_example_of_a_method_works():
         exec(objective, {'OBJECTIVES': OBJECTIVES, 'Objective': Objective})
         cls = OBJECTIVES.get('MyIdea')
         assert 'my_idea_weight' in DACS.config_keys()
-        assert cls.from_config(dict(my_idea_weight=0)) is None
-        assert cls.from_config(dict(my_idea_weight=0.1)).weight == 0.1
+        assert cls.from_config(dict(my_idea_weight=0), None) is None
+        assert cls.from_config(dict(my_idea_weight=0.1), None).weight == 0.1
     finally:
         OBJECTIVES.module_dict.pop('MyIdea', None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -170,18 +171,19 @@ class Case:
 
 
 def cases(*files: str, split: Callable[[str], tuple[str, str]] = lambda entry: (entry, ''),
-          without: str = '') -> pytest.MarkDecorator:
+          without: str = '', only: str = '') -> pytest.MarkDecorator:
     """Parametrise a test with ``case``, one for each case of the files.
 
     Args:
         files: names in ``ROOT``; a pattern with ``*`` stands for all that match.
         split: gives (case, field) of an entry, or raises :class:`UnknownName`.
         without: a file that a pattern matches but does not mean.
+        only: what the entries of interest begin with, as a regular expression; other tests look at the rest.
     """
     params = []
     for pattern in files:
         found = sorted(path.name for path in ROOT.glob(pattern) if path.name != without)
-        params += [_param(case) for file in found for case in _cases_of(file, split)]
+        params += [_param(case) for file in found for case in _cases_of(file, split, only)]
         if not found:
             params.append(_param(Case(pattern, 'absent'), pytest.mark.skip(reason=f'{pattern} is absent')))
     return pytest.mark.parametrize('case', params)
@@ -191,10 +193,12 @@ def _param(case: Case, *marks: pytest.MarkDecorator) -> Any:
     return pytest.param(case, id=f'{Path(case.file).stem}:{case.name}', marks=[pytest.mark.golden(case.file), *marks])
 
 
-def _cases_of(file: str, split: Callable[[str], tuple[str, str]]) -> list[Case]:
+def _cases_of(file: str, split: Callable[[str], tuple[str, str]], only: str) -> list[Case]:
     fields: dict[str, list[str]] = {}
     problems = []
     for entry in entries(file):
+        if not re.match(only, entry):
+            continue
         try:
             name, field = split(entry)
         except UnknownName as error:

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ import torch
 
 from mmseg.evaluation import ConfusionMatrix
 from tests.parity import golden
+from tests.parity.golden import UnknownName
 
 pytestmark = pytest.mark.parity
 
@@ -17,19 +17,16 @@ ARRAYS, NUMBERS = 'uda_components.npz', 'uda_components.json'
 IMAGE = r'miou/img(\d+)/input_(pred|gt)_u8'
 COUNTS = r'miou/(img\d+|total)/(intersect|union|pred|label)'
 SCORES = r'miou/(IoU|Acc|Dice|Fscore|Precision|Recall)'
+MAPS = 'miou|miou_absent_class|eval_metrics_nanmean'
+ABOUT = 'miou|eval_metrics'
 MEAN = r'm?(IoU|Acc|Dice|Fscore|Precision|Recall)(_nanmean)?'
 
 
-def miou_cases(file: str, understood: Callable[[str], bool]) -> pytest.MarkDecorator:
-    """One case per entry of the file that is about evaluation."""
-    mark = pytest.mark.golden(file)
-    if not (golden.ROOT / file).exists():
-        skip = pytest.mark.skip(reason=f'{file} is absent')
-        return pytest.mark.parametrize('case', [pytest.param(golden.Case(file, 'miou'), marks=[mark, skip])])
-    found = [golden.Case(file, name, problem='' if understood(name) else f'{file}: {name} is not understood')
-             for name in golden.entries(file) if name.startswith(('miou', 'eval_metrics'))]
-    found = found or [golden.Case(file, 'miou', problem=f'{file} holds no miou')]
-    return pytest.mark.parametrize('case', [pytest.param(case, id=case.name, marks=mark) for case in found])
+def understood(entry: str) -> tuple[str, str]:
+    """Each entry is a case of its own."""
+    if not any(re.fullmatch(pattern, entry) for pattern in (IMAGE, COUNTS, SCORES, MAPS)):
+        raise UnknownName('no entry about evaluation')
+    return entry, ''
 
 
 def confusion(*images: str) -> ConfusionMatrix:
@@ -43,7 +40,7 @@ def confusion(*images: str) -> ConfusionMatrix:
     return matrix
 
 
-@miou_cases(ARRAYS, lambda name: any(re.fullmatch(pattern, name) for pattern in (IMAGE, COUNTS, SCORES)))
+@golden.cases(ARRAYS, split=understood, only=ABOUT)
 def test_arrays(case: golden.Case) -> None:
     expected = golden.read_npz(ARRAYS)[case.name]
     if match := re.fullmatch(COUNTS, case.name):
@@ -64,7 +61,7 @@ def absent_classes(num_classes: int) -> ConfusionMatrix:
     return matrix
 
 
-@miou_cases(NUMBERS, lambda name: name in ('miou', 'miou_absent_class', 'eval_metrics_nanmean'))
+@golden.cases(NUMBERS, split=understood, only=ABOUT)
 def test_numbers(case: golden.Case) -> None:
     expected = golden.read_json(NUMBERS)[case.name]
     matrix = absent_classes(len(expected['IoU'])) if case.name == 'miou_absent_class' else confusion()

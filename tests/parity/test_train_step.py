@@ -103,7 +103,9 @@ def fix_draws(host: Any, chosen: list[list[int]], match: re.Match, monkeypatch: 
 class Run:
     """A run of the recorded step and what is read from it after each iteration."""
 
-    def __init__(self, name: str, iterations: int, chosen: list[list[int]], monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, name: str, iterations: int, chosen: list[list[int]], monkeypatch: pytest.MonkeyPatch,
+                 scale: float = 1.) -> None:
+        """``scale`` multiplies the images of both domains."""
         match = parse(name)
         cfg = make_config(match)
         model_zoo.need_segmentor(cfg.model)
@@ -118,6 +120,7 @@ class Run:
         self.spy(host, monkeypatch)
         wrapper = build_optim_wrapper(host, cfg)
         batch = make_batch(match['network'] == 'hrda')
+        batch.update({key: batch[key] * scale for key in ('img', 'target_img')})
         self.iterations = []
         for _ in range(iterations):
             logs = {key: value.item() for key, value in host.train_step(batch, wrapper).items()}
@@ -184,8 +187,25 @@ def test_losses_and_gradients(case: golden.Case, monkeypatch: pytest.MonkeyPatch
             assert run.mixes[i][name] == pytest.approx(value, rel=1e-5 if i == 0 else 1e-2), (i, name)
         if 'grad_l2_all' in wanted:
             assert i == 0
-            for name, norm in wanted['grad_l2_all'].items():
-                assert norm <= 1e-6 or actual['grads'][name] == pytest.approx(norm, rel=1e-3), name
+            check_gradient_norms(case, expected, actual['grads'], wanted['grad_l2_all'], monkeypatch)
+
+
+def check_gradient_norms(case: golden.Case, expected: dict[str, Any], actual: dict[str, float],
+                         wanted: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Norm of each gradient within 0.1 %, or as near as the run is to itself with images scaled by 1 +- 1e-6.
+
+    That scaling is how the recordings measured their own spread (noise.json): a ReLU whose input is zero up to rounding
+    falls on either side and moves small gradients of recipe B by more than 0.1 %.
+    """
+    far = {name for name, norm in wanted.items() if norm > 1e-6 and abs(actual[name] - norm) > 1e-3 * norm}
+    if not far:
+        return
+    scaled = [Run(case.name, 1, expected['class_choice'], monkeypatch, scale).iterations[0]['grads']
+              for scale in (1 - 1e-6, 1 + 1e-6)]
+    for name in far:
+        spread = max(abs(run[name] - actual[name]) for run in scaled)
+        assert abs(actual[name] - wanted[name]) <= 1e-3 * wanted[name] + spread, name
+    assert len(far) <= 0.05 * len(wanted), f'too many gradients differ: {sorted(far)}'
 
 
 @pytest.mark.parity

@@ -83,10 +83,13 @@ class UDADecorator(Trainable):
                 features = objective.rebuild(step, features)
             decoded = self.model.decode(features)
             own = self.model.losses(decoded, view.label, view.weight)
+            for objective in branch.objectives:
+                own = objective.own_losses(own)
             values = {branch.prefix + name: value for name, value in own.items()}
             for objective in branch.objectives:
                 values.update(objective.losses(step, view, features, decoded))
         optim_wrapper.backward(total_loss(values))
+        step.seen[branch.name] = view
         step.logs.update({name: value.detach() for name, value in values.items()})
         return features, decoded
 

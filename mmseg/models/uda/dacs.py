@@ -35,9 +35,7 @@ KEYS = dict(
     debug_img_interval=1000,  # iterations between training panels
 )
 # Keys of methods that are not implemented yet, with the value that leaves them off.
-PLANNED = dict(mask_mode=None, mrm=None, entropy_balance=None, instance_bank=None)
-# Keys that only have a meaning beside an active planned one.
-PLANNED_DETAILS = ('mask_alpha', 'mask_pseudo_threshold', 'mask_lambda', 'mask_generator')
+PLANNED = dict(mrm=None, entropy_balance=None, instance_bank=None)
 
 
 @UDA.register_module()
@@ -64,7 +62,7 @@ class DACS(UDADecorator):
             self.teacher = EMATeacher(self.ema_model, settings['alpha'])
         self.objectives = []
         for objective_class in OBJECTIVES.module_dict.values():
-            objective = objective_class.from_config(settings)
+            objective = objective_class.from_config(settings, self)
             if objective is not None:
                 self.add_module(objective.name, objective)
                 self.objectives.append(objective)
@@ -89,7 +87,7 @@ class DACS(UDADecorator):
 
     @classmethod
     def config_keys(cls) -> frozenset[str]:
-        return frozenset(cls._defaults()) | set(PLANNED) | set(PLANNED_DETAILS)
+        return frozenset(cls._defaults()) | set(PLANNED)
 
     @classmethod
     def _settings(cls, uda: dict[str, Any]) -> dict[str, Any]:
@@ -130,19 +128,23 @@ class DACS(UDADecorator):
 
     def train_step(self, batch: dict[str, Any], optim_wrapper: Any) -> dict[str, Tensor]:
         """One iteration: teacher update, source branch, pseudo labels, target branches, optimizer step."""
-        step = self.begin(batch)
+        step = self.begin(batch, optim_wrapper)
         optim_wrapper.zero_grad()
-        if self.teacher is not None:
-            self.teacher.update(self.model, self.iteration)  # before the step, as the papers do
+        with torch.no_grad():  # teachers follow before the step, as the papers do
+            if self.teacher is not None:
+                self.teacher.update(self.model, self.iteration)
+            for objective in self.objectives:
+                objective.on_start(step)
         features, decoded = self.run_branch(self.source_branch, step.source, step, optim_wrapper)
         with torch.no_grad():
             for objective in self.objectives:
                 objective.on_source(step, features, decoded)
             if self.teacher is not None:
-                step.pseudo = self.pseudo_labels(step, optim_wrapper)
+                step.pseudo = self.pseudo_labels(step)
                 step.mix_mask, step.mix = self.mixed(step)
         for branch in self.target_branches:
-            view = step.mix if branch.name == 'mix' else branch.objectives[0].view(step)
+            with torch.no_grad():
+                view = step.mix if branch.name == 'mix' else branch.objectives[0].view(step)
             self.run_branch(branch, view, step, optim_wrapper)
         optim_wrapper.step()
         if self.capture:
@@ -150,7 +152,7 @@ class DACS(UDADecorator):
         self.iteration += 1
         return step.logs
 
-    def begin(self, batch: dict[str, Any]) -> StepState:
+    def begin(self, batch: dict[str, Any], optim_wrapper: Any) -> StepState:
         """Bring the batch to the device, normalised, and open the state of this iteration."""
         device = next(self.model.parameters()).device
         mean, std = image_constants(batch['img_metas'][0]['img_norm_cfg'], device)
@@ -165,7 +167,8 @@ class DACS(UDADecorator):
             mean=mean,
             std=std,
             classes=batch.get('classes'),
-            valid=data.get('valid_pseudo_mask'))
+            valid=data.get('valid_pseudo_mask'),
+            autocast=lambda: optim_wrapper.optim_context(self))
 
     def _check(self, data: dict[str, Any]) -> None:
         """Refuse batches that cannot be mixed or whose margins are cut twice."""
@@ -180,9 +183,9 @@ class DACS(UDADecorator):
             raise ValueError('data.train.target.crop_pseudo_margins and uda.pseudo_weight_ignore_top/bottom both cut '
                              'the margins of pseudo labels: keep one of them')
 
-    def pseudo_labels(self, step: StepState, optim_wrapper: Any) -> PseudoLabels:
+    def pseudo_labels(self, step: StepState) -> PseudoLabels:
         """Teacher forward on the target images, refiners in config order, then label, confidence and weight."""
-        with optim_wrapper.optim_context(self):
+        with step.autocast():
             decoded = self.ema_model.decode_image(step.target_img)
         probabilities = self.ema_model.upsampled(decoded).softmax(dim=1)
         for objective in self.objectives:
@@ -214,6 +217,9 @@ class DACS(UDADecorator):
                 Panel('Source pixels', 'mask', step.mix_mask.squeeze(1)),
                 Panel('Weight', 'weight', step.mix.weight),
             ]
+        for name in [name for name in step.seen if name not in ('source', 'mix')]:
+            view, title = step.seen[name], name.capitalize()
+            panels += [Panel(title, 'image', view.img), Panel(f'{title} label', 'label', view.label)]
         if 'cells' in step.notes:
             panels += [Panel('Label cells', 'label', step.notes['cells']),
                        Panel('Compared cells', 'mask', step.notes['compared'])]

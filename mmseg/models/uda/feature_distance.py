@@ -1,7 +1,7 @@
 """Feature distance to a frozen ImageNet network, on cells of thing classes (DAFormer section 3.3)."""
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -10,6 +10,9 @@ from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.models.uda.objective import Objective
 from mmseg.models.uda.step_state import StepState, View
 from mmseg.registry import OBJECTIVES
+
+if TYPE_CHECKING:
+    from mmseg.models.uda.base import UDADecorator
 
 IGNORE = 255
 
@@ -70,7 +73,7 @@ class FeatureDistance(Objective):
         self.weight, self.classes, self.min_ratio = weight, classes, min_ratio
 
     @classmethod
-    def from_config(cls, uda: dict[str, Any]) -> FeatureDistance | None:
+    def from_config(cls, uda: dict[str, Any], host: UDADecorator) -> FeatureDistance | None:
         if not uda['imnet_feature_dist_lambda']:
             return None
         return cls(uda['imnet_feature_dist_lambda'], uda['imnet_feature_dist_classes'],

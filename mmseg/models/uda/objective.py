@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from mmseg.models.segmentors.results import Decoded, Features
 
 if TYPE_CHECKING:
+    from mmseg.models.uda.base import UDADecorator
     from mmseg.models.uda.step_state import StepState, View
 
 
@@ -28,9 +29,17 @@ class Objective(nn.Module):
     keys: dict[str, Any] = {}
 
     @classmethod
-    def from_config(cls, uda: dict[str, Any]) -> Objective | None:
-        """Build the objective from the ``uda`` section (missing keys filled with :attr:`keys`); None if inactive."""
+    def from_config(cls, uda: dict[str, Any], host: UDADecorator) -> Objective | None:
+        """Build the objective; None if it is inactive.
+
+        Args:
+            uda: the ``uda`` section, missing keys filled with :attr:`keys`.
+            host: the method under construction: its student is ``host.model``, its teacher ``host.teacher`` or None.
+        """
         raise NotImplementedError
+
+    def on_start(self, step: StepState) -> None:
+        """Called first in the iteration, without gradients (a teacher of one's own follows the student here)."""
 
     def view(self, step: StepState) -> View:
         """What the student is fed in the 'masked' or 'target' branch, for the objective that opens that branch."""
@@ -40,6 +49,10 @@ class Objective(nn.Module):
         """Change the student's features of the branch before they are decoded (MRM rebuilds hidden cells)."""
         return features
 
+    def own_losses(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Change the segmentor's own losses of the branch, by log name without the branch's prefix (a loss factor)."""
+        return values
+
     def losses(self, step: StepState, view: View, features: Features, decoded: Decoded) -> dict[str, Tensor]:
         """Values to add to the branch; entries whose name contains 'loss' are summed and back-propagated.
 
@@ -48,7 +61,7 @@ class Objective(nn.Module):
             view: the image, label and weight that the student was fed in this branch.
             features, decoded: the student's encoder and decoder output for it.
         """
-        raise NotImplementedError
+        return {}
 
     def on_source(self, step: StepState, features: Features, decoded: Decoded) -> None:
         """Called after the source branch, without gradients (an instance bank fills itself here)."""

@@ -1,6 +1,8 @@
 """What one iteration knows: each item is made once, in its phase, and only read afterwards."""
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -37,6 +39,8 @@ class StepState:
         mean, std: [1, 3, 1, 1], of the image normalisation, in grey levels.
         classes: sorted label ids of the source batch, as found by the collate function, or None.
         valid: float [B, H, W], 0 where target pixels must not be trained on; None where all may be.
+        autocast: opens the context in which networks compute (mixed precision).
+        seen: what the student was fed, by branch, as the branches end.
         logs: detached values to log, collected branch by branch.
         notes: maps for the training panels that are not part of the state (the label cells of the feature distance).
     """
@@ -49,6 +53,8 @@ class StepState:
     std: Tensor
     classes: np.ndarray | None = None
     valid: Tensor | None = None
+    autocast: Callable[[], AbstractContextManager] = nullcontext
+    seen: dict[str, View] = field(default_factory=dict)
     logs: dict[str, Tensor] = field(default_factory=dict)
     notes: dict[str, Tensor] = field(default_factory=dict)
     _made: dict[str, Any] = field(default_factory=dict)

@@ -163,7 +163,7 @@ def test_crops_of_different_size_are_refused():
     (dict(alhpa=0.9), "did you mean 'alpha'"),
     (dict(alpha=1.5), r'\[0, 1\]'),
     (dict(mix='cut'), 'ClassMix'),
-    (dict(mask_mode='separate'), 'not implemented yet'),
+    (dict(mrm=dict(weight=1.0)), 'not implemented yet'),
     (dict(imnet_feature_dist_lambda=0.005), 'model.pretrained'),
     (dict(imnet_feature_dist_lambda=0.005, imnet_feature_dist_classes=[1], imnet_feature_dist_allow_random=True),
      'imnet_feature_dist_scale_min_ratio'),
@@ -180,7 +180,7 @@ def test_asking_for_pseudo_labels_before_their_phase_is_an_error():
         name, branch, keys = 'early', 'source', dict(early=None)
 
         @classmethod
-        def from_config(cls, uda):
+        def from_config(cls, uda, host):
             return cls() if uda['early'] else None
 
         def losses(self, step, view, features, decoded):
@@ -205,7 +205,7 @@ def test_an_objective_of_ones_own_opens_a_branch_and_owns_parameters():
             self.scale = torch.nn.Parameter(torch.ones(()))
 
         @classmethod
-        def from_config(cls, uda):
+        def from_config(cls, uda, host):
             return cls() if uda['blackout'] else None
 
         def view(self, step):
