@@ -25,6 +25,7 @@ def frozen_parts(backbone: nn.Module, stages: int) -> list[nn.Module]:
 class ResNetTests(BackboneTests):
     """Standard tests of the whole family."""
     channels = (32, 64, 128, 256)
+    small = dict(num_stages=2, strides=(1, 2), dilations=(1, 2), out_indices=(0, 1))
 
     @pytest.mark.parametrize('stages', [0, 2])
     def test_frozen_stages_neither_learn_nor_move(self, stages: int) -> None:
