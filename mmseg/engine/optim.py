@@ -147,6 +147,11 @@ class StepWrapper(OptimWrapper):
             self.log_vars[self.grad_name] = norm.detach()
 
 
+def bfloat16_is_slow(device_type: str) -> bool:
+    """Whether bfloat16 is emulated on this machine: CPUs without AVX-512 or AMX compute it 10 to 100 times slower."""
+    return device_type == 'cpu' and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
 def _wants_autocast(cfg: Any) -> bool:
     """Whether ``amp=dict(dtype='bfloat16')`` is set; float16 is refused."""
     amp = cfg.get('amp')

@@ -26,7 +26,7 @@ from mmseg.engine.hooks import CheckpointHook, EvaluationHook, LogHook, Schedule
 from mmseg.engine.interrupt import StopRequest
 from mmseg.engine.logging import JsonLog, LogBuffer, claim_timestamp
 from mmseg.engine.loops import TrainLoop, ValLoop
-from mmseg.engine.optim import StepWrapper, build_optim_wrapper
+from mmseg.engine.optim import StepWrapper, bfloat16_is_slow, build_optim_wrapper
 from mmseg.engine.panel_hook import PanelHook
 from mmseg.engine.schedule import LearningRate
 from mmseg.engine.seeds import random_seed, seed_everything
@@ -122,6 +122,9 @@ class TrainRunner(Runner):
         self.env_info = '\n'.join(f'{key}: {value}' for key, value in collect_env().items())
         self.logger.info(f'Environment:\n{self.env_info}\ndevice: {self.device}\nseed: {self.seed}, '
                          f'deterministic: {self.deterministic}')
+        if self.cfg.get('amp') and bfloat16_is_slow(self.device.type):
+            self.logger.warning('this CPU has no bfloat16 arithmetic: amp makes the training much slower here; '
+                                'remove amp from the config to train in float32')
         self.logger.info(f'Config:\n{format_config(self.cfg.to_dict())}')
 
     def get_hooks_info(self) -> str:
