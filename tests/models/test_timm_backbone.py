@@ -1,6 +1,7 @@
 """TIMMBackbone: standard tests on tiny networks, heads on top of it, weights from files and from the hub."""
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from mmseg.apis import load_config
 from mmseg.models import build_backbone, build_segmentor
 from mmseg.utils.checkpoint_file import CheckpointError
 from tests.models import nets
@@ -104,6 +106,20 @@ def test_heads_sit_on_a_plain_vit(head: str) -> None:
     losses['decode.loss_seg'].backward()
     assert model.backbone.timm_model.model.patch_embed.proj.weight.grad.any()
     assert model.encode_decode(img).shape == (2, 5, 64, 97)
+
+
+def test_the_example_of_the_guide_is_a_valid_config(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    [example] = re.findall(r'^```python\n(.*?)^```', (root / 'docs/how-to/encoders.md').read_text(), re.M | re.S)
+    (tmp_path / 'mine').mkdir()
+    for name in ('_base_', 'daformer'):
+        (tmp_path / name).symlink_to(root / 'configs' / name)
+    (tmp_path / 'mine' / 'example.py').write_text(example)
+    model = load_config(tmp_path / 'mine' / 'example.py').model
+    with torch.device('meta'):
+        backbone = build_backbone(model.backbone)
+    assert backbone.channels == model.decode_head.in_channels
+    assert backbone.pretrained is True and model.pretrained is None
 
 
 # weights
