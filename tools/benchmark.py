@@ -200,11 +200,11 @@ def bench_train(cfg: Any, args: argparse.Namespace, device: torch.device) -> dic
     optim_wrapper = build_optim_wrapper(model, cfg)
     source = config_batches(cfg, batch) if args.data == 'config' else endless(
         synthetic_batch(batch, tuple(args.size), model.num_classes))
-    with nullcontext() if args.compile else flop_counter() as counter:
-        model.train_step(next(source), optim_wrapper)
     result = measure(lambda: model.train_step(next(source), optim_wrapper), args.iters, args.warmup, device)
     result['images_per_second'] = 2 * batch / result['median_seconds']
-    if counter is not None:
+    if not args.compile:
+        with flop_counter() as counter:
+            model.train_step(next(source), optim_wrapper)
         result['gflop_per_call'] = counter.get_total_flops() / 1e9
         result['arithmetic_floor_seconds'] = result['gflop_per_call'] / statistics.mean(result['sgemm_gflops'])
     result['phase_percent'] = phase_shares(model, optim_wrapper, source, min(args.iters, 5), device)
@@ -234,6 +234,7 @@ def bench_data(cfg: Any, args: argparse.Namespace) -> dict[str, Any]:
 
 def main(args: list[str] | None = None) -> dict[str, Any]:
     args = parse_args(args)
+    imports = peak_memory_mib(torch.device('cpu'))
     cfg = load_config(args.config, args.options)
     if args.amp:
         cfg.amp = dict(dtype=args.amp)
@@ -244,7 +245,8 @@ def main(args: list[str] | None = None) -> dict[str, Any]:
     else:
         result = (bench_train if args.mode == 'train' else bench_infer)(cfg, args, device)
     result.update(
-        config=args.config, mode=args.mode, size=list(args.size), data=args.data, amp=args.amp, compile=args.compile,
+        rss_after_imports_mib=imports, config=args.config, mode=args.mode,
+        size=list(args.size), data=args.data, amp=args.amp, compile=args.compile,
         tf32=args.tf32, options=args.options, device=torch.cuda.get_device_name(device) if device.type == 'cuda' else
         f'{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads', torch=torch.__version__)
     text = json.dumps(result, indent=1, default=str)

@@ -109,8 +109,8 @@ class DACS(UDADecorator):
     def _reference(self, model: dict[str, Any]) -> nn.Module:
         """The frozen ImageNet network of the feature distance."""
         backbone = model['backbone']
-        pretrained = model.get('pretrained') or backbone.get('pretrained') or backbone.get('init_cfg')
-        if not (pretrained or self.settings['imnet_feature_dist_allow_random']):
+        named = model.get('pretrained') or any(backbone.get(k) for k in ('pretrained', 'init_cfg', 'checkpoint_path'))
+        if not (named or self.settings['imnet_feature_dist_allow_random']):
             raise ValueError(
                 'uda.imnet_feature_dist_lambda > 0 compares the encoder with its ImageNet weights, but the model has '
                 'none: set model.pretrained (e.g. pretrained/mit_b5.pth), or uda.imnet_feature_dist_lambda=0')
