@@ -29,13 +29,14 @@ def load_classes(model: nn.Module, meta: Mapping[str, Any], dataset: Any = None)
 
 
 def init_segmentor(config: str | os.PathLike | Config, checkpoint: str | None = None,
-                   device: str | None = None) -> nn.Module:
+                   device: str | None = None, network: str = 'model') -> nn.Module:
     """Build the segmentor of a config, ready to predict.
 
     Args:
         config: a config, or the path of one.
         checkpoint: file with the weights; without one they are random.
         device: e.g. 'cuda:0' or 'cpu'; None takes the GPU if there is one.
+        network: of a UDA checkpoint, 'model' (the student) or 'ema_model' (the teacher).
 
     Returns:
         The segmentor in evaluation mode, with CLASSES, PALETTE and ``cfg``.
@@ -52,7 +53,7 @@ def init_segmentor(config: str | os.PathLike | Config, checkpoint: str | None = 
     model_cfg = config.model.copy()
     model_cfg.update(pretrained=None, train_cfg=None)
     model = build_segmentor(model_cfg)
-    meta = load_segmentor(model, checkpoint) if checkpoint is not None else {}
+    meta = load_segmentor(model, checkpoint, network) if checkpoint is not None else {}
     test_set = (config.get('data') or {}).get('test') or {}
     load_classes(model, meta, DATASETS.get(test_set.get('type', '')))
     model.cfg = config

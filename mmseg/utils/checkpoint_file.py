@@ -1,6 +1,7 @@
 """Reading checkpoint files without running code that they might hold."""
 from __future__ import annotations
 
+import json
 import logging
 import pickle
 import re
@@ -10,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 logger = logging.getLogger('mmseg')
+META_KEY = 'mmseg_meta'  # in the header of .safetensors files, which holds texts: the checkpoint's meta as JSON
+NO_SAFETENSORS = 'this format needs the package safetensors: pip install safetensors, or use a .pth file'
 
 
 class CheckpointError(RuntimeError):
@@ -71,18 +73,21 @@ def _check_kind(path: Path) -> None:
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read a checkpoint onto the CPU; only tensors, containers, plain values and numpy arrays may be inside.
 
-    A file that ends in ``.safetensors`` is a state dict in that format.
+    A file that ends in ``.safetensors`` gives ``state_dict`` and ``meta`` ({} if this program did not write it).
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: the file is damaged, no checkpoint at all, or holds other objects.
+        CheckpointError: the file is damaged, no checkpoint at all, or holds other objects; or the package for it is not
+            installed.
     """
     path = Path(path)
     _check_kind(path)
     try:
         if path.suffix == '.safetensors':
-            return load_file(path)
+            return _read_safetensors(path)
         content = torch.load(path, map_location='cpu', weights_only=True)
+    except ImportError as error:
+        raise CheckpointError(f'{path}: {NO_SAFETENSORS}') from error
     except Exception as error:  # garbage makes the reader fail in any way
         refused = re.search(r'(?:GLOBAL|[Gg]lobal:?|class) ([\w.]+\.\w+)', str(error))
         if refused and isinstance(error, pickle.UnpicklingError):
@@ -95,6 +100,13 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, Mapping):
         raise CheckpointError(f'{path} holds a {type(content).__name__}, not a dict with weights')
     return content
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    from safetensors import safe_open  # optional
+    with safe_open(path, 'pt') as file:
+        meta = json.loads((file.metadata() or {}).get(META_KEY, '{}'))
+        return {'meta': meta, 'state_dict': {key: file.get_tensor(key) for key in file.keys()}}
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,51 @@
+"""Count parameters: python -m tools.get_param_count CONFIG ..."""
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from mmengine import DictAction
+from prettytable import PrettyTable
+
+from mmseg.engine.config import load_config
+from mmseg.models import build_segmentor
+
+
+def count(model_cfg: Mapping[str, Any]) -> dict[str, int]:
+    """Parameters of each part of a segmentor (backbone, neck, decode_head, auxiliary_head), and their total.
+
+    Args:
+        model_cfg: the ``model`` section of a config.
+    """
+    with torch.device('meta'):  # shapes only
+        model = build_segmentor({**model_cfg, 'pretrained': None})
+    parts = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
+    return {**parts, 'total': sum(parts.values())}
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Print one table per config. Errors are left to the caller."""
+    parser = argparse.ArgumentParser(description='Count the parameters of the network of a config, part by part')
+    parser.add_argument('config', nargs='+', help='config file (.py, .json, .yaml)')
+    parser.add_argument('--options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries')
+    args = parser.parse_args(args)
+    for config in args.config:
+        cfg = load_config(config, args.options)
+        if 'model' not in cfg:
+            raise ValueError(f'{config} has no model section')
+        parts = count(cfg.model)
+        table = PrettyTable(['part', 'parameters', 'share'], title=config, align='r')
+        table.align['part'] = 'l'
+        for name, number in parts.items():
+            table.add_row([name, f'{number:,}', f'{100 * number / parts["total"]:.1f} %'])
+        print(table)
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except (KeyError, ValueError) as error:  # an unknown type is a KeyError
+        sys.exit(f'error: {error.args[0]}')

@@ -1,0 +1,26 @@
+"""Print a config with everything that it inherits: python -m tools.print_config CONFIG [--options KEY=VALUE ...]"""
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from mmengine import DictAction
+
+from mmseg.engine.config import ConfigError, format_config, load_config
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Print the config as Python source. Errors are left to the caller."""
+    parser = argparse.ArgumentParser(description='Print a config with its bases merged and old spellings translated')
+    parser.add_argument('config', help='config file (.py, .json, .yaml)')
+    parser.add_argument('--options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries')
+    args = parser.parse_args(args)
+    print(format_config(load_config(args.config, args.options).to_dict()), end='')
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except ConfigError as error:
+        sys.exit(f'error: {error}')

@@ -1,0 +1,30 @@
+"""Make a file for publication: python -m tools.publish_model CHECKPOINT OUT.pth writes OUT-<hash>.pth"""
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmseg.engine.checkpoint import CheckpointError
+from mmseg.engine.checkpoint_export import publish
+
+
+def main(args: Sequence[str] | None = None) -> Path:
+    """Write the file and return its path. Errors are left to the caller."""
+    parser = argparse.ArgumentParser(description='Write one network of a training checkpoint, named after its content')
+    parser.add_argument('in_file', type=Path, help='checkpoint of a training')
+    parser.add_argument('out_file', type=Path, help='.pth or .safetensors; the start of its SHA-256 sum is added')
+    parser.add_argument('--network', choices=['model', 'ema_model'], default='model',
+                        help='the student or the EMA teacher of a UDA checkpoint')
+    args = parser.parse_args(args)
+    path = publish(args.in_file, args.out_file, args.network)
+    print(f'wrote {path}')
+    return path
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except (CheckpointError, OSError) as error:
+        sys.exit(f'error: {error}')
