@@ -7,33 +7,16 @@ import torch
 from torch import Tensor, nn
 
 from mmseg.models.builder import build_segmentor
-from mmseg.models.preprocess import image_constants, prepare
 from mmseg.models.uda.base import Branch, UDADecorator
 from mmseg.models.uda.class_mix import class_mask, draw_class_table, mix
-from mmseg.models.uda.objective import Objective
 from mmseg.models.uda.pseudo_label import PseudoLabels, make_pseudo_labels
 from mmseg.models.uda.step_state import StepState, View
 from mmseg.models.uda.strong_augment import StrongAugment
 from mmseg.models.uda.teacher import EMATeacher
-from mmseg.registry import OBJECTIVES, UDA
-from mmseg.utils.names import nearest
+from mmseg.registry import UDA
 from mmseg.visualization.panels import Panel
 
 TARGET_BRANCHES = ('mix', 'masked', 'target')
-
-# The keys of the host and their defaults; those of the objectives stand in their files.
-KEYS = dict(
-    source_only=False,  # train on the source alone: no teacher, no mixing
-    alpha=0.99,  # EMA decay of the teacher (0.999 in DAFormer)
-    pseudo_threshold=0.968,  # probability from which a target pixel counts as confident
-    pseudo_weight_ignore_top=0,  # rows of the crop that get pseudo-label weight 0
-    pseudo_weight_ignore_bottom=0,
-    mix='class',
-    blur=True,
-    color_jitter_strength=0.2,
-    color_jitter_probability=0.2,  # applied when a uniform draw is greater, that is, with probability 0.8
-    debug_img_interval=1000,  # iterations between training panels
-)
 # Keys of methods that are not implemented yet, with the value that leaves them off.
 PLANNED = dict(mrm=None, entropy_balance=None, instance_bank=None)
 
@@ -45,65 +28,48 @@ class DACS(UDADecorator):
     Args:
         model: config of the segmentor.
         max_iters: length of the training in iterations.
-        **uda: the keys of :data:`KEYS` and of the registered objectives.
+        **uda: the keys of this host, of all hosts and of the registered objectives.
 
     Raises:
         TypeError: for an unknown key.
         ValueError: for a value that cannot be, or a feature distance without pretrained weights.
     """
+    keys = dict(
+        source_only=False,  # train on the source alone: no teacher, no mixing
+        mix='class')
     pinned = ('ema_model', 'imnet_model')
+    branches = ('source', *TARGET_BRANCHES)
 
     def __init__(self, model: dict[str, Any], max_iters: int, **uda: Any) -> None:
-        super().__init__(model, max_iters)
-        self.settings = settings = self._settings(uda)
-        self.teacher = None
+        super().__init__(model, max_iters, **uda)
+        settings = self.settings
         if not settings['source_only']:
             self.ema_model = build_segmentor(model)
             self.teacher = EMATeacher(self.ema_model, settings['alpha'])
-        self.objectives = []
-        for objective_class in OBJECTIVES.module_dict.values():
-            objective = objective_class.from_config(settings, self)
-            if objective is not None:
-                self.add_module(objective.name, objective)
-                self.objectives.append(objective)
-        self.imnet_model = self._reference(model) if settings['imnet_feature_dist_lambda'] else None
-        self.source_branch = Branch('source', self._joining('source'))
+        self.add_objectives()
+        if settings['imnet_feature_dist_lambda']:
+            self.imnet_model = self._reference(model)
+        self.source_branch = Branch('source', self.joining('source'))
         self.target_branches = [
-            Branch(name, self._joining(name), f'{name}.') for name in TARGET_BRANCHES
-            if self._joining(name) or (name == 'mix' and self.teacher is not None)
+            Branch(name, self.joining(name), f'{name}.') for name in TARGET_BRANCHES
+            if self.joining(name) or (name == 'mix' and self.teacher is not None)
         ]
         self.strong_augment = StrongAugment(settings['color_jitter_strength'], settings['color_jitter_probability'],
                                             settings['blur'])
 
-    def _joining(self, branch: str) -> list[Objective]:
-        return [objective for objective in self.objectives if objective.branch == branch]
-
-    @classmethod
-    def _defaults(cls) -> dict[str, Any]:
-        defaults = dict(KEYS)
-        for objective_class in OBJECTIVES.module_dict.values():
-            defaults.update(objective_class.keys)
-        return defaults
-
     @classmethod
     def config_keys(cls) -> frozenset[str]:
-        return frozenset(cls._defaults()) | set(PLANNED)
+        return super().config_keys() | set(PLANNED)
 
     @classmethod
-    def _settings(cls, uda: dict[str, Any]) -> dict[str, Any]:
-        """All keys with their values, missing ones at the inactive default."""
-        for name in sorted(set(uda) - cls.config_keys()):
-            raise TypeError(f'uda: {cls.__name__} has no key {name!r}: {nearest(name, cls.config_keys())}')
-        defaults = cls._defaults()
+    def check_settings(cls, uda: dict[str, Any]) -> dict[str, Any]:
+        settings = super().check_settings(uda)
         for name, inactive in PLANNED.items():
-            if name not in defaults and uda.get(name, inactive) != inactive:
+            if name not in settings and uda.get(name, inactive) != inactive:
                 raise NotImplementedError(f'uda.{name}={uda[name]!r}: this method is not implemented yet; '
                                           f'remove the key to train without it')
-        settings = {name: uda.get(name, default) for name, default in defaults.items()}
         if settings['mix'] != 'class':
             raise ValueError(f"uda.mix={settings['mix']!r}: only 'class' (ClassMix) exists")
-        if not 0 <= settings['alpha'] <= 1:
-            raise ValueError(f"uda.alpha={settings['alpha']}: the EMA decay lies in [0, 1]")
         return settings
 
     def _reference(self, model: dict[str, Any]) -> nn.Module:
@@ -129,60 +95,29 @@ class DACS(UDADecorator):
     def train_step(self, batch: dict[str, Any], optim_wrapper: Any) -> dict[str, Tensor]:
         """One iteration: teacher update, source branch, pseudo labels, target branches, optimizer step."""
         step = self.begin(batch, optim_wrapper)
-        optim_wrapper.zero_grad()
-        with torch.no_grad():  # teachers follow before the step, as the papers do
-            if self.teacher is not None:
-                self.teacher.update(self.model, self.iteration)
-            for objective in self.objectives:
-                objective.on_start(step)
-        features, decoded = self.run_branch(self.source_branch, step.source, step, optim_wrapper)
-        with torch.no_grad():
-            for objective in self.objectives:
-                objective.on_source(step, features, decoded)
-            if self.teacher is not None:
-                step.pseudo = self.pseudo_labels(step)
-                step.mix_mask, step.mix = self.mixed(step)
+        if self.teacher is not None:
+            self.teacher.update(self.model, self.iteration)  # before the step, as the papers do
+        self.run_source(self.source_branch, step, optim_wrapper)
+        if self.teacher is not None:
+            step.pseudo = self.pseudo_labels(step)
+            step.mix_mask, step.mix = self.mixed(step)
         for branch in self.target_branches:
-            with torch.no_grad():
-                view = step.mix if branch.name == 'mix' else branch.objectives[0].view(step)
+            view = step.mix if branch.name == 'mix' else branch.view(step)
             self.run_branch(branch, view, step, optim_wrapper)
         optim_wrapper.step()
-        if self.capture:
-            self.captured = self.panels(step)
-        self.iteration += 1
-        return step.logs
+        return self.end(step)
 
-    def begin(self, batch: dict[str, Any], optim_wrapper: Any) -> StepState:
-        """Bring the batch to the device, normalised, and open the state of this iteration."""
-        device = next(self.model.parameters()).device
-        mean, std = image_constants(batch['img_metas'][0]['img_norm_cfg'], device)
-        data = prepare(batch, device)
-        self._check(data)
-        return StepState(
-            draws=self.draws,
-            student=self.model,
-            reference=self.imnet_model,
-            source=View(data['img'], data['gt_semantic_seg']),
-            target_img=data.get('target_img'),
-            mean=mean,
-            std=std,
-            classes=batch.get('classes'),
-            valid=data.get('valid_pseudo_mask'),
-            autocast=lambda: optim_wrapper.optim_context(self))
-
-    def _check(self, data: dict[str, Any]) -> None:
+    def check_batch(self, data: dict[str, Any]) -> None:
         """Refuse batches that cannot be mixed or whose margins are cut twice."""
         if self.teacher is None:
             return
+        super().check_batch(data)
         source, target = tuple(data['img'].shape), tuple(data['target_img'].shape)
         if source != target:
             raise ValueError(f'source crops {source} and target crops {target} are mixed pixel by pixel: '
                              'let both pipelines crop to the same size')
-        margins = self.settings['pseudo_weight_ignore_top'] or self.settings['pseudo_weight_ignore_bottom']
-        if margins and 'valid_pseudo_mask' in data:
-            raise ValueError('data.train.target.crop_pseudo_margins and uda.pseudo_weight_ignore_top/bottom both cut '
-                             'the margins of pseudo labels: keep one of them')
 
+    @torch.no_grad()
     def pseudo_labels(self, step: StepState) -> PseudoLabels:
         """Teacher forward on the target images, refiners in config order, then label, confidence and weight."""
         with step.autocast():
@@ -196,6 +131,7 @@ class DACS(UDADecorator):
         step.logs['pseudo_weight'] = pseudo.confident
         return pseudo
 
+    @torch.no_grad()
     def mixed(self, step: StepState) -> tuple[Tensor, View]:
         """ClassMix of source and target, strongly augmented, with mixed labels and weights."""
         source, pseudo = step.source, step.pseudo
@@ -207,19 +143,14 @@ class DACS(UDADecorator):
 
     def panels(self, step: StepState) -> list[Panel]:
         """What the training panels show of this step."""
-        panels = [Panel('Source', 'image', step.source.img), Panel('Source label', 'label', step.source.label)]
+        panels = super().panels(step)
         if self.teacher is not None:
             panels += [
                 Panel('Target', 'image', step.target_img),
                 Panel('Pseudo label', 'label', step.pseudo.label),
-                Panel('Mixed', 'image', step.mix.img),
-                Panel('Mixed label', 'label', step.mix.label),
                 Panel('Source pixels', 'mask', step.mix_mask.squeeze(1)),
                 Panel('Weight', 'weight', step.mix.weight),
             ]
-        for name in [name for name in step.seen if name not in ('source', 'mix')]:
-            view, title = step.seen[name], name.capitalize()
-            panels += [Panel(title, 'image', view.img), Panel(f'{title} label', 'label', view.label)]
         if 'cells' in step.notes:
             panels += [Panel('Label cells', 'label', step.notes['cells']),
                        Panel('Compared cells', 'mask', step.notes['compared'])]

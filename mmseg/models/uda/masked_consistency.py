@@ -116,7 +116,7 @@ class MaskedConsistency(Objective):
             raise ValueError(f"uda.mask_mode={uda['mask_mode']!r}: {nearest(uda['mask_mode'], MODES)}; "
                              f'known are {", ".join(MODES)}')
         mode = MODES[uda['mask_mode']]
-        if uda['source_only']:
+        if uda.get('source_only'):
             mode = MaskMode(source=True, target=False, augment=mode.augment)
         ratio, block = cls._generator(uda['mask_generator'])
         alpha, threshold = uda['mask_alpha'], uda['mask_pseudo_threshold']
@@ -163,6 +163,9 @@ class MaskedConsistency(Objective):
         target = View(step.target_img, pseudo.label, pseudo.weight)
         if not self.mode.source:
             return target
+        if step.source.img.shape != target.img.shape:
+            raise ValueError(f'source crops {tuple(step.source.img.shape)} and target crops {tuple(target.img.shape)} '
+                             'are masked in one batch: let both pipelines crop to the same size, or mask one domain')
         source = step.source._replace(weight=torch.ones_like(pseudo.weight))
         batch = len(source.img)
         # an odd batch has one source image more; a batch of 1 takes turns

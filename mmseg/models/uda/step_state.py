@@ -18,11 +18,11 @@ class View(NamedTuple):
 
     Attributes:
         img: normalised [B, 3, H, W].
-        label: int64 [B, H, W], 255 is ignored.
+        label: int64 [B, H, W], 255 is ignored; None where nothing is labelled.
         weight: float32 [B, H, W], or None for 1 everywhere.
     """
     img: Tensor
-    label: Tensor
+    label: Tensor | None = None
     weight: Tensor | None = None
 
 
