@@ -70,16 +70,21 @@ class _ImageInMemory:
                     scale_factor=1.0)
 
 
-def inference_segmentor(model: nn.Module, img: Image) -> list[np.ndarray]:
-    """Predict one image with the test pipeline of the model's config.
+def inference_segmentor(model: nn.Module, img: Image | Sequence[Image]) -> list[np.ndarray]:
+    """Predict images with the test pipeline of the model's config, one after the other.
 
     Args:
         model: what :func:`init_segmentor` returned.
-        img: path of an image, or uint8 [H, W, 3] in the order blue, green, red.
+        img: path of an image, or uint8 [H, W, 3] in the order blue, green, red; or a list of them.
 
     Returns:
-        A list of one int64 [H, W] map of class ids.
+        One int64 [H, W] map of class ids per image.
+
+    Raises:
+        DataError: if a file cannot be read.
     """
+    if isinstance(img, (list, tuple)):
+        return [ids for one in img for ids in inference_segmentor(model, one)]
     steps = list(model.cfg.data.test.pipeline)
     if isinstance(img, np.ndarray):
         steps[0], results = _ImageInMemory(), dict(img=img)

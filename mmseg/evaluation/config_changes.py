@@ -1,4 +1,4 @@
-"""What the flags of tools/test.py change in a config."""
+"""What the flags of tools/test.py and tools/predict.py change in a config."""
 from __future__ import annotations
 
 import re
@@ -67,6 +67,18 @@ def set_inference_mode(cfg: Config, mode: str) -> None:
                              'crop_size, the config has neither: add --options crop_size="(512,512)"')
         stride = tuple(side // 2 for side in crop)
         cfg.model.test_cfg = dict(mode='slide', crop_size=tuple(crop), stride=stride, batched_slide=True)
+
+
+def batch_windows(cfg: Config) -> None:
+    """Predict all sliding windows of an image in one batch.
+
+    Raises:
+        ConfigError: if the config predicts whole images.
+    """
+    if cfg.model.test_cfg.mode != 'slide':
+        raise ConfigError('--batch-windows: the config predicts whole images (model.test_cfg.mode), there are no '
+                          'windows to batch')
+    cfg.model.test_cfg.batched_slide = True
 
 
 def set_hrda_output(cfg: Config, output: str) -> None:
