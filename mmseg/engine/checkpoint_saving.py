@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 import mmseg
 from mmseg.engine.optim import load_optimizer_state, optimizer_state
+from mmseg.models.trainable import Trainable
 from mmseg.utils.checkpoint_file import CheckpointError, describe_difference, read_checkpoint
 
 SCHEMA_VERSION = 1  # in meta: what the originals' files lack, and what resuming relies on
@@ -33,14 +34,20 @@ def plain(value: Any) -> Any:
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
 
 
-def pack(model: nn.Module, optimizer: Optimizer | None, meta: dict[str, Any]) -> dict[str, Any]:
-    """A checkpoint as the originals lay it out: meta, state_dict (CPU tensors) and, if given, optimizer."""
+def pack(model: Trainable, optimizer: Optimizer | None, meta: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint as the originals lay it out: meta, state_dict (CPU tensors) and, if given, optimizer.
+
+    With the optimizer go those that the method steps itself, if any, as ``own_optimizers``, by name.
+    """
     meta = dict(meta, schema_version=SCHEMA_VERSION, mmseg_version=mmseg.__version__,
                 time=time.strftime('%a %b %d %H:%M:%S %Y'))
     state = {key: value.cpu() if isinstance(value, Tensor) else value for key, value in model.state_dict().items()}
     checkpoint = {'meta': plain(meta), 'state_dict': state}
     if optimizer is not None:
         checkpoint['optimizer'] = optimizer_state(optimizer)
+        own = model.own_optimizers()
+        if own:
+            checkpoint['own_optimizers'] = {name: optimizer_state(each) for name, each in own.items()}
     return checkpoint
 
 
@@ -114,8 +121,8 @@ def read_for_resume(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def restore(checkpoint: dict[str, Any], path: Path, model: nn.Module, optimizer: Optimizer) -> None:
-    """Put weights and optimizer state back, all of it or nothing.
+def restore(checkpoint: dict[str, Any], path: Path, model: Trainable, optimizer: Optimizer) -> None:
+    """Put weights and optimizer states back, all of it or nothing.
 
     Raises:
         CheckpointError: if the checkpoint belongs to another model or optimizer.
@@ -127,6 +134,8 @@ def restore(checkpoint: dict[str, Any], path: Path, model: nn.Module, optimizer:
                               f'({difference}): resume with the config beside it, or start from its weights with '
                               f'--load-from {path}')
     try:
+        for name, own in model.own_optimizers().items():
+            load_optimizer_state(own, checkpoint['own_optimizers'][name])
         load_optimizer_state(optimizer, checkpoint['optimizer'])
     except (ValueError, KeyError) as error:
         raise CheckpointError(f'{path}: {error}') from error

@@ -19,19 +19,6 @@ MODEL_KEYS = _names("""
     type backbone neck decode_head auxiliary_head train_cfg test_cfg pretrained init_cfg
     scales hr_crop_size hr_slide_inference hr_slide_overlapping crop_coord_divisible blur_hr_crop feature_scale""")
 
-_MASKS_AND_PSEUDO_LABELS = """
-    alpha pseudo_threshold pseudo_weight_ignore_top pseudo_weight_ignore_bottom
-    blur color_jitter_strength color_jitter_probability
-    mask_mode mask_alpha mask_pseudo_threshold mask_lambda mask_generator"""
-# Keys of the uda section by type, used where the class (with its own ``config_keys``) is not there.
-HOST_KEYS = {
-    'DACS': _names(_MASKS_AND_PSEUDO_LABELS + """
-        source_only mix mrm entropy_balance instance_bank
-        imnet_feature_dist_lambda imnet_feature_dist_classes imnet_feature_dist_scale_min_ratio"""),
-    'AdvSeg': _names(_MASKS_AND_PSEUDO_LABELS + ' discriminator_type lr_D lr_D_power lr_D_min lambda_adv_target'),
-    'MinEnt': _names(_MASKS_AND_PSEUDO_LABELS + ' lambda_ent'),
-}
-
 DATASET_TYPES = _names("""
     CustomDataset CityscapesDataset ACDCDataset DarkZurichDataset GTADataset SynthiaDataset CamVidDataset BDD100KDataset
     MapillaryDataset""")

@@ -17,7 +17,6 @@ from mmseg.engine.config_advice import warn_of_settings_for_other_targets
 from mmseg.engine.config_errors import ConfigError
 from mmseg.engine.config_names import (
     DATASET_TYPES,
-    HOST_KEYS,
     LEAKED,
     MODEL_KEYS,
     MODEL_TYPES,
@@ -81,7 +80,8 @@ SECTIONS: dict[str, dict[str, Kind]] = {
 }
 VALUES = dict(seed=WHOLE, deterministic=FLAG, device=NAME, work_dir=NAME, load_from=NAME, resume_from=NAME)
 UDA_VALUES = dict(alpha=NUMBER, pseudo_threshold=NUMBER, imnet_feature_dist_lambda=NUMBER, mask_lambda=NUMBER,
-                  pseudo_weight_ignore_top=WHOLE, pseudo_weight_ignore_bottom=WHOLE)
+                  pseudo_weight_ignore_top=WHOLE, pseudo_weight_ignore_bottom=WHOLE, lr_D=POSITIVE, lr_D_power=NUMBER,
+                  lr_D_min=NUMBER)
 RARE_CLASS_SAMPLING = dict(min_pixels=NUMBER, class_temp=POSITIVE, min_crop_ratio=NUMBER)
 TOP_LEVEL = frozenset({
     *SECTIONS, *VALUES, 'model', 'uda', 'optimizer', 'momentum_config', 'log_level', 'dist_params', 'workflow',
@@ -193,8 +193,7 @@ def _check_optimizer(section: Any) -> None:
 
 def _check_uda(section: Any) -> None:
     hosts = {name: cls for name, cls in _registered(UDA).items() if hasattr(cls, 'config_keys')}
-    name = _typed(section, {*hosts, *HOST_KEYS}, 'uda')
-    _check_keys(section, hosts[name].config_keys() if name in hosts else HOST_KEYS[name], 'uda')
+    _check_keys(section, hosts[_typed(section, hosts, 'uda')].config_keys(), 'uda')
     _check_values(section, UDA_VALUES, 'uda')
 
 

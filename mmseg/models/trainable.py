@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from mmseg.utils.draws import Draws
 
@@ -50,6 +51,10 @@ class Trainable(nn.Module):
             The values to log, as detached tensors on the device: nothing here may wait for the device.
         """
         raise NotImplementedError
+
+    def own_optimizers(self) -> dict[str, Optimizer]:
+        """Optimizers that :meth:`train_step` steps itself, by name; checkpoints hold their state."""
+        return {}
 
     def networks(self) -> dict[str, nn.Module]:
         """The segmentors that can be evaluated, by name: 'student' and, where there is one, 'teacher'."""

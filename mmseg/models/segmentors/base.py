@@ -24,6 +24,7 @@ class BaseSegmentor(Trainable):
     Attributes:
         num_classes, align_corners: of the decode head.
         CLASSES, PALETTE: class names and colours, from the data set or a checkpoint.
+        context_scale: factor from the image to the size at which the network sees all of it at once.
         train_cfg, test_cfg: the model section's; ``test_cfg`` has ``mode`` 'whole' or 'slide', for the latter
             ``crop_size`` and ``stride`` (height, width), and maybe ``batched_slide``.
     """
@@ -31,6 +32,7 @@ class BaseSegmentor(Trainable):
     PALETTE: list[list[int]] | None = None
     num_classes: int
     align_corners: bool
+    context_scale: float = 1
 
     def __init__(self, train_cfg: dict[str, Any] | None = None, test_cfg: dict[str, Any] | None = None) -> None:
         super().__init__()
@@ -51,6 +53,15 @@ class BaseSegmentor(Trainable):
     @abstractmethod
     def upsampled(self, decoded: Decoded) -> Tensor:
         """Logits [B, C, H, W] in fp32 at image size, computed once per ``decoded``."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the predictions that :meth:`predictions` gives while training."""
+        return ('main', )
+
+    def predictions(self, decoded: Decoded) -> dict[str, Tensor]:
+        """Logits [B, C, H, W] in fp32 at image size of all outputs: 'main' and those of auxiliary heads."""
+        return {'main': self.upsampled(decoded)}
 
     def encode_decode(self, img: Tensor) -> Tensor:
         """Logits [B, C, H, W] in fp32 of normalised images [B, 3, H, W]."""

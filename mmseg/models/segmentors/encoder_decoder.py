@@ -96,6 +96,18 @@ class EncoderDecoder(BaseSegmentor):
             decoded.full = self.decode_head.upsampled(decoded.logits, decoded.size)
         return decoded.full
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """'main', and 'aux' (or 'aux_0', 'aux_1', ...) for the auxiliary heads."""
+        return ('main', *self._auxiliary_heads())
+
+    def predictions(self, decoded: Decoded) -> dict[str, Tensor]:
+        """See :meth:`BaseSegmentor.predictions`; auxiliary heads predict while training only."""
+        heads = self._auxiliary_heads()
+        auxiliary = {name: heads[name].upsampled(output.logits, decoded.size)
+                     for name, output in decoded.auxiliary.items()}
+        return {'main': self.upsampled(decoded), **auxiliary}
+
     def losses(self, decoded: Decoded, label: Tensor, weight: Tensor | None = None) -> dict[str, Tensor]:
         """Losses and accuracies by log name.
 

@@ -58,6 +58,7 @@ class HRDAEncoderDecoder(EncoderDecoder):
         own = {key: value for key, value in decode_head.items() if key not in DERIVED}
         super().__init__(decode_head={**own, 'scales': scales}, **kwargs)
         self.scales, self.hr_crop_size = scales, hr_crop_size and tuple(hr_crop_size)
+        self.context_scale = scales[0]
         self.hr_slide_inference, self.hr_slide_overlapping = hr_slide_inference, hr_slide_overlapping
         self.crop_coord_divisible, self.blur_hr_crop = crop_coord_divisible, blur_hr_crop
         self.chosen = tuple(range(len(scales))) if feature_scale == 'all' else (scales.index(feature_scale), )

@@ -119,12 +119,20 @@ class UDADecorator(Trainable):
         for objective_class in self.objective_classes():
             objective = objective_class.from_config(self.settings, self)
             if objective is not None:
-                self.add_module(objective.name, objective)
-                self.objectives.append(objective)
+                self.add_objective(objective)
+
+    def add_objective(self, objective: Objective) -> None:
+        """Let an objective join the step; its parameters and buffers stand below its name in the state dict."""
+        self.add_module(objective.name, objective)
+        self.objectives.append(objective)
 
     def joining(self, branch: str) -> list[Objective]:
         """The objectives of a branch."""
         return [objective for objective in self.objectives if objective.branch == branch]
+
+    def open_branches(self, *names: str, always: str | None = None) -> list[Branch]:
+        """Those of the named target branches that an objective joins; ``always`` is there without one, too."""
+        return [Branch(name, self.joining(name), f'{name}.') for name in names if self.joining(name) or name == always]
 
     def networks(self) -> dict[str, nn.Module]:
         return {'student': self.model}

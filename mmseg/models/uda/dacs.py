@@ -50,10 +50,7 @@ class DACS(UDADecorator):
         if settings['imnet_feature_dist_lambda']:
             self.imnet_model = self._reference(model)
         self.source_branch = Branch('source', self.joining('source'))
-        self.target_branches = [
-            Branch(name, self.joining(name), f'{name}.') for name in TARGET_BRANCHES
-            if self.joining(name) or (name == 'mix' and self.teacher is not None)
-        ]
+        self.target_branches = self.open_branches(*TARGET_BRANCHES, always='mix' if self.teacher else None)
         self.strong_augment = StrongAugment(settings['color_jitter_strength'], settings['color_jitter_probability'],
                                             settings['blur'])
 

@@ -1,0 +1,172 @@
+"""AdvSeg: predictions on target images that a discriminator takes for source (AdaptSegNet, Tsai et al. 2018)."""
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from mmseg.models.layers import resize
+from mmseg.models.segmentors.results import Decoded
+from mmseg.models.uda.base import Branch, UDADecorator
+from mmseg.models.uda.step_state import StepState
+from mmseg.models.uda.target_outputs import TargetOutputs, output_factors
+from mmseg.registry import UDA
+from mmseg.utils.names import nearest
+
+SOURCE, TARGET = 0., 1.  # what a discriminator should answer
+CRITERIA = dict(LS=F.mse_loss, Vanilla=F.binary_cross_entropy_with_logits)
+
+
+class FCDiscriminator(nn.Module):
+    """Tells source from target by class probabilities: five convolutions of stride 2.
+
+    Args:
+        num_classes: number of classes C.
+        width: channels of the first convolution, doubled by each of the next three.
+    """
+    min_size = 32
+
+    def __init__(self, num_classes: int, width: int = 64) -> None:
+        super().__init__()
+        widths = [num_classes, *(width * factor for factor in (1, 2, 4, 8)), 1]
+        for name, before, after in zip(('conv1', 'conv2', 'conv3', 'conv4', 'classifier'), widths, widths[1:]):
+            self.add_module(name, nn.Conv2d(before, after, kernel_size=4, stride=2, padding=1))
+
+    def forward(self, probabilities: Tensor) -> Tensor:
+        """Scores [B, 1, h, w] in fp32, h = H // 32, of probabilities [B, C, H, W].
+
+        Raises:
+            ValueError: if the maps are too small for five convolutions.
+        """
+        if min(probabilities.shape[-2:]) < self.min_size:
+            raise ValueError(f'predictions of {tuple(probabilities.shape[-2:])} pixels are too small for the '
+                             f'discriminator, which needs {self.min_size}: enlarge the crops')
+        x = probabilities
+        for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
+            x = F.leaky_relu(conv(x), 0.2)
+        return self.classifier(x).float()
+
+
+class Discriminators(TargetOutputs):
+    """A discriminator for each output of the student, and how well the student deceives them on target images.
+
+    Args:
+        student: the segmentor.
+        factors: of the student's loss, by output.
+        kind: 'LS' (least squares) or 'Vanilla' (cross-entropy).
+
+    Raises:
+        ValueError: for another kind.
+    """
+    name = 'model_D'
+    log = 'G_trg'
+
+    def __init__(self, student: nn.Module, factors: dict[str, float], kind: str) -> None:
+        super().__init__(factors)
+        if kind not in CRITERIA:
+            raise ValueError(f'uda.discriminator_type={kind!r}: {nearest(kind, CRITERIA)}')
+        self.kind = kind
+        for output in student.outputs:
+            self.add_module(output, FCDiscriminator(student.num_classes))
+
+    def judged(self, logits: Tensor, student: nn.Module) -> Tensor:
+        """What a discriminator sees of logits [B, C, H, W]: probabilities, with HRDA at the size of the context."""
+        size = tuple(int(side * student.context_scale) for side in logits.shape[-2:])
+        return resize(logits, size, align_corners=student.align_corners).softmax(dim=1)
+
+    def error(self, output: str, probabilities: Tensor, domain: float) -> Tensor:
+        """How far the discriminator of an output is from answering SOURCE or TARGET."""
+        scores = self.get_submodule(output)(probabilities)
+        return CRITERIA[self.kind](scores, torch.full_like(scores, domain))
+
+    def penalty(self, output: str, logits: Tensor, student: nn.Module) -> Tensor:
+        """The discriminator should answer SOURCE; it gets no gradients from this."""
+        self.requires_grad_(False)
+        error = self.error(output, self.judged(logits, student), SOURCE)
+        self.requires_grad_(True)
+        return error
+
+    @torch.no_grad()
+    def predictions(self, student: nn.Module, decoded: Decoded) -> dict[str, Tensor]:
+        """What the discriminators learn from, by output, without a way back to the student."""
+        return {name: self.judged(logits, student) for name, logits in student.predictions(decoded).items()}
+
+
+@UDA.register_module()
+class AdvSeg(UDADecorator):
+    """Adversarial training in the output space, the baseline of HRDA and MIC; MIC may join, with its own teacher.
+
+    Each discriminator has an Adam optimizer of its own. As published, the outer optimizer holds all parameters, so it
+    updates the discriminators, too, from the same gradients; ``optimizer.paramwise_cfg`` with
+    ``custom_keys=dict(model_D=dict(lr_mult=0.0))`` leaves them to Adam alone.
+
+    Args:
+        model: config of the segmentor.
+        max_iters: length of the training in iterations.
+        **uda: ``discriminator_type`` ('LS' or 'Vanilla'), ``lr_D``, ``lr_D_power`` and ``lr_D_min`` (learning rate of
+            the discriminators and its polynomial decay), ``lambda_adv_target`` (factors of 'main' and 'aux'), and the
+            keys of all hosts and of MIC.
+
+    Raises:
+        TypeError: for an unknown key.
+        ValueError: for a value that cannot be.
+    """
+    keys = dict(
+        alpha=0.999,
+        discriminator_type='LS',
+        lr_D=1e-4,
+        lr_D_power=0.9,
+        lr_D_min=0,
+        lambda_adv_target=dict(main=0.001, aux=0.0002))
+
+    def __init__(self, model: dict[str, Any], max_iters: int, **uda: Any) -> None:
+        super().__init__(model, max_iters, **uda)
+        settings = self.settings
+        factors = output_factors(self.model, settings['lambda_adv_target'], 'lambda_adv_target')
+        self.add_objective(Discriminators(self.model, factors, settings['discriminator_type']))
+        self.add_objectives()
+        self.source_branch = Branch('source')
+        self.target_branch, *self.masked_branches = self.open_branches('target', 'masked')
+        self.optimizers = {output: Adam(self.model_D.get_submodule(output).parameters(), settings['lr_D'], (0.9, 0.99))
+                           for output in self.model.outputs}
+
+    def own_optimizers(self) -> dict[str, Optimizer]:
+        """Those of the discriminators."""
+        return self.optimizers
+
+    def train_step(self, batch: dict[str, Any], optim_wrapper: Any) -> dict[str, Tensor]:
+        """One iteration: source branch, target branch, masked branch, discriminators, optimizer steps."""
+        step = self.begin(batch, optim_wrapper)
+        decoded = self.run_source(self.source_branch, step, optim_wrapper)
+        source = self.model_D.predictions(self.model, decoded)
+        _, decoded = self.run_branch(self.target_branch, self.target_branch.view(step), step, optim_wrapper)
+        target = self.model_D.predictions(self.model, decoded)
+        del decoded  # its maps are not needed any more
+        for branch in self.masked_branches:
+            self.run_branch(branch, branch.view(step), step, optim_wrapper)
+        self.teach_discriminators(source, target, step, optim_wrapper)
+        optim_wrapper.step()
+        for optimizer in self.optimizers.values():
+            optimizer.step()
+        return self.end(step)
+
+    def teach_discriminators(self, source: dict[str, Tensor], target: dict[str, Tensor], step: StepState,
+                             optim_wrapper: Any) -> None:
+        """Gradients of the discriminators, for the learning rate of this iteration.
+
+        Args:
+            source, target: probabilities [B, C, h, w] of each domain, by output, without graphs.
+        """
+        settings, left = self.settings, 1 - self.iteration / self.max_iters
+        rate = settings['lr_D_min'] + (settings['lr_D'] - settings['lr_D_min']) * left**settings['lr_D_power']
+        for output, optimizer in self.optimizers.items():
+            optimizer.param_groups[0]['lr'] = rate
+            optimizer.zero_grad()
+            for log, probabilities, domain in (('D_src', source, SOURCE), ('D_trg', target, TARGET)):
+                with step.autocast():
+                    loss = self.model_D.error(output, probabilities[output], domain) / 2
+                optim_wrapper.backward(loss)
+                step.logs[f'{log}.loss.{output}'] = loss.detach()

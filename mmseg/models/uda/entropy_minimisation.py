@@ -1,0 +1,60 @@
+"""MinEnt: make the student sure of what it predicts on target images (ADVENT, Vu et al. 2019, section 3.2)."""
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmseg.models.uda.base import Branch, UDADecorator
+from mmseg.models.uda.target_outputs import TargetOutputs, output_factors
+from mmseg.registry import UDA
+
+
+def normalised_entropy(probabilities: Tensor) -> Tensor:
+    """Mean entropy over all pixels, 0 (sure) to 1 (all classes alike), of probabilities [B, C, H, W]."""
+    batch, classes, height, width = probabilities.shape
+    total = -(probabilities * torch.log2(probabilities + 1e-30)).sum()
+    return total / (batch * height * width * math.log2(classes))
+
+
+class Entropy(TargetOutputs):
+    """The entropy of each output."""
+    name = 'entropy'
+    log = 'ent'
+
+    def penalty(self, output: str, logits: Tensor, student: nn.Module) -> Tensor:
+        return normalised_entropy(logits.softmax(dim=1))
+
+
+@UDA.register_module()
+class MinEnt(UDADecorator):
+    """Supervised training on the source and low entropy on the target; MIC may join, with a teacher of its own.
+
+    Args:
+        model: config of the segmentor.
+        max_iters: length of the training in iterations.
+        **uda: ``lambda_ent`` (factors of 'main' and 'aux'), and the keys of all hosts and of MIC.
+
+    Raises:
+        TypeError: for an unknown key.
+        ValueError: for a value that cannot be.
+    """
+    keys = dict(alpha=0.999, lambda_ent=dict(main=0.001, aux=0.0002))
+
+    def __init__(self, model: dict[str, Any], max_iters: int, **uda: Any) -> None:
+        super().__init__(model, max_iters, **uda)
+        self.add_objective(Entropy(output_factors(self.model, self.settings['lambda_ent'], 'lambda_ent')))
+        self.add_objectives()
+        self.source_branch = Branch('source')
+        self.target_branches = self.open_branches('target', 'masked')
+
+    def train_step(self, batch: dict[str, Any], optim_wrapper: Any) -> dict[str, Tensor]:
+        """One iteration: source branch, target branches, optimizer step."""
+        step = self.begin(batch, optim_wrapper)
+        self.run_source(self.source_branch, step, optim_wrapper)
+        for branch in self.target_branches:
+            self.run_branch(branch, branch.view(step), step, optim_wrapper)
+        optim_wrapper.step()
+        return self.end(step)
