@@ -1,0 +1,110 @@
+"""tools/export_onnx.py: the file gives torch's numbers, and says how to feed it."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mmseg.apis import inference_segmentor, init_segmentor, load_config, onnx_export
+from mmseg.apis.onnx_export import ExportError
+from mmseg.datasets.files import read_image
+from mmseg.engine.config import format_config
+from mmseg.models import build_segmentor
+from tests.models import nets
+from tests.tiny import TinyRun, make_tiny_run
+from tools import export_onnx
+
+needs_onnx = pytest.mark.skipif(
+    any(onnx_export.find_spec(name) is None for name in onnx_export.PACKAGES),
+    reason='needs the optional packages: pip install onnx onnxscript onnxruntime')
+HRDA = dict(type='HRDAEncoderDecoder', scales=[1, 0.5], hr_crop_size=(32, 32), feature_scale=0.5,
+            decode_head=dict(nets.head(19), type='HRDAHead', single_scale_head='DAFormerHead', attention_embed_dim=8))
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
+    """A MiT with DAFormer's head with random weights of the usual size: logits of order 1."""
+    return tiny(make_tiny_run(tmp_path_factory.mktemp('tiny')), {})
+
+
+def tiny(run: TinyRun, model: dict) -> TinyRun:
+    cfg = load_config(run.config)
+    cfg.model = {'type': 'EncoderDecoder', 'backbone': nets.backbone(), 'decode_head': nets.head(19),
+                 'test_cfg': dict(mode='whole'), **model}
+    run.config.write_text(format_config(cfg.to_dict()))
+    torch.manual_seed(0)
+    network = build_segmentor(cfg.model)
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.Conv2d) and layer.out_channels == 19:
+            torch.nn.init.normal_(layer.weight, std=0.5)
+    torch.save(dict(meta={}, state_dict=network.state_dict()), run.checkpoint)
+    return run
+
+
+def session(path: Path):
+    import onnxruntime
+    return onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
+
+
+@needs_onnx
+@pytest.mark.parametrize('size', [(64, 96), (77, 65)])
+def test_logits_are_those_of_torch(run: TinyRun, tmp_path: Path, size: tuple[int, int],
+                                   capsys: pytest.CaptureFixture) -> None:
+    out = tmp_path / 'new' / 'net.onnx'
+    stated = export_onnx.main([str(run.config), str(run.checkpoint), str(out), '--size', *map(str, size)])
+    assert [file.name for file in out.parent.iterdir()] == ['net.onnx'] and 'net.onnx' in capsys.readouterr().out
+    model = init_segmentor(str(run.config), str(run.checkpoint), 'cpu')
+    img = torch.randn(1, 3, *size)
+    with torch.no_grad():
+        expected = model.encode_decode(img).numpy()
+    [logits] = session(out).run(['logits'], {'img': img.numpy()})
+    assert expected.std() > 0.3
+    np.testing.assert_allclose(logits, expected, atol=1e-4, rtol=0)
+    assert 0 <= stated < 1e-4
+
+
+@needs_onnx
+def test_the_metadata_are_enough_to_predict_an_image(run: TinyRun, tmp_path: Path) -> None:
+    out = tmp_path / 'net.onnx'
+    export_onnx.main([str(run.config), str(run.checkpoint), str(out), '--size', '64', '96'])
+    net, path = session(out), str(run.image('bonn', 0))
+    known = {key: json.loads(value) for key, value in net.get_modelmeta().custom_metadata_map.items()}
+    assert known['classes'][13] == 'car' and known['palette'][0] == [128, 64, 128]
+    img = (read_image(path)[..., ::-1] - np.array(known['mean'])) / np.array(known['std'])
+    [logits] = net.run(None, {'img': img.transpose(2, 0, 1)[None].astype(np.float32)})
+    model = init_segmentor(str(run.config), str(run.checkpoint), 'cpu')
+    assert (logits[0].argmax(0) == inference_segmentor(model, path)[0]).mean() > 0.999
+
+
+@needs_onnx
+@pytest.mark.slow
+def test_hrda_with_its_detail_windows(tmp_path: Path) -> None:
+    run = tiny(make_tiny_run(tmp_path), HRDA)
+    export_onnx.main([str(run.config), str(run.checkpoint), str(tmp_path / 'net.onnx'), '--size', '64', '64'])
+    assert (tmp_path / 'net.onnx').exists()
+
+
+@needs_onnx
+def test_a_file_with_other_numbers_is_not_written(run: TinyRun, tmp_path: Path,
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_export, 'TOLERANCE', -1)
+    with pytest.raises(ExportError, match='other logits than torch.*no file'):
+        export_onnx.main([str(run.config), str(run.checkpoint), str(tmp_path / 'net.onnx'), '--size', '64', '64'])
+    assert not list(tmp_path.iterdir())
+
+
+@needs_onnx
+def test_windows_are_refused(run: TinyRun, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match='sliding windows.*model.test_cfg.mode=whole'):
+        export_onnx.main([str(run.config), str(run.checkpoint), str(tmp_path / 'net.onnx'), '--options',
+                          'model.test_cfg.mode=slide', 'model.test_cfg.crop_size=(64,64)',
+                          'model.test_cfg.stride=(32,32)'])
+
+
+def test_missing_packages_are_named(run: TinyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_export, 'find_spec', lambda name: None)
+    with pytest.raises(ExportError, match='pip install onnx onnxscript onnxruntime'):
+        export_onnx.main([str(run.config), str(run.checkpoint), str(tmp_path / 'net.onnx')])

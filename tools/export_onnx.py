@@ -1,0 +1,38 @@
+"""Export a network to ONNX: python -m tools.export_onnx CONFIG CHECKPOINT OUT.onnx --size 512 1024"""
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine import DictAction
+
+from mmseg.apis import init_segmentor, load_config
+from mmseg.apis.onnx_export import ExportError, export_onnx
+from mmseg.engine.checkpoint import CheckpointError
+
+
+def main(args: Sequence[str] | None = None) -> float:
+    """Write the file and return how far its logits are from torch's. Errors are left to the caller."""
+    parser = argparse.ArgumentParser(description='Write a network that sees whole images of one size as ONNX')
+    parser.add_argument('config', help='config file (.py, .json, .yaml)')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('out', type=Path, help='file to write')
+    parser.add_argument('--size', type=int, nargs=2, default=(512, 1024), metavar=('H', 'W'),
+                        help='height and width of the images; default: 512 1024')
+    parser.add_argument('--network', choices=['model', 'ema_model'], default='model',
+                        help='the student or the EMA teacher of a UDA checkpoint')
+    parser.add_argument('--options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries')
+    args = parser.parse_args(args)
+    model = init_segmentor(load_config(args.config, args.options), args.checkpoint, 'cpu', args.network)
+    difference = export_onnx(model, args.out, tuple(args.size))
+    print(f'wrote {args.out}; its logits and those of torch differ by {difference:.1e} at most')
+    return difference
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except (CheckpointError, ExportError, OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
