@@ -19,6 +19,8 @@ from tools import train as train_tool
 
 EXACT = dict(interval=1, hooks=[dict(type='PrecisionLoggerHook')])
 UDA = dict(type='DACS', alpha=0.9, pseudo_threshold=0.4)
+ADVSEG = dict(type='AdvSeg', lr_D=1e-3, alpha=0.9, mask_mode='separate', mask_lambda=1,
+              mask_generator=dict(type='block', mask_ratio=0.5, mask_block_size=8))
 
 
 def final(work_dir: Path) -> dict:
@@ -42,14 +44,20 @@ def assert_same_end(a: Path, b: Path) -> None:
     assert list(first['state_dict']) == list(second['state_dict'])
     for key, value in first['state_dict'].items():
         assert torch.equal(value, second['state_dict'][key]), key
-    states = first['optimizer']['state'], second['optimizer']['state']
-    assert states[0].keys() == states[1].keys() and states[0]
-    for index, entry in states[0].items():
-        assert all(torch.equal(value, states[1][index][key]) for key, value in entry.items())
-    assert first['optimizer']['param_groups'] == second['optimizer']['param_groups']
+    optimizers = [{'': end['optimizer'], **end.get('own_optimizers', {})} for end in (first, second)]
+    assert optimizers[0].keys() == optimizers[1].keys()
+    for name, mine in optimizers[0].items():
+        assert_same_optimizer(mine, optimizers[1][name])
 
 
-@pytest.mark.parametrize('uda', [None, UDA], ids=['plain', 'dacs'])
+def assert_same_optimizer(a: dict, b: dict) -> None:
+    assert a['state'].keys() == b['state'].keys() and a['state']
+    for index, entry in a['state'].items():
+        assert all(torch.equal(value, b['state'][index][key]) for key, value in entry.items())
+    assert a['param_groups'] == b['param_groups']
+
+
+@pytest.mark.parametrize('uda', [None, UDA, ADVSEG], ids=['plain', 'dacs', 'advseg'])
 def test_resuming_gives_the_losses_and_weights_of_an_uninterrupted_run(images, tmp_path, uda) -> None:
     common = dict(log_config=EXACT, uda=uda)
     train(tiny_config(images, tmp_path / 'whole', 7, checkpoint_config=dict(interval=3, max_keep_ckpts=-1), **common))
@@ -62,6 +70,7 @@ def test_resuming_gives_the_losses_and_weights_of_an_uninterrupted_run(images, t
     assert sorted(resumed) == [4, 5, 6, 7]
     assert resumed == {iteration: whole[iteration] for iteration in resumed}
     assert_same_end(tmp_path / 'whole', tmp_path / 'resumed')
+    assert ('own_optimizers' in final(tmp_path / 'whole')) == (uda is ADVSEG)
 
 
 def start(config: str, **kwargs: object) -> subprocess.Popen:

@@ -47,8 +47,8 @@ def segmentor(**changes: Any) -> nn.Module:
     return build_segmentor({'type': 'EncoderDecoder', 'backbone': backbone(), 'decode_head': head(), **changes})
 
 
-def hrda(num_classes: int = 5, decode_head: dict[str, Any] | None = None, **changes: Any) -> nn.Module:
-    """A tiny HRDAEncoderDecoder; ``decode_head`` goes into its head's config, ``changes`` into its own."""
+def hrda_config(num_classes: int = 5, decode_head: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+    """Config of a tiny HRDAEncoderDecoder; ``decode_head`` goes into its head's config, ``changes`` into its own."""
     inner = head(num_classes)
     config = dict(
         type='HRDAEncoderDecoder',
@@ -59,4 +59,9 @@ def hrda(num_classes: int = 5, decode_head: dict[str, Any] | None = None, **chan
         hr_crop_size=(64, 64),
         feature_scale=0.5,
         crop_coord_divisible=8)
-    return build_segmentor({**config, **changes})
+    return {**config, **changes}
+
+
+def hrda(num_classes: int = 5, decode_head: dict[str, Any] | None = None, **changes: Any) -> nn.Module:
+    """A tiny HRDAEncoderDecoder; see :func:`hrda_config`."""
+    return build_segmentor(hrda_config(num_classes, decode_head, **changes))

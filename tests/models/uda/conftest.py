@@ -60,11 +60,13 @@ class Recorder(OptimWrapper):
         super().backward(loss, **kwargs)
 
 
-def make_host(device: str = 'cpu', num_classes: int = 5, lr: float = 1e-3, **uda: Any) -> tuple[Any, Recorder]:
-    """A DACS host with its optimizer; weights depend on nothing but the arguments."""
+def make_host(device: str = 'cpu', num_classes: int = 5, lr: float = 1e-3, model: dict[str, Any] | None = None,
+              **uda: Any) -> tuple[Any, Recorder]:
+    """A host (DACS) with its optimizer; weights depend on nothing but the arguments."""
     torch.manual_seed(0)
     uda = dict(type='DACS', pseudo_threshold=0.2) | uda
-    host = build_train_model(dict(model=model_config(num_classes), uda=uda, runner=dict(max_iters=100)))
+    model = model or model_config(num_classes)
+    host = build_train_model(dict(model=model, uda=uda, runner=dict(max_iters=100)))
     host.to(device).train()
     host.start(seed=3, rank=0, iteration=0)
     trainable = [p for p in host.parameters() if p.requires_grad]
