@@ -35,7 +35,7 @@ class ChannelAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, C, h, w] to the same shape. A channel attends to those that are unlike it, as published."""
         channels = x.flatten(2)
-        with torch.autocast(x.device.type, enabled=False):  # sums over all positions are too large for bf16
+        with torch.autocast('cuda' if x.is_cuda else 'cpu', enabled=False):  # such large sums are not for bf16
             energy = channels.float() @ channels.float().transpose(1, 2)
         attention = (-energy).softmax(dim=-1).to(x.dtype)
         return self.gamma((attention @ channels).view_as(x)) + x
