@@ -1,8 +1,8 @@
-"""The numbered experiments: their configs load over our base files and build, and configs/ holds what they say."""
+"""The numbered experiments: their configs load over our base files, build and train, and configs/ says the same."""
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from mmengine import Config
 from experiments import EXPERIMENTS, generate_experiment_cfgs
 from mmseg.engine.config import load_config
 from mmseg.engine.experiment_runs import Run, grid
+from mmseg.engine.optim import build_optim_wrapper
+from tests.models.uda.conftest import NORM, make_batch
 from tests.parity import model_zoo
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
@@ -57,17 +59,28 @@ def kind(run: Run) -> Hashable:
     return run.decoder, run.hrda is not None, run.slide, host, bool(run.objectives)
 
 
-def representatives() -> set[str]:
-    """One setting of each kind."""
+def representatives(key: Callable[[Run], Hashable]) -> list[str]:
+    """The first setting for each value of the key."""
     first: dict[Hashable, str] = {}
     for experiment in EXPERIMENTS:
         for run in experiment.runs:
-            first.setdefault(kind(run), f'{experiment.number}:{run.name}')
-    return set(first.values())
+            first.setdefault(key(run), f'{experiment.number}:{run.name}')
+    return list(first.values())
 
 
-SETTINGS, REPRESENTATIVES = settings(), representatives()
-EACH_KIND = [name if name in REPRESENTATIVES else pytest.param(name, marks=pytest.mark.slow) for name in SETTINGS]
+def slow_but(quick: list[str], names: Iterable[str]) -> list[Any]:
+    """Cases of which only the quick ones belong to the normal suite."""
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+SETTINGS, REPRESENTATIVES = settings(), representatives(kind)
+EACH_KIND = slow_but(REPRESENTATIVES, SETTINGS)
+# in the normal suite one head for each inference mode and UDA method
+TRAINED = slow_but(representatives(lambda run: kind(run)[1:]), REPRESENTATIVES)
+SHRINK, MIN_SIDE = 8, 32  # MiT needs 29 pixels
+# channels of the encoder's levels: MiT-B5 to MiT-B0, ResNet-101 to ResNet-18
+MIT_WIDTHS = {64: 32, 128: 64, 320: 160, 512: 256}
+RESNET_WIDTHS = {256: 64, 512: 128, 1024: 256, 2048: 512}
 
 
 def load(cfg: dict[str, Any], folder: Path) -> Config:
@@ -104,6 +117,71 @@ def test_experiments_build(name: str, tmp_path: Path) -> None:
         model = model_zoo.build(load(SETTINGS[name], tmp_path))
     assert all(parameter.is_meta for parameter in model.parameters())
     assert model.networks()['student'].num_classes == 19
+
+
+def shrunk(cfg: Config) -> Config:
+    """The same training with MiT-B0 or ResNet-18, crops, blocks and ignored rows divided by 8."""
+    model, head, uda = cfg.model, cfg.model.decode_head, cfg.get('uda', {})
+    mit = model.backbone.type.startswith('mit')
+    widths = MIT_WIDTHS if mit else RESNET_WIDTHS
+    model.update(pretrained=None, backbone=dict(type='mit_b0') if mit else dict(model.backbone, depth=18))
+    for key in ('in_channels', 'c1_in_channels'):
+        if head.get(key):
+            head[key] = [widths[c] for c in head[key]] if isinstance(head[key], list) else widths[head[key]]
+    if 'hr_crop_size' in model:
+        model.hr_crop_size = [side // SHRINK for side in model.hr_crop_size]
+    if model.test_cfg.mode == 'slide':
+        side = max(model.test_cfg.crop_size[0] // SHRINK, MIN_SIDE)
+        model.test_cfg.update(crop_size=(side, side), stride=(side // 2, side // 2))
+    for key in ('pseudo_weight_ignore_top', 'pseudo_weight_ignore_bottom'):
+        if key in uda:
+            uda[key] //= SHRINK
+    if uda.get('mask_mode'):
+        uda.mask_generator.mask_block_size //= SHRINK
+    if uda.get('type') == 'DACS':
+        uda.imnet_feature_dist_allow_random = True
+    return cfg
+
+
+def training_batch(cfg: Config) -> dict[str, Any]:
+    """Noise with random labels in an eighth of the crop size."""
+    train = cfg.data.train
+    pipeline = train.get('source', train).pipeline
+    crop = train.get('sync_crop_size') or next(step.crop_size for step in pipeline if step.type == 'RandomCrop')
+    side = max(crop[0] // SHRINK, MIN_SIDE)
+    batch = make_batch(cfg.data.samples_per_gpu, (side, side), num_classes=19)
+    margins = train.get('target', {}).get('crop_pseudo_margins')
+    if margins:
+        top, bottom = margins[0] // SHRINK, margins[1] // SHRINK
+        batch['valid_pseudo_mask'] = torch.ones(len(batch['img']), 1, side, side, dtype=torch.uint8)
+        batch['valid_pseudo_mask'][..., :top, :] = batch['valid_pseudo_mask'][..., side - bottom:, :] = 0
+    return batch
+
+
+@published_margins
+@pytest.mark.parametrize('name', TRAINED)
+def test_experiments_train_and_predict(name: str, tmp_path: Path) -> None:
+    cfg = shrunk(load(SETTINGS[name], tmp_path))
+    torch.manual_seed(0)
+    model = model_zoo.build(cfg).train()
+    model.start(seed=0, rank=0, iteration=0)
+    wrapper, batch, student = build_optim_wrapper(model, cfg), training_batch(cfg), model.networks()['student']
+    before = {name: p.detach().clone() for name, p in student.backbone.named_parameters()}
+    for _ in range(2):
+        logs = model.train_step(batch, wrapper)
+        assert all(torch.isfinite(value).all() for value in logs.values()), logs
+    still = [name for name, p in student.backbone.named_parameters() if torch.equal(p, before[name])]
+    assert not still, 'parameters that do not learn'
+    groups = {key.partition('.')[0] for key in logs} - {'decode'}
+    expected = {'DACS': {'mix', 'pseudo_weight'}, 'AdvSeg': {'G_trg', 'D_src', 'D_trg'}, 'MinEnt': {'ent'}}
+    uda = cfg.get('uda', {})
+    assert groups == expected.get(uda.get('type'), set()) | ({'masked'} if uda.get('mask_mode') else set()) | (
+        {'src'} if uda.get('imnet_feature_dist_lambda') else set())
+    side = batch['img'].shape[-1]
+    wide = side + side // 2
+    meta = dict(img_norm_cfg=NORM, ori_shape=(side, wide, 3), img_shape=(side, wide, 3), flip=False)
+    classes = student.eval().predict([torch.randn(1, 3, side, wide)], [[meta]])
+    assert classes.shape == (1, side, wide) and classes.max() < 19
 
 
 def test_numbers_are_unique_and_runs_have_names_of_their_own() -> None:
