@@ -135,6 +135,7 @@ def predict_files(model: nn.Module, jobs: Sequence[Job], *, opacity: float = 0.5
             except ValueError as error:  # unreadable, or of a size that the network does not take
                 failed += 1
                 bar.write(f'error: {error}', file=sys.stderr)
+                bar.update(not job.is_video)
     return failed
 
 
