@@ -247,12 +247,13 @@ def pseudo_weights(value: dict) -> None:
         label, confident = pseudo_label.label_and_confidence(probabilities(), float(threshold))
         assert confident.item() == pytest.approx(wanted['weight_value'], rel=1e-6)
         assert confident.item() * label.numel() == pytest.approx(wanted['n_above'], rel=1e-6)
-        weight = pseudo_label.pseudo_weight(confident, label, valid=valid)
+        weight = pseudo_label.make_pseudo_labels(probabilities(), float(threshold), 0, 0, valid).weight
         assert weight.double().sum().item() == pytest.approx(wanted['valid_mask_sum'], rel=1e-6)
         for name, margins in wanted.items():
             match = re.fullmatch(r'top(\d+)_bottom(\d+)', name)
             if match:
-                weight = pseudo_label.pseudo_weight(confident, label, int(match[1]), int(match[2]))
+                top, bottom = int(match[1]), int(match[2])
+                weight = pseudo_label.make_pseudo_labels(probabilities(), float(threshold), top, bottom, None).weight
                 assert weight.double().sum().item() == pytest.approx(margins['sum'], rel=1e-6)
                 zero = (weight == 0).all(dim=2).all(dim=0).nonzero().flatten()
                 assert zero.tolist() == margins['rows_zero']

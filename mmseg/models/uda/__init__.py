@@ -1,9 +1,10 @@
 """UDA methods and the objectives that join their training step."""
 from mmseg.models.uda.adversarial import AdvSeg
 from mmseg.models.uda.dacs import DACS
+from mmseg.models.uda.entropy_balance import EntropyBalance
 from mmseg.models.uda.entropy_minimisation import MinEnt
 from mmseg.models.uda.feature_distance import FeatureDistance
 from mmseg.models.uda.masked_consistency import MaskedConsistency
 from mmseg.models.uda.objective import Objective
 
-__all__ = ['DACS', 'AdvSeg', 'FeatureDistance', 'MaskedConsistency', 'MinEnt', 'Objective']
+__all__ = ['DACS', 'AdvSeg', 'EntropyBalance', 'FeatureDistance', 'MaskedConsistency', 'MinEnt', 'Objective']

@@ -18,7 +18,7 @@ from mmseg.visualization.panels import Panel
 
 TARGET_BRANCHES = ('mix', 'masked', 'target')
 # Keys of methods that are not implemented yet, with the value that leaves them off.
-PLANNED = dict(mrm=None, entropy_balance=None, instance_bank=None)
+PLANNED = dict(mrm=None, instance_bank=None)
 
 
 @UDA.register_module()

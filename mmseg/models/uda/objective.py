@@ -1,11 +1,14 @@
 """What one idea adds to the training step: one class, one file."""
 from __future__ import annotations
 
+from collections.abc import Mapping
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
 from mmseg.models.segmentors.results import Decoded, Features
+from mmseg.utils.names import nearest
 
 if TYPE_CHECKING:
     from mmseg.models.uda.base import UDADecorator
@@ -37,6 +40,25 @@ class Objective(nn.Module):
             host: the method under construction: its student is ``host.model``, its teacher ``host.teacher`` or None.
         """
         raise NotImplementedError
+
+    @classmethod
+    def from_options(cls, key: str, options: Any, **context: Any) -> Objective:
+        """Build the objective from a dict of its own in the ``uda`` section; what is missing has its default.
+
+        Args:
+            key: where the dict stands in ``uda``, for messages.
+            options: its content, arguments of the constructor.
+            context: further arguments, which a config may not set.
+
+        Raises:
+            TypeError: if it is no dict or has an unknown entry.
+        """
+        known = signature(cls).parameters.keys() - context.keys()
+        if not isinstance(options, Mapping):
+            raise TypeError(f'uda.{key}={options!r} must be a dict with some of {", ".join(sorted(known))}')
+        for name in sorted(options.keys() - known):
+            raise TypeError(f'uda.{key} has no entry {name!r}: {nearest(name, known)}')
+        return cls(**context, **options)
 
     def on_start(self, step: StepState) -> None:
         """Called first in the iteration, without gradients (a teacher of one's own follows the student here)."""

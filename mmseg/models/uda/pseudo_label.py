@@ -14,10 +14,12 @@ class PseudoLabels(NamedTuple):
         label: int64 [B, H, W], the most probable class.
         weight: float32 [B, H, W] in [0, 1], 0 in the ignored margins.
         confident: 0-dim float32, the share of confident pixels in the whole batch, before the margins.
+        valid: float32 [B, H, W], 0 in the ignored margins, else 1.
     """
     label: Tensor
     weight: Tensor
     confident: Tensor
+    valid: Tensor
 
 
 def label_and_confidence(probabilities: Tensor, threshold: float | None) -> tuple[Tensor, Tensor]:
@@ -36,29 +38,25 @@ def label_and_confidence(probabilities: Tensor, threshold: float | None) -> tupl
     return label, (confidence >= threshold).sum() / confidence.numel()
 
 
-def pseudo_weight(confident: Tensor, label: Tensor, ignore_top: int = 0, ignore_bottom: int = 0,
-                  valid: Tensor | None = None) -> Tensor:
-    """Weight map of the pseudo labels.
+def valid_pixels(label: Tensor, ignore_top: int = 0, ignore_bottom: int = 0, valid: Tensor | None = None) -> Tensor:
+    """Where pseudo labels may be trusted, float32 [B, H, W] of 0 and 1.
 
     Args:
-        confident: 0-dim share of confident pixels.
         label: [B, H, W], for the size.
-        ignore_top, ignore_bottom: rows of the crop that get weight 0 (sky artefacts, the ego vehicle's bonnet).
+        ignore_top, ignore_bottom: rows of the crop that get 0 (sky artefacts, the ego vehicle's bonnet).
         valid: float [B, H, W] of 0 and 1 that the loader made from ``crop_pseudo_margins``.
-
-    Returns:
-        float32 [B, H, W].
     """
-    weight = confident.float().expand(label.shape).clone()
-    weight[:, :ignore_top] = 0
+    rows = torch.ones(label.shape, device=label.device)
+    rows[:, :ignore_top] = 0
     if ignore_bottom > 0:
-        weight[:, -ignore_bottom:] = 0
-    return weight if valid is None else weight * valid
+        rows[:, -ignore_bottom:] = 0
+    return rows if valid is None else rows * valid
 
 
 @torch.no_grad()
 def make_pseudo_labels(probabilities: Tensor, threshold: float | None, ignore_top: int, ignore_bottom: int,
                        valid: Tensor | None) -> PseudoLabels:
-    """Labels, confidence and weight from teacher probabilities; arguments as above."""
+    """Labels, their weight (the share of confident pixels where they are valid) and the rest; arguments as above."""
     label, confident = label_and_confidence(probabilities, threshold)
-    return PseudoLabels(label, pseudo_weight(confident, label, ignore_top, ignore_bottom, valid), confident)
+    valid = valid_pixels(label, ignore_top, ignore_bottom, valid)
+    return PseudoLabels(label, confident.float() * valid, confident, valid)
