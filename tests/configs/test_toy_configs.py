@@ -9,7 +9,8 @@ from mmseg.engine.schedule import LearningRate
 from mmseg.models import build_segmentor, build_train_model
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
-RUNS = [f'{folder}/{name}' for folder in ('toy', 'camvid') for name in ('source_only', 'dacs', 'daformer', 'oracle')]
+RUNS = [f'{folder}/{name}' for folder in ('toy', 'camvid') for name in ('source_only', 'dacs', 'daformer', 'mic', 'oracle')]
+RUNS += ['toy/hrda', 'toy/mic_hrda']
 
 
 def load(name):
@@ -38,7 +39,7 @@ def test_only_the_oracle_sees_target_labels(name):
 
 @pytest.mark.parametrize('folder', ['toy', 'camvid'])
 def test_methods_differ_in_the_method_alone(folder):
-    configs = [load(f'{folder}/{name}') for name in ('source_only', 'dacs', 'daformer', 'oracle')]
+    configs = [load(f'{folder}/{name}') for name in ('source_only', 'dacs', 'daformer', 'mic', 'oracle')]
     for key in ('model', 'optimizer', 'lr_config', 'runner', 'seed', 'evaluation'):
         assert all(cfg[key] == configs[0][key] for cfg in configs), key
     for cfg in configs:
@@ -50,6 +51,27 @@ def test_daformer_is_dacs_with_rare_classes_and_without_feature_distance(folder)
     dacs, daformer = load(f'{folder}/dacs'), load(f'{folder}/daformer')
     assert 'rare_class_sampling' not in dacs.data.train and 'rare_class_sampling' in daformer.data.train
     assert not daformer.uda.imnet_feature_dist_lambda
+
+
+@pytest.mark.parametrize('name, below', [('toy/mic', 'daformer'), ('camvid/mic', 'daformer'), ('toy/mic_hrda', 'hrda')])
+def test_mic_adds_masks_alone(name, below):
+    folder = name.partition('/')[0]
+    mic, base = load(name).to_dict(), load(f'{folder}/{below}').to_dict()
+    masks = {key: mic['uda'].pop(key) for key in list(mic['uda']) if key.startswith('mask_')}
+    for key in masks:
+        base['uda'].pop(key)
+    assert mic == base
+    assert masks['mask_lambda'] == 1
+    # separate is published for real sources, separatetrgaug for simulated ones
+    assert masks['mask_mode'] == ('separate' if folder == 'camvid' else 'separatetrgaug')
+    crop = load(name).data.train.target.pipeline[3].crop_size
+    assert crop[0] % masks['mask_generator']['mask_block_size'] == 0
+
+
+def test_hrda_is_daformer_with_another_network():
+    hrda, daformer = load('toy/hrda').to_dict(), load('toy/daformer').to_dict()
+    assert hrda['model'].pop('type') == 'HRDAEncoderDecoder' and daformer.pop('model')
+    assert {key: value for key, value in hrda.items() if key != 'model'} == daformer
 
 
 @pytest.mark.parametrize('folder', ['toy', 'camvid'])

@@ -60,6 +60,18 @@ def test_benchmark_runs_each_method_with_each_seed_and_fills_the_report(training
     assert len(trainings.commands) == 16, 'runs of another length are taken for finished ones'
 
 
+def test_methods_are_chosen_by_the_names_of_their_configs(trainings, tmp_path, capsys):
+    report = tmp_path / 'results.md'
+    report.write_text('<!-- toy benchmark -->\n<!-- end of toy benchmark -->\n')
+    arguments = ['--work-dir', str(tmp_path / 'toy'), '--report', str(report), '--seeds', '0', '--methods']
+    benchmark.main([*arguments, 'source_only', 'mic', 'hrda'])
+    assert {Path(command[3]).stem for command in trainings.commands} == {'source_only', 'mic', 'hrda'}
+    assert '| class | source_only | mic | hrda |' in report.read_text()
+    with pytest.raises(SystemExit):
+        benchmark.main([*arguments, 'mci'])
+    assert "'mci'" in capsys.readouterr().err
+
+
 def test_failed_training_names_its_console_log_and_is_not_finished(trainings, tmp_path):
     trainings.returncode = 1
     arguments = ['--demo', '--work-dir', str(tmp_path / 'demo')]
