@@ -118,6 +118,7 @@ class MaskedConsistency(Objective):
         mode = MODES[uda['mask_mode']]
         if uda.get('source_only'):
             mode = MaskMode(source=True, target=False, augment=mode.augment)
+        cls._check(uda)
         ratio, block = cls._generator(uda['mask_generator'])
         alpha, threshold = uda['mask_alpha'], uda['mask_pseudo_threshold']
         teacher = None
@@ -127,6 +128,19 @@ class MaskedConsistency(Objective):
         augment = StrongAugment(uda['color_jitter_strength'], uda['color_jitter_probability'], blur=True)
         margins = uda['pseudo_weight_ignore_top'], uda['pseudo_weight_ignore_bottom']
         return cls(mode, ratio, block, uda['mask_lambda'], augment, margins, teacher)
+
+    @staticmethod
+    def _check(uda: dict[str, Any]) -> None:
+        """Refuse numbers that cannot be, and a factor that would switch the method off in silence."""
+        for key, none in (('mask_alpha', False), ('mask_pseudo_threshold', True)):
+            value = uda[key]
+            if value == 'same' or (none and value is None):
+                continue
+            if isinstance(value, str) or value is None or not 0 <= value <= 1:
+                raise ValueError(f"uda.{key}={value!r}: use 'same' for the host's, or a number in [0, 1]")
+        if not uda['mask_lambda'] > 0:
+            raise ValueError(f"uda.mask_lambda={uda['mask_lambda']} takes away the loss of masked images: use 1, as "
+                             'published, or uda.mask_mode=None')
 
     @staticmethod
     def _generator(cfg: dict[str, Any] | None) -> tuple[float, int]:

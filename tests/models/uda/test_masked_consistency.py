@@ -7,6 +7,7 @@ import torch
 from .conftest import make_batch, make_host
 
 BLOCKS = dict(type='block', mask_ratio=0.7, mask_block_size=16)
+MIC = dict(mask_mode='separate', mask_lambda=1, mask_generator=BLOCKS)
 
 
 def masked(mode: str = 'separatetrg', **uda):
@@ -120,9 +121,14 @@ def test_source_only_masks_the_source_without_any_teacher():
 
 @pytest.mark.parametrize('uda,message', [
     (dict(mask_mode='seperate'), "did you mean 'separate'"),
-    (dict(mask_mode='separate'), 'mask_generator must be'),
-    (dict(mask_mode='separate', mask_generator=dict(BLOCKS, type='grid')), 'mask_generator'),
-    (dict(mask_mode='separate', mask_generator=dict(BLOCKS, mask_ratio=1.5)), 'mask_ratio 1.5'),
+    (dict(mask_mode='separate', mask_lambda=1), 'mask_generator must be'),
+    (dict(mask_mode='separate', mask_generator=BLOCKS), 'mask_lambda=0 takes away'),
+    (dict(MIC, mask_alpha='smae'), "mask_alpha='smae'.*'same'"),
+    (dict(MIC, mask_alpha=1.5), 'mask_alpha=1.5'),
+    (dict(MIC, mask_alpha=None), 'mask_alpha=None'),
+    (dict(MIC, mask_pseudo_threshold=-1), 'mask_pseudo_threshold=-1'),
+    (dict(MIC, mask_generator=dict(BLOCKS, type='grid')), 'mask_generator'),
+    (dict(MIC, mask_generator=dict(BLOCKS, mask_ratio=1.5)), 'mask_ratio 1.5'),
 ])
 def test_mistakes_are_named(uda, message):
     with pytest.raises(ValueError, match=message):
