@@ -175,7 +175,7 @@ def class_table(runs: list[Run]) -> str:
 
 
 def publish(text: str, runs: list[Run], report: Path) -> None:
-    """Put the tables between the marks of ``report`` and the runs' JSON logs below logs/toy beside it.
+    """Put the tables between the marks of ``report`` and the runs' JSON logs, with relative paths, below logs/toy.
 
     Raises:
         SystemExit: if the report has no such marks.
@@ -188,7 +188,7 @@ def publish(text: str, runs: list[Run], report: Path) -> None:
     logs.mkdir(parents=True, exist_ok=True)
     for run in runs:
         records = ''.join(file.read_text() for file in sorted(run.folder.glob('*.log.json')))
-        (logs / f'{run.folder.name}.log.json').write_text(records)
+        (logs / f'{run.folder.name}.log.json').write_text(records.replace(f'{ROOT}{os.sep}', ''))
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
