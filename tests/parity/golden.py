@@ -10,7 +10,7 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -118,12 +118,25 @@ def _existing(file: str) -> Path:
     return ROOT / file
 
 
-def entries(file: str) -> list[str]:
-    """Names in a file: the tensors of an NPZ without the suffixes of their storage, the top-level keys of a JSON."""
+def entries(file: str, levels: int = 1) -> list[str]:
+    """Names in a file: the tensors of an NPZ without the suffixes of their storage, the first keys of a JSON.
+
+    Args:
+        file: its name.
+        levels: how many keys of a JSON, one below the other, make a name; they are joined by '/'.
+    """
     if file.endswith('.json'):
-        return list(json.loads((ROOT / file).read_text()))
+        return list(_keys(json.loads((ROOT / file).read_text()), levels))
     names = read_npz(file)
     return list(dict.fromkeys(n.rpartition('/')[0] if n.rpartition('/')[2] in SUFFIXES else n for n in names))
+
+
+def _keys(content: dict[str, Any], levels: int) -> Iterator[str]:
+    for key, value in content.items():
+        if levels > 1 and isinstance(value, dict):
+            yield from (f'{key}/{below}' for below in _keys(value, levels - 1))
+        else:
+            yield key
 
 
 @dataclass(frozen=True)
@@ -171,7 +184,7 @@ class Case:
 
 
 def cases(*files: str, split: Callable[[str], tuple[str, str]] = lambda entry: (entry, ''),
-          without: str = '', only: str = '') -> pytest.MarkDecorator:
+          without: str = '', only: str = '', levels: int = 1) -> pytest.MarkDecorator:
     """Parametrise a test with ``case``, one for each case of the files.
 
     Args:
@@ -179,11 +192,12 @@ def cases(*files: str, split: Callable[[str], tuple[str, str]] = lambda entry: (
         split: gives (case, field) of an entry, or raises :class:`UnknownName`.
         without: a file that a pattern matches but does not mean.
         only: what the entries of interest begin with, as a regular expression; other tests look at the rest.
+        levels: see :func:`entries`.
     """
     params = []
     for pattern in files:
         found = sorted(path.name for path in ROOT.glob(pattern) if path.name != without)
-        params += [_param(case) for file in found for case in _cases_of(file, split, only)]
+        params += [_param(case) for file in found for case in _cases_of(file, split, only, levels)]
         if not found:
             params.append(_param(Case(pattern, 'absent'), pytest.mark.skip(reason=f'{pattern} is absent')))
     return pytest.mark.parametrize('case', params)
@@ -193,10 +207,10 @@ def _param(case: Case, *marks: pytest.MarkDecorator) -> Any:
     return pytest.param(case, id=f'{Path(case.file).stem}:{case.name}', marks=[pytest.mark.golden(case.file), *marks])
 
 
-def _cases_of(file: str, split: Callable[[str], tuple[str, str]], only: str) -> list[Case]:
+def _cases_of(file: str, split: Callable[[str], tuple[str, str]], only: str, levels: int) -> list[Case]:
     fields: dict[str, list[str]] = {}
     problems = []
-    for entry in entries(file):
+    for entry in entries(file, levels):
         if not re.match(only, entry):
             continue
         try:

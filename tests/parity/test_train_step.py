@@ -8,17 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg.engine.optim import build_optim_wrapper
-from mmseg.models import build_train_model
-from tests.parity import golden, model_zoo
+from tests.parity import golden, steps
 from tests.parity.golden import Tolerance, UnknownName
 
-NORM = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
 CASE = re.compile(
     r'(?P<mic>mic_)?dacs(?P<nofd>_nofd)?_(?P<network>daformer|hrda)_b0(?P<featall>_featall_lr(?P<lr>[\d.]+))?'
     r'/(?P<recipe>[AB])(?:/(?P<mode>nomask|separate(?:trg)?)(?P<own>_ownteacher_alpha0)?)?/thr(?P<threshold>[\d.]+)')
 BOXES = [(24, 152, 40, 168), (64, 192, 0, 128), (120, 248, 104, 232)]
-THINGS = [6, 7, 11, 12, 13, 14, 15, 16, 17, 18]
 MASK_KEEP = np.random.RandomState(703).random_sample((2, 1, 4, 4)) > 0.7
 # README section 5, by iteration; the last entry holds for all that follow
 LOSS_RTOL = (1e-5, 2e-4, 1e-3, 3e-3)
@@ -54,30 +50,22 @@ def make_config(match: re.Match) -> dict[str, Any]:
     hrda = match['network'] == 'hrda'
     crop = '_crop256' if match['featall'] else '_crop128'
     name = f"{match['network']}_b0" + (crop if hrda else '') + (f"_lr{match['lr']}_featall" if match['featall'] else '')
-    uda = dict(type='DACS', alpha=0.99 if match['nofd'] else 0.999, pseudo_threshold=float(match['threshold']),
-               blur=False, color_jitter_probability=1.0)
+    uda = steps.uda_config(float(match['threshold']), alpha=0.99 if match['nofd'] else 0.999)
     if not hrda:
         uda.update(pseudo_weight_ignore_top=15, pseudo_weight_ignore_bottom=20)
     if not match['nofd']:
-        uda.update(imnet_feature_dist_lambda=0.005, imnet_feature_dist_classes=THINGS,
-                   imnet_feature_dist_scale_min_ratio=0.75)
+        uda.update(steps.FEATURE_DISTANCE)
     if match['mic']:
         uda.update(mask_mode=match['mode'], mask_lambda=1,
                    mask_generator=dict(type='block', mask_ratio=0.7, mask_block_size=64 if hrda else 32))
         if match['own']:
             uda.update(mask_alpha=0)
-    optimizer = dict(type='AdamW', lr=6e-5, betas=(0.9, 0.999), weight_decay=0.01, paramwise_cfg=dict(
-        custom_keys=dict(head=dict(lr_mult=10.0), pos_block=dict(decay_mult=0.0), norm=dict(decay_mult=0.0))))
-    return model_zoo.Config(dict(model=model_zoo.segmentor_config(name), uda=uda, optimizer=optimizer,
-                                 runner=dict(max_iters=40000)))
+    return steps.make_config(name, uda)
 
 
 def make_batch(hrda: bool) -> dict[str, Any]:
     side, block = (256, 64) if hrda else (128, 32)
-    label = golden.labels(702, 2, side, side, block)
-    meta = dict(img_norm_cfg=NORM, img_shape=(side, side, 3), pad_shape=(side, side, 3))
-    batch = dict(img=golden.rnd(700, (2, 3, side, side)), img_metas=[meta] * 2, gt_semantic_seg=label,
-                 classes=np.unique(label), target_img=golden.rnd(701, (2, 3, side, side)), target_img_metas=[meta] * 2)
+    batch = steps.make_batch(2, side, block)
     if hrda:
         valid = torch.zeros(2, 1, side, side, dtype=torch.uint8)
         valid[:, :, 12:-40, 8:-8] = 1
@@ -87,10 +75,7 @@ def make_batch(hrda: bool) -> dict[str, Any]:
 
 def fix_draws(host: Any, chosen: list[list[int]], match: re.Match, monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace each draw by the recorded one."""
-    table = torch.zeros(2, 256, dtype=torch.bool)
-    for row, classes in zip(table, chosen):
-        row[classes] = True
-    monkeypatch.setattr('mmseg.models.uda.dacs.draw_class_table', lambda *_: table)
+    steps.fix_classes(chosen, monkeypatch)
     if match['network'] == 'hrda':
         side = 256
         order = iter([(0, side, 0, side)] * 100 if match['featall'] else (BOXES[:3 if match['mic'] else 2]) * 100)
@@ -100,65 +85,27 @@ def fix_draws(host: Any, chosen: list[list[int]], match: re.Match, monkeypatch: 
         monkeypatch.setattr('mmseg.models.uda.masked_consistency.draw_mask_grid', lambda *_: keep)
 
 
-class Run:
-    """A run of the recorded step and what is read from it after each iteration."""
-
-    def __init__(self, name: str, iterations: int, chosen: list[list[int]], monkeypatch: pytest.MonkeyPatch,
-                 scale: float = 1.) -> None:
-        """``scale`` multiplies the images of both domains."""
-        match = parse(name)
-        cfg = make_config(match)
-        model_zoo.need_segmentor(cfg.model)
-        try:
-            host = build_train_model(cfg)
-        except NotImplementedError as error:
-            pytest.skip(f'registered in a later issue: {error}')
-        golden.without_dropout(golden.fill(host, match['recipe'])).train()
-        host.start(seed=0, rank=0, iteration=0)
-        fix_draws(host, chosen, match, monkeypatch)
-        self.mixes: list[dict[str, float]] = []
-        self.spy(host, monkeypatch)
-        wrapper = build_optim_wrapper(host, cfg)
-        batch = make_batch(match['network'] == 'hrda')
-        batch.update({key: batch[key] * scale for key in ('img', 'target_img')})
-        self.iterations = []
-        for _ in range(iterations):
-            logs = {key: value.item() for key, value in host.train_step(batch, wrapper).items()}
-            self.iterations.append(dict(logs=logs, **self.read(host)))
-
-    def spy(self, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        original = host.mixed
-
-        def mixed(step: Any) -> Any:
-            mask, view = original(step)
-            self.mixes.append(dict(mixw=view.weight.double().sum().item(), mixlbl=view.label.sum().item(),
-                                   miximg=view.img.double().abs().sum().item()))
-            return mask, view
-
-        monkeypatch.setattr(host, 'mixed', mixed)
-
-    @staticmethod
-    def read(host: Any) -> dict[str, Any]:
-        norms = {name: p.grad.double().norm().item() for name, p in host.named_parameters() if p.grad is not None}
-        total = {network: sum(p.double().square().sum().item() for p in getattr(host, network).parameters())**0.5
-                 for network in ('model', 'ema_model')}
-        return dict(grads=norms, total=total, state={k: v.clone() for k, v in host.state_dict().items()
-                                                     if not k.startswith('imnet_model')})
+def make_run(name: str, iterations: int, chosen: list[list[int]], monkeypatch: pytest.MonkeyPatch,
+             scale: float = 1.) -> steps.Run:
+    """A run of the recorded step; ``scale`` multiplies the images of both domains."""
+    match = parse(name)
+    cfg = make_config(match)
+    host = steps.build_host(cfg, match['recipe'])
+    fix_draws(host, chosen, match, monkeypatch)
+    batch = make_batch(match['network'] == 'hrda')
+    batch.update({key: batch[key] * scale for key in ('img', 'target_img')})
+    return steps.Run(host, cfg, batch, iterations, monkeypatch)
 
 
-_runs: dict[str, Run] = {}
+_runs: dict[str, steps.Run] = {}
 
 
-def get_run(case: golden.Case, monkeypatch: pytest.MonkeyPatch) -> tuple[Run, dict[str, Any]]:
+def get_run(case: golden.Case, monkeypatch: pytest.MonkeyPatch) -> tuple[steps.Run, dict[str, Any]]:
     """The run of a case, made once for its JSON and NPZ tests."""
     expected = golden.read_json(case.file.replace('.npz', '.json'))[case.name]
     if case.name not in _runs:
-        _runs[case.name] = Run(case.name, len(expected['iters']), expected['class_choice'], monkeypatch)
+        _runs[case.name] = make_run(case.name, len(expected['iters']), expected['class_choice'], monkeypatch)
     return _runs[case.name], expected
-
-
-def by_iteration(values: tuple, i: int) -> Any:
-    return values[min(i, len(values) - 1)]
 
 
 JSON_FIELDS = {'log_vars', 'num_samples', 'grad_global_l2', 'n_params_with_grad', 'grad_l2_selected', 'grad_l2_all',
@@ -175,11 +122,11 @@ def test_losses_and_gradients(case: golden.Case, monkeypatch: pytest.MonkeyPatch
         assert set(wanted['log_vars']) <= set(actual['logs'])
         for name, value in wanted['log_vars'].items():
             if 'loss' in name:
-                assert actual['logs'][name] == pytest.approx(value, rel=by_iteration(LOSS_RTOL, i)), (i, name)
+                assert actual['logs'][name] == pytest.approx(value, rel=steps.by_iteration(LOSS_RTOL, i)), (i, name)
             else:
                 assert abs(actual['logs'][name] - value) <= (0.02 if i == 0 else 0.2), (i, name)
         assert len(actual['grads']) == wanted['n_params_with_grad']
-        total = sum(norm**2 for norm in actual['grads'].values())**0.5
+        total = steps.global_norm(actual['grads'])
         assert total == pytest.approx(wanted['grad_global_l2'], rel=1e-4 if i == 0 else 1e-2), i
         assert actual['total']['model'] == pytest.approx(wanted['param_l2_student'], rel=1e-5)
         assert actual['total']['ema_model'] == pytest.approx(wanted['param_l2_teacher'], rel=1e-5)
@@ -200,7 +147,7 @@ def check_gradient_norms(case: golden.Case, expected: dict[str, Any], actual: di
     far = {name for name, norm in wanted.items() if norm > 1e-6 and abs(actual[name] - norm) > 1e-3 * norm}
     if not far:
         return
-    scaled = [Run(case.name, 1, expected['class_choice'], monkeypatch, scale).iterations[0]['grads']
+    scaled = [make_run(case.name, 1, expected['class_choice'], monkeypatch, scale).iterations[0]['grads']
               for scale in (1 - 1e-6, 1 + 1e-6)]
     for name in far:
         spread = max(abs(run[name] - actual[name]) for run in scaled)
@@ -211,17 +158,8 @@ def check_gradient_norms(case: golden.Case, expected: dict[str, Any], actual: di
 @pytest.mark.parity
 @golden.cases('train_step_*.npz', split=split_npz)
 def test_weights_and_statistics(case: golden.Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The statistics of an array were recorded in its iteration, but the array itself as a view of the live one:
-    where an early array is bit-equal to the last, it holds the values after the last iteration."""
     if case.name == 'mic/grid_keep_seed703':
         np.testing.assert_array_equal(MASK_KEEP, case.array(''))
         return
     run, _ = get_run(case, monkeypatch)
-    arrays = golden.read_npz(case.file)
-    last = max(int(re.match(r'after_iter(\d+)', field)[1]) for field in case.fields)
-    for field in case.fields:
-        iteration, key = re.match(r'after_iter(\d+)/(.+)', field).groups()
-        iteration, name = int(iteration), case.entry(field)
-        viewed = np.array_equal(case.array(field), case.array(f'after_iter{last}/{key}'))
-        for check, i in ((golden.check_stats, iteration), (golden.check_values, last if viewed else iteration)):
-            check(arrays, name, run.iterations[i]['state'][key].reshape(case.shape(field)), by_iteration(WEIGHTS, i))
+    steps.check_arrays(case, run.iterations, list(case.fields), WEIGHTS)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.models.uda.objective import Objective
@@ -23,10 +24,32 @@ REGIONS = ('all', 'valid', 'target')
 RESOLUTIONS = ('image', 'logit')
 
 
+class Entropy(torch.autograd.Function):
+    """Entropy [B, H, W] of logits z [B, C, H, W], with its gradient -p (ln p + H) = -p (z - sum p z) in closed form.
+
+    Differentiating the sum term by term instead would lose the small gradients of confident and of flat pixels to
+    cancellation, and keep more maps.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor) -> Tensor:
+        shifted = logits - logits.amax(dim=1, keepdim=True)
+        exponentials = shifted.exp()
+        total = exponentials.sum(dim=1, keepdim=True)
+        mean = (exponentials * shifted).sum(dim=1, keepdim=True) / total
+        ctx.save_for_backward(shifted, total, mean)
+        return (total.log() - mean).squeeze(1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        shifted, total, mean = ctx.saved_tensors
+        return shifted.exp() * (mean - shifted) * (gradient.unsqueeze(1) / total)
+
+
 def entropy(logits: Tensor) -> Tensor:
     """Entropy of the predicted distribution in nats, fp32 [B, H, W] in [0, ln C], of logits [B, C, H, W]."""
-    log_probabilities = logits.float().log_softmax(dim=1)
-    return -(log_probabilities.exp() * log_probabilities).sum(dim=1)
+    return Entropy.apply(logits.float())
 
 
 def region_mean(values: Tensor, region: Tensor | None) -> Tensor:
