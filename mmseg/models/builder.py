@@ -59,12 +59,23 @@ def build_segmentor(cfg: dict[str, Any], train_cfg: dict | None = None, test_cfg
     return _build(cfg)
 
 
+def training_crop(cfg: Any) -> tuple[int, int] | None:
+    """(height, width) of the crops that a whole config trains on; None if its data section does not say it."""
+    train = (cfg.get('data') or {}).get('train')
+    target = train.get('target', train) if isinstance(train, dict) else None
+    if not isinstance(target, dict):  # several data sets
+        return None
+    crops = [step['crop_size'] for step in target.get('pipeline') or () if step['type'] == 'RandomCrop']
+    return train.get('sync_crop_size') or (crops[-1] if crops else None)
+
+
 def build_train_model(cfg: Any, train_cfg: dict | None = None, test_cfg: dict | None = None) -> nn.Module:
     """Build what a config trains: the UDA method if it has a ``uda`` section, else the plain segmentor.
 
     Args:
-        cfg: a whole config (``model``, ``runner`` and, for UDA, ``uda``).
+        cfg: a whole config (``model``, ``runner``, ``data`` and, for UDA, ``uda``).
     """
     if cfg.get('uda') is None:
         return build_segmentor(cfg['model'], train_cfg, test_cfg)
-    return _build(cfg['uda'], model=copy.deepcopy(dict(cfg['model'])), max_iters=cfg['runner']['max_iters'])
+    return _build(cfg['uda'], model=copy.deepcopy(dict(cfg['model'])), max_iters=cfg['runner']['max_iters'],
+                  crop_size=training_crop(cfg))

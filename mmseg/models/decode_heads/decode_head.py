@@ -82,6 +82,11 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         """``conv_cfg``, ``norm_cfg`` and ``act_cfg`` for the head's convolutions."""
         return dict(conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
 
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """Indices of the maps that the head reads; negative ones count from the last."""
+        return (self.in_index, ) if self.input_transform is None else tuple(self.in_index)
+
     def select(self, feats: list[Tensor]) -> list[Tensor] | Tensor:
         """The levels that this head reads, as ``input_transform`` says."""
         if self.input_transform is None:

@@ -34,6 +34,10 @@ class DepthwiseSeparableASPPHead(ASPPHead):
             DepthwiseSeparableConvModule(channels, self.channels, 3, padding=1, **self.conv_options)
             for channels in (joined, self.channels)))
 
+    @property
+    def levels(self) -> tuple[int, ...]:
+        return super().levels if self.c1_bottleneck is None else (0, *super().levels)
+
     def forward_embedding(self, feats: list[Tensor]) -> Tensor:
         """Context and details: [B, channels, h, w], at the first level's size unless it is left out."""
         x = super().forward_embedding(feats)

@@ -70,6 +70,11 @@ class EncoderDecoder(BaseSegmentor):
             return {f'aux_{i}': head for i, head in enumerate(self.auxiliary_head)}
         return {'aux': self.auxiliary_head}
 
+    @property
+    def levels_read(self) -> tuple[int, ...]:
+        """Of the decode head and the auxiliary heads."""
+        return tuple(level for head in (self.decode_head, *self._auxiliary_heads().values()) for level in head.levels)
+
     def init_weights(self) -> None:
         """Load the backbone's ``pretrained`` file; random weights come from the constructors."""
         self.backbone.init_weights()

@@ -4,6 +4,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 Box = tuple[int, int, int, int]  # (y1, y2, x1, x2) in pixels
@@ -36,6 +37,15 @@ class Features:
     def replace(self, maps: list[Tensor]) -> Features:
         """The same features with other maps (for MRM, which rebuilds hidden cells)."""
         return replace(self, maps=list(maps))
+
+    def cut(self) -> Features:
+        """The same features without their graph: what is computed from them ends in gradients of these maps."""
+        return self.replace([x.detach().requires_grad_(x.requires_grad) for x in self.maps])
+
+    def backward(self, cut: Features) -> None:
+        """Back-propagate the gradients that :meth:`cut` features have collected into these features' graph."""
+        reached = [(x, leaf.grad) for x, leaf in zip(self.maps, cut.maps) if leaf.grad is not None]
+        torch.autograd.backward([x for x, _ in reached], [grad for _, grad in reached])
 
     def by_scale(self) -> list[list[Tensor]]:
         """``maps`` as one list of levels per image scale; there is one scale here."""

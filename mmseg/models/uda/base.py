@@ -1,6 +1,8 @@
 """Common base of the UDA methods (hosts): one student, objectives, and branches that each end in one backward pass."""
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,15 +40,25 @@ class Branch:
         name: 'source', 'mix', 'masked' or 'target'.
         objectives: what joins the branch, besides the segmentor's own losses.
         prefix: of the segmentor's log names.
+        again: further decodings of the same features, each with losses of its own; they make the branch a staged one.
     """
     name: str
     objectives: list[Objective] = field(default_factory=list)
     prefix: str = ''
+    again: list[Branch] = field(default_factory=list)
 
     @torch.no_grad()
     def view(self, step: StepState) -> View:
         """What the student is fed: the first objective opens the branch."""
         return self.objectives[0].view(step)
+
+    @contextmanager
+    def forwards(self, student: nn.Module) -> Iterator[None]:
+        """Context of the student's forwards in this branch, as the objectives ask for it."""
+        with ExitStack() as stack:
+            for objective in self.objectives:
+                stack.enter_context(objective.forwards(student))
+            yield
 
 
 class UDADecorator(Trainable):
@@ -55,6 +67,7 @@ class UDADecorator(Trainable):
     Args:
         model: config of the segmentor.
         max_iters: length of the training in iterations.
+        crop_size: (height, width) of the training crops, if known; objectives may build networks for it.
         **uda: the keys of the host and of the objectives that may join it.
 
     Attributes:
@@ -72,11 +85,12 @@ class UDADecorator(Trainable):
     pinned: tuple[str, ...] = ()
     branches: tuple[str, ...] = ('masked', )
 
-    def __init__(self, model: dict[str, Any], max_iters: int, **uda: Any) -> None:
+    def __init__(self, model: dict[str, Any], max_iters: int, crop_size: tuple[int, int] | None = None,
+                 **uda: Any) -> None:
         super().__init__()
         self.settings = self.check_settings(uda)
         self.model = build_segmentor(model)
-        self.max_iters = max_iters
+        self.max_iters, self.crop_size = max_iters, crop_size
         self.num_classes = self.model.num_classes
         self.teacher = self.imnet_model = None
         self.objectives: list[Objective] = []
@@ -115,9 +129,10 @@ class UDADecorator(Trainable):
         return settings
 
     def add_objectives(self) -> None:
-        """Build the objectives that the settings switch on."""
+        """Build the objectives that the settings switch on; their random weights change nobody else's."""
         for objective_class in self.objective_classes():
-            objective = objective_class.from_config(self.settings, self)
+            with torch.random.fork_rng(devices=[]):
+                objective = objective_class.from_config(self.settings, self)
             if objective is not None:
                 self.add_objective(objective)
 
@@ -132,7 +147,14 @@ class UDADecorator(Trainable):
 
     def open_branches(self, *names: str, always: str | None = None) -> list[Branch]:
         """Those of the named target branches that an objective joins; ``always`` is there without one, too."""
-        return [Branch(name, self.joining(name), f'{name}.') for name in names if self.joining(name) or name == always]
+        return [self.open_branch(name) for name in names if self.joining(name) or name == always]
+
+    def open_branch(self, name: str) -> Branch:
+        """The branch of that name, with a further decoding for each objective that asks for one."""
+        joining = self.joining(name)
+        again = [Branch(name, [objective], f'{name}.{objective.name}.') for objective in joining
+                 if objective.decodes_again]
+        return Branch(name, [objective for objective in joining if not objective.decodes_again], f'{name}.', again)
 
     def networks(self) -> dict[str, nn.Module]:
         return {'student': self.model}
@@ -192,6 +214,9 @@ class UDADecorator(Trainable):
     def run_branch(self, branch: Branch, view: View, step: StepState, optim_wrapper: Any) -> tuple[Features, Decoded]:
         """One student forward, the sum of all losses attached to it, one backward; then the graph is gone.
 
+        A staged branch decodes its features more than once: each decoder's graph is back-propagated into the features
+        and freed before the next one is made, then the encoder's. The gradients are those of one joint backward.
+
         Args:
             view: what the student sees in this branch; without labels the segmentor's own losses are left out.
             step: receives the values to log.
@@ -202,8 +227,21 @@ class UDADecorator(Trainable):
         """
         torch.manual_seed(step.draws.integer(f'{branch.name} branch'))  # dropout and drop path
         box = self.model.draw_box(view.img.shape[-2:], step.draws.numpy(f'{branch.name} crop box'))
-        with optim_wrapper.optim_context(self):
+        with optim_wrapper.optim_context(self), branch.forwards(self.model):
             features = self.model.encode(view.img, box)
+        cut = features.cut() if branch.again else features
+        decoded = self.run_decoder(branch, cut, view, step, optim_wrapper)
+        for further in branch.again:
+            self.run_decoder(further, cut, view, step, optim_wrapper)
+        if branch.again:
+            features.backward(cut)
+        step.seen[branch.name] = view
+        return features, decoded
+
+    def run_decoder(self, branch: Branch, features: Features, view: View, step: StepState,
+                    optim_wrapper: Any) -> Decoded:
+        """Decode the features of a branch, or what its objectives make of them, and back-propagate its losses."""
+        with optim_wrapper.optim_context(self), branch.forwards(self.model):
             for objective in branch.objectives:
                 features = objective.rebuild(step, features)
             decoded = self.model.decode(features)
@@ -214,9 +252,8 @@ class UDADecorator(Trainable):
             for objective in branch.objectives:
                 values.update(objective.losses(step, view, features, decoded))
         optim_wrapper.backward(total_loss(values))
-        step.seen[branch.name] = view
         step.logs.update({name: value.detach() for name, value in values.items()})
-        return features, decoded
+        return decoded
 
     def end(self, step: StepState) -> dict[str, Tensor]:
         """Close the iteration, after the optimizer step; returns the values to log."""

@@ -18,7 +18,7 @@ from mmseg.visualization.panels import Panel
 
 TARGET_BRANCHES = ('mix', 'masked', 'target')
 # Keys of methods that are not implemented yet, with the value that leaves them off.
-PLANNED = dict(mrm=None, instance_bank=None)
+PLANNED = dict(instance_bank=None)
 
 
 @UDA.register_module()
@@ -142,8 +142,9 @@ class DACS(UDADecorator):
         """What the training panels show of this step."""
         panels = super().panels(step)
         if self.teacher is not None:
+            if 'target' not in step.seen:
+                panels.append(Panel('Target', 'image', step.target_img))
             panels += [
-                Panel('Target', 'image', step.target_img),
                 Panel('Pseudo label', 'label', step.pseudo.label),
                 Panel('Source pixels', 'mask', step.mix_mask.squeeze(1)),
                 Panel('Weight', 'weight', step.mix.weight),
@@ -151,4 +152,6 @@ class DACS(UDADecorator):
         if 'cells' in step.notes:
             panels += [Panel('Label cells', 'label', step.notes['cells']),
                        Panel('Compared cells', 'mask', step.notes['compared'])]
+        if 'rebuilt' in step.notes:
+            panels.append(Panel('Rebuilt cells', 'mask', step.notes['rebuilt']))
         return panels

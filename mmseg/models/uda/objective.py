@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +27,13 @@ class Objective(nn.Module):
         name: attribute of the host that holds the objective, and so the prefix of its state-dict keys.
         branch: 'source', 'mix', 'masked' or 'target'.
         keys: the ``uda`` config keys that it reads, with the values that leave it inactive.
+        decodes_again: whether it joins by a further decoding of the branch's features, after :meth:`rebuild`, instead
+            of sharing the decoder's pass with the others.
     """
     name: str
     branch: str
     keys: dict[str, Any] = {}
+    decodes_again: bool = False
 
     @classmethod
     def from_config(cls, uda: dict[str, Any], host: UDADecorator) -> Objective | None:
@@ -66,6 +70,10 @@ class Objective(nn.Module):
     def view(self, step: StepState) -> View:
         """What the student is fed in the 'masked' or 'target' branch, for the objective that opens that branch."""
         raise NotImplementedError
+
+    def forwards(self, student: nn.Module) -> AbstractContextManager:
+        """Context of the student's forwards in the branch or further decoding that this objective joins."""
+        return nullcontext()
 
     def rebuild(self, step: StepState, features: Features) -> Features:
         """Change the student's features of the branch before they are decoded (MRM rebuilds hidden cells)."""

@@ -1,0 +1,130 @@
+"""Masked representation modelling (MRM): classify target images from feature maps of which cells were rebuilt."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mmseg.models.segmentors.results import Features
+from mmseg.models.uda.objective import Objective
+from mmseg.models.uda.rebuilder import Grid, HiddenCells, Rebuilder, feature_layout
+from mmseg.models.uda.step_state import StepState, View
+from mmseg.registry import OBJECTIVES
+from mmseg.utils.names import nearest
+
+if TYPE_CHECKING:
+    from mmseg.models.uda.base import UDADecorator
+
+VIEWS = ('target', 'mix', 'masked')
+BATCH_NORMS = ('frozen', 'update')
+
+
+def draw_kept_cells(batch: int, grid: Grid, ratio: float, generator: torch.Generator) -> Tensor:
+    """Which cells stay visible, bool [B, 1, rows, columns]; each is hidden with probability ``ratio``."""
+    return torch.rand(batch, 1, *grid, generator=generator, device=generator.device) >= ratio
+
+
+@contextmanager
+def frozen_statistics(network: nn.Module) -> Iterator[None]:
+    """Batch norms in training go on to normalise with the batch, but their running statistics stay as they are."""
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
+
+
+@OBJECTIVES.register_module()
+class MaskedRepresentation(Objective):
+    """Cross-entropy of what is decoded from rebuilt features with pseudo labels, weighted as in the mix branch.
+
+    The Rebuilder belongs to the training: teacher, frozen network, published and exported networks are without it.
+
+    Args:
+        student: the segmentor, for the channels and strides of its maps and the levels that its decoder reads.
+        crop_size: (height, width) of training crops, or None; see :class:`Rebuilder`.
+        weight: factor of the loss.
+        mask_ratio: probability of a cell to be hidden, in [0, 1].
+        dim, depth, heads: width, blocks and attention heads of the Rebuilder.
+        grid: (rows, columns) of cells; 'auto' makes cells of 32 x 32 pixels of what the encoder sees.
+        lr: learning rate of the Rebuilder's parameters, which follows the schedule of the others.
+        view: whose features are rebuilt: those of plain 'target' images, which get a branch of their own, or again
+            those of the 'mix' or (with MIC) 'masked' branch, which saves the encoder's pass.
+        aux_bn: what the student's batch norms do in the passes that MRM adds: 'frozen' leaves running statistics
+            alone, 'update' moves them. They normalise with the batch either way.
+        rebuild: False hides cells without rebuilding them: they are zero for the decoder.
+
+    Raises:
+        ValueError: for a value that cannot be.
+    """
+    name = 'mrm'
+    branch = 'target'
+    keys = dict(mrm=None)
+
+    def __init__(self, student: nn.Module, crop_size: tuple[int, int] | None, weight: float = 1.0,
+                 mask_ratio: float = 0.4, dim: int = 512, grid: Grid | str = 'auto', depth: int = 2, heads: int = 16,
+                 lr: float = 2e-4, view: str = 'target', aux_bn: str = 'frozen', rebuild: bool = True) -> None:
+        super().__init__()
+        for key, value, known in (('view', view, VIEWS), ('aux_bn', aux_bn, BATCH_NORMS)):
+            if value not in known:
+                raise ValueError(f'{key}={value!r}: {nearest(value, known)}')
+        if not 0 <= mask_ratio <= 1:
+            raise ValueError(f'mask_ratio={mask_ratio}: the share of hidden cells lies in [0, 1]')
+        self.weight, self.mask_ratio, self.lr, self.aux_bn = weight, mask_ratio, lr, aux_bn
+        self.branch, self.decodes_again = view, view != 'target'
+        layout, read = feature_layout(student), student.levels_read
+        if rebuild:
+            size = crop_size and tuple(int(side * student.context_scale) for side in crop_size)
+            self.rebuilder = Rebuilder(layout, read, grid, size, dim, depth, heads)
+        else:
+            self.rebuilder = HiddenCells(layout, read, grid)
+
+    @classmethod
+    def from_config(cls, uda: dict[str, Any], host: UDADecorator) -> MaskedRepresentation | None:
+        if uda['mrm'] is None:
+            return None
+        if host.teacher is None:
+            raise ValueError('uda.mrm learns from pseudo labels, but uda.source_only=True leaves out the teacher that '
+                             'makes them: remove one of the two')
+        try:
+            mrm = cls.from_options('mrm', uda['mrm'], student=host.model, crop_size=host.crop_size)
+        except ValueError as error:
+            raise ValueError(f'uda.mrm.{error}') from error
+        if mrm.branch == 'masked' and uda['mask_mode'] is None:
+            raise ValueError("uda.mrm.view='masked' rebuilds features of MIC's masked images: set uda.mask_mode and "
+                             "the keys beside it, or use view='target'")
+        return mrm
+
+    def optimizer_options(self) -> dict[str, float]:
+        """A learning rate of its own; weight decay is that of the other parameters."""
+        return dict(lr=self.lr)
+
+    def forwards(self, student: nn.Module) -> AbstractContextManager:
+        """Leave running statistics alone, if they are frozen."""
+        return frozen_statistics(student) if self.aux_bn == 'frozen' else nullcontext()
+
+    def view(self, step: StepState) -> View:
+        """The target images, without augmentation, with the pseudo labels and weights of the mix branch."""
+        return View(step.target_img, step.pseudo.label, step.pseudo.weight)
+
+    def rebuild(self, step: StepState, features: Features) -> Features:
+        """Hide cells and fill them in again, at each scale of the image with a mask of its own."""
+        generator = step.draws.torch('mrm mask', features.maps[0].device)
+        maps, masks = [], []
+        for levels in features.by_scale():
+            grid = self.rebuilder.grid_of(levels)
+            masks.append(draw_kept_cells(len(levels[-1]), grid, self.mask_ratio, generator))
+            maps += self.rebuilder(levels, masks[-1])
+        step.notes['rebuilt'] = ~masks[0].squeeze(1)
+        return features.replace(maps)
+
+    def own_losses(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Scale all losses of the rebuilt features, those of HRDA's crops and of auxiliary heads, too."""
+        return {name: self.weight * value if 'loss' in name else value for name, value in values.items()}
