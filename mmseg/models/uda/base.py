@@ -241,17 +241,18 @@ class UDADecorator(Trainable):
     def run_decoder(self, branch: Branch, features: Features, view: View, step: StepState,
                     optim_wrapper: Any) -> Decoded:
         """Decode the features of a branch, or what its objectives make of them, and back-propagate its losses."""
-        with optim_wrapper.optim_context(self), branch.forwards(self.model):
-            for objective in branch.objectives:
-                features = objective.rebuild(step, features)
-            decoded = self.model.decode(features)
-            own = {} if view.label is None else self.model.losses(decoded, view.label, view.weight)
-            for objective in branch.objectives:
-                own = objective.own_losses(own)
-            values = {branch.prefix + name: value for name, value in own.items()}
-            for objective in branch.objectives:
-                values.update(objective.losses(step, view, features, decoded))
-        optim_wrapper.backward(total_loss(values))
+        with branch.forwards(self.model):  # around the backward, too, which recomputes forwards if with_cp says so
+            with optim_wrapper.optim_context(self):
+                for objective in branch.objectives:
+                    features = objective.rebuild(step, features)
+                decoded = self.model.decode(features)
+                own = {} if view.label is None else self.model.losses(decoded, view.label, view.weight)
+                for objective in branch.objectives:
+                    own = objective.own_losses(own)
+                values = {branch.prefix + name: value for name, value in own.items()}
+                for objective in branch.objectives:
+                    values.update(objective.losses(step, view, features, decoded))
+            optim_wrapper.backward(total_loss(values))
         step.logs.update({name: value.detach() for name, value in values.items()})
         return decoded
 
