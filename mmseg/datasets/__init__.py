@@ -7,13 +7,14 @@ from mmseg.datasets.custom import CustomDataset
 from mmseg.datasets.dark_zurich import DarkZurichDataset
 from mmseg.datasets.dataset_wrappers import ConcatDataset, RepeatDataset
 from mmseg.datasets.errors import DataError
+from mmseg.datasets.foggy_rain import CityscapesFoggyRainDataset
 from mmseg.datasets.gta import GTADataset
 from mmseg.datasets.loader import build_eval_loader, build_train_loader
 from mmseg.datasets.synthia import SynthiaDataset
 from mmseg.datasets.uda_dataset import UDADataset
 
 __all__ = [
-    'ACDCDataset', 'CamVidDataset', 'CityscapesDataset', 'ConcatDataset', 'CustomDataset', 'DATASETS',
-    'DarkZurichDataset', 'DataError', 'GTADataset', 'PIPELINES', 'RepeatDataset', 'SynthiaDataset', 'UDADataset',
-    'build_dataset', 'build_eval_loader', 'build_train_loader'
+    'ACDCDataset', 'CamVidDataset', 'CityscapesDataset', 'CityscapesFoggyRainDataset', 'ConcatDataset', 'CustomDataset',
+    'DATASETS', 'DarkZurichDataset', 'DataError', 'GTADataset', 'PIPELINES', 'RepeatDataset', 'SynthiaDataset',
+    'UDADataset', 'build_dataset', 'build_eval_loader', 'build_train_loader'
 ]

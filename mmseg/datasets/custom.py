@@ -100,7 +100,7 @@ class CustomDataset(SampledDataset):
             raise DataError(f'{type(self).__name__}: img_dir {self.img_dir} does not exist (data_root is '
                             f'{self.data_root}, the working directory {os.getcwd()})')
         if self.split is None:
-            names = [name[:-len(self.img_suffix)] for name in find_files(self.img_dir, self.img_suffix)]
+            names = self.find_names()
         elif osp.isfile(self.split):
             lines = Path(self.split).read_text().splitlines()
             names = [line.strip() for line in lines if line.strip()]
@@ -109,7 +109,15 @@ class CustomDataset(SampledDataset):
         if not names:
             where = self.split or f'{self.img_dir} (files that end in {self.img_suffix})'
             raise DataError(f'{type(self).__name__}: no image in {where}')
-        return [{'filename': name + self.img_suffix, 'ann': {'seg_map': name + self.seg_map_suffix}} for name in names]
+        return [{'filename': name + self.img_suffix, 'ann': {'seg_map': self.label_name(name)}} for name in names]
+
+    def find_names(self) -> list[str]:
+        """Paths below ``img_dir``, without suffix, of the images to use; sorted."""
+        return [name[:-len(self.img_suffix)] for name in find_files(self.img_dir, self.img_suffix)]
+
+    def label_name(self, name: str) -> str:
+        """Path below ``ann_dir`` of the label map of an image, which is given as :meth:`find_names` gives it."""
+        return name + self.seg_map_suffix
 
     def __len__(self) -> int:
         return len(self.img_infos)
