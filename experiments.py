@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
-from mmseg.engine.experiment_runs import HRDA, SGD, Experiment, each, grid, masks
+from mmseg.engine.experiment_runs import HRDA, SGD, Experiment, balance, each, grid, masks
 
 DLV2, SEGFORMER = 'dlv2red@r101v1c', 'segformer@mitb5'
 # The UDA method of DAFormer; margins without pseudo labels by crop (DAFormer), by image (HRDA), or none.
@@ -69,6 +69,9 @@ EXPERIMENTS = (
             *(dict(hrda=HRDA(hr_weight=weight)) for weight in (0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)),
             dict(sync_crop=512, hrda=HRDA(context=0.25)), dict(sync_crop=512, hrda=HRDA(context=0.75))]))),
     Experiment(49, 'HRDA', 'HRDA on ACDC and Dark Zurich', grid([ACDC, DARK_ZURICH], NO_MARGINS, MULTI)),
+    Experiment(60, 'EBDA', 'entropy balancing on ACDC and on Cityscapes in fog and rain, batches of 1', grid(
+        dict(DAFORMER, source='cityscapes', objectives=(balance(), ), batch=1, length=50000),
+        each('target', 'acdc', 'foggyrain'))),
     Experiment(80, 'MIC', 'MIC(HRDA) on GTA, Synthia, ACDC, Dark Zurich (table 2)', (
         *grid([GTA, SYNTHIA], MARGINS, MULTI, mic(64)),
         *grid([ACDC, DARK_ZURICH], NO_MARGINS, MULTI, mic(64, 'separate')))),

@@ -28,6 +28,7 @@ PAIRS = {
     'uda_gtaCAug_to_cityscapes_512x512': ((1280, 720), (1024, 512), (1024, 512), 512, True),
     'uda_synthia_to_cityscapes_512x512': ((1280, 760), (1024, 512), (1024, 512), 512, False),
     'uda_cityscapes_to_acdc_512x512': ((1024, 512), (960, 540), (960, 540), 512, False),
+    'uda_cityscapes_to_foggyrain_512x512': ((1024, 512), (1024, 512), (1024, 512), 512, False),
     'uda_cityscapes_to_darkzurich_512x512': ((1024, 512), (960, 540), (960, 540), 512, False),
     'uda_cityscapes_to_cityscapes_512x512': ((1024, 512), (1024, 512), (1024, 512), 512, False),
     'uda_cityscapesCAug_to_cityscapes_512x512': ((1024, 512), (1024, 512), (1024, 512), 512, True),
@@ -77,7 +78,7 @@ def test_values_of_the_domain_pairs(name):
     assert target['RandomCrop'].get('cat_max_ratio', 1.) == (0.75 if both_labelled else 1.)
     assert ('PhotoMetricDistortion' in source) == colour
     assert ('PhotoMetricDistortion' in target) == (colour and both_labelled)
-    without_labels = train.target.type in ('ACDCDataset', 'DarkZurichDataset')
+    without_labels = train.target.type in ('ACDCDataset', 'CityscapesFoggyRainDataset', 'DarkZurichDataset')
     assert ('LoadAnnotations' in target) != without_labels
     assert target['Collect']['keys'] == (['img'] if without_labels else ['img', 'gt_semantic_seg'])
     for split in ('val', 'test'):

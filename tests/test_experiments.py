@@ -29,6 +29,8 @@ PAPERS = {  # file: number of the experiment, source, target, seed
     'hrda/synHR2csHR_hrda.py': (40, 'synthiaHR', 'cityscapesHR', 0),
     'hrda/csHR2acdcHR_hrda.py': (49, 'cityscapesHR', 'acdcHR', 0),
     'hrda/csHR2dzurHR_hrda.py': (49, 'cityscapesHR', 'darkzurichHR', 0),
+    'ebda/cs2acdc_ebda_daformer_mitb5.py': (60, 'cityscapes', 'acdc', 0),
+    'ebda/cs2foggyrain_ebda_daformer_mitb5.py': (60, 'cityscapes', 'foggyrain', 0),
     'mic/gtaHR2csHR_mic_hrda.py': (80, 'gtaHR', 'cityscapesHR', 2),
     'mic/synHR2csHR_mic_hrda.py': (80, 'synthiaHR', 'cityscapesHR', 0),
     'mic/csHR2acdcHR_mic_hrda.py': (80, 'cityscapesHR', 'acdcHR', 0),
@@ -36,7 +38,7 @@ PAPERS = {  # file: number of the experiment, source, target, seed
 }
 ANNOTATED = ('daformer/gta2cs_uda_warm_fdthings_rcs_croppl_a999_daformer_mitb5_s0.py', 'hrda/gtaHR2csHR_hrda.py',
              'mic/gtaHR2csHR_mic_hrda.py')
-# of DAFormer on ACDC and Dark Zurich, which was published with margins
+# of DAFormer and EBDA on ACDC and Dark Zurich, which were published with margins
 published_margins = pytest.mark.filterwarnings('ignore:.*margins without pseudo labels')
 
 
@@ -54,9 +56,10 @@ def settings() -> dict[str, dict[str, Any]]:
 
 
 def kind(run: Run) -> Hashable:
-    """Head, inference mode and UDA method: what makes another program."""
+    """Head, inference mode, UDA method and objectives: what makes another program."""
     host = run.uda.partition('_')[0] if run.adapts else 'plain'
-    return run.decoder, run.hrda is not None, run.slide, host, bool(run.objectives)
+    objectives = frozenset(key.partition('_')[0] for objective in run.objectives for key in objective.keys)
+    return run.decoder, run.hrda is not None, run.slide, host, objectives
 
 
 def representatives(key: Callable[[Run], Hashable]) -> list[str]:

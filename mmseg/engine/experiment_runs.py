@@ -102,12 +102,44 @@ def masks(block: int, mode: str = 'separatetrgaug', ratio: float = 0.7, alpha: A
         mask_mode=mode, mask_alpha=alpha, mask_pseudo_threshold=threshold, mask_lambda=1, mask_generator=generator))
 
 
+def balance(weight: float = 0.1, target: float = 0.4) -> Objective:
+    """Entropy balancing (EBDA) at ``target`` nats."""
+    return Objective(f'eb{weight}-{target}', dict(entropy_balance=dict(weight=weight, target=target)))
+
+
+class Habits(NamedTuple):
+    """How the runs of a repository differ, whatever is trained.
+
+    Args:
+        workers: processes that load data.
+        evaluations: in a training.
+        checkpoints: how many are kept; more than one are written with each evaluation.
+        keep_best: also the checkpoint with the best mIoU.
+        name_gpu: whether configs name the GPU.
+        log_interval: iterations between log lines, if not the usual number.
+    """
+    workers: int
+    evaluations: int = 10
+    checkpoints: int = 1
+    keep_best: bool = False
+    name_gpu: bool = False
+    log_interval: int | None = None
+
+
+HABITS = dict(
+    DAFormer=Habits(workers=4),
+    HRDA=Habits(workers=1, name_gpu=True),
+    MIC=Habits(workers=1, name_gpu=True),
+    EBDA=Habits(workers=8, evaluations=25, keep_best=True, log_interval=100),
+    DIDA=Habits(workers=4, evaluations=25, checkpoints=50))
+
+
 @dataclass(frozen=True)
 class Run:
     """One training of an experiment.
 
     Args:
-        repository: whose conventions hold: 'DAFormer', 'HRDA' or 'MIC'.
+        repository: whose conventions hold, one of HABITS.
         source, target, crop: they name the data set file of configs/_base_.
         sync_crop: side of the crops cut out of both, if smaller.
         uda: a file of configs/_base_/uda, 'source-only' or 'target-only' (oracle).
@@ -116,6 +148,8 @@ class Run:
         objectives: methods on top of ``uda``.
         network: ``<decoder>@<encoder>``.
         slide, batched_slide: test with sliding windows of the crop's size, all at once.
+        batch: images of each domain per iteration.
+        length: of the training in iterations.
         startup: two iterations, to see whether everything starts.
     """
     repository: str
@@ -134,6 +168,8 @@ class Run:
     batched_slide: bool = True
     schedule: str = 'poly10warm'
     optimizer: Optimizer = ADAMW
+    batch: int = 2
+    length: int = 40000
     startup: bool = False
 
     # -- names, as the originals form them --------------------------------------------------------------------------
@@ -175,7 +211,7 @@ class Run:
     @property
     def name_opt(self) -> str:
         optimizer = self.optimizer
-        return (f'{optimizer.type}_{optimizer.lr}_pm{optimizer.faster_head}_{self.schedule}_1x2_'
+        return (f'{optimizer.type}_{optimizer.lr}_pm{optimizer.faster_head}_{self.schedule}_1x{self.batch}_'
                 f'{self.iterations // 1000}k')
 
     # -- what follows from the settings -----------------------------------------------------------------------------
@@ -204,7 +240,7 @@ class Run:
 
     @property
     def iterations(self) -> int:
-        return 2 if self.startup else 40000
+        return 2 if self.startup else self.length
 
     @cached_property
     def uda_keys(self) -> Settings:
@@ -224,20 +260,24 @@ class Run:
 
     def config(self, number: int) -> Settings:
         """The config of this run as an experiment of that number; ``_base_`` is relative to configs."""
-        early, iterations = self.repository == 'DAFormer', self.iterations
+        habits, iterations = HABITS[self.repository], self.iterations
+        evaluations = iterations // habits.evaluations
         return dict(
             _base_=[f'_base_/{base}.py' for base in self._bases()],
-            **({} if early else dict(gpu_model=self.gpu_model)),
+            **(dict(gpu_model=self.gpu_model) if habits.name_gpu else {}),
             n_gpus=1,
             seed=self.seed,
             model=self._model(),
-            data=dict(samples_per_gpu=2, workers_per_gpu=4 if early else 1, train=self._train()),
+            data=dict(samples_per_gpu=self.batch, workers_per_gpu=habits.workers, train=self._train()),
             **(dict(uda=self.uda_keys) if self.uda_keys else {}),
             **(dict(optimizer_config=None) if self.adapts else {}),
             optimizer=dict(lr=self.optimizer.lr, paramwise_cfg=dict(custom_keys=self._custom_keys())),
             runner=dict(type='IterBasedRunner', max_iters=iterations),
-            checkpoint_config=dict(by_epoch=False, interval=iterations, max_keep_ckpts=1),
-            evaluation=dict(interval=100 if self.startup else iterations // 10, metric='mIoU'),
+            checkpoint_config=dict(by_epoch=False, interval=iterations if habits.checkpoints == 1 else evaluations,
+                                   max_keep_ckpts=habits.checkpoints),
+            evaluation=dict(interval=100 if self.startup else evaluations, metric='mIoU',
+                            **(dict(save_best='mIoU') if habits.keep_best else {})),
+            **(dict(log_config=dict(interval=habits.log_interval)) if habits.log_interval else {}),
             name=self.name,
             exp=number,
             name_dataset=self.name_dataset,
@@ -309,7 +349,7 @@ class Experiment:
 
     Args:
         number: its id.
-        repository: whose conventions hold: 'DAFormer', 'HRDA' or 'MIC'.
+        repository: whose conventions hold, one of HABITS.
         about: what it is, with the item of the paper.
         settings: arguments of :class:`Run`, one dict per setting.
         seeds: each setting runs once with each of them.
