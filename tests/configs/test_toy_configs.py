@@ -10,7 +10,7 @@ from mmseg.models import build_segmentor, build_train_model
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 RUNS = [f'{folder}/{name}' for folder in ('toy', 'camvid') for name in ('source_only', 'dacs', 'daformer', 'mic', 'oracle')]
-RUNS += ['toy/hrda', 'toy/mic_hrda']
+RUNS += ['toy/hrda', 'toy/mic_hrda', 'toy/dacs_mrm', 'toy/daformer_mrm', 'toy/mic_mrm']
 
 
 def load(name):
@@ -66,6 +66,19 @@ def test_mic_adds_masks_alone(name, below):
     assert masks['mask_mode'] == ('separate' if folder == 'camvid' else 'separatetrgaug')
     crop = load(name).data.train.target.pipeline[3].crop_size
     assert crop[0] % masks['mask_generator']['mask_block_size'] == 0
+
+
+@pytest.mark.parametrize('below', ['dacs', 'daformer', 'mic'])
+def test_mrm_adds_a_rebuilder_alone(below):
+    mrm, base = load(f'toy/{below}_mrm'), load(f'toy/{below}').to_dict()
+    options = mrm.uda.mrm
+    rebuilder = build_train_model(mrm).mrm.rebuilder
+    content = mrm.to_dict()
+    assert content['uda'].pop('mrm')
+    assert content == base
+    # as published: as wide as the encoder's last level, 3.3 times its learning rate
+    assert options.dim == rebuilder.layout[-1].channels
+    assert options.lr / mrm.optimizer.lr == pytest.approx(2e-4 / 6e-5)
 
 
 def test_hrda_is_daformer_with_another_network():

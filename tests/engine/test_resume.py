@@ -21,6 +21,7 @@ EXACT = dict(interval=1, hooks=[dict(type='PrecisionLoggerHook')])
 UDA = dict(type='DACS', alpha=0.9, pseudo_threshold=0.4)
 ADVSEG = dict(type='AdvSeg', lr_D=1e-3, alpha=0.9, mask_mode='separate', mask_lambda=1,
               mask_generator=dict(type='block', mask_ratio=0.5, mask_block_size=8))
+MRM = dict(UDA, mrm=dict(dim=8, depth=1, heads=2, grid=(1, 1), mask_ratio=0.5))
 
 
 def final(work_dir: Path) -> dict:
@@ -57,7 +58,7 @@ def assert_same_optimizer(a: dict, b: dict) -> None:
     assert a['param_groups'] == b['param_groups']
 
 
-@pytest.mark.parametrize('uda', [None, UDA, ADVSEG], ids=['plain', 'dacs', 'advseg'])
+@pytest.mark.parametrize('uda', [None, UDA, ADVSEG, MRM], ids=['plain', 'dacs', 'advseg', 'mrm'])
 def test_resuming_gives_the_losses_and_weights_of_an_uninterrupted_run(images, tmp_path, uda) -> None:
     common = dict(log_config=EXACT, uda=uda)
     train(tiny_config(images, tmp_path / 'whole', 7, checkpoint_config=dict(interval=3, max_keep_ckpts=-1), **common))

@@ -25,6 +25,12 @@ def test_training_step(tmp_path, extra):
     assert result['arithmetic_floor_seconds'] < result['median_seconds']
 
 
+@pytest.mark.parametrize('view, phase', [('target', 'target'), ('mix', 'mix')])
+def test_training_step_with_mrm(view, phase):
+    result = benchmark.main(['configs/toy/dacs_mrm.py', *SMALL, '--options', f'uda.mrm.view={view}'])
+    assert result['peak_memory_mib'] > 0 and phase in result['phase_percent']
+
+
 def test_inference():
     result = benchmark.main([CONFIG, *SMALL, '--mode', 'infer'])
     assert result['images_per_second'] > 0

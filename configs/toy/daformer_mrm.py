@@ -1,0 +1,3 @@
+# MRM on top of DAFormer's training, with the Rebuilder of dacs_mrm.py.
+_base_ = ['daformer.py']
+uda = dict(mrm=dict(weight=1.0, mask_ratio=0.4, dim=256, heads=8, lr=2e-3))
