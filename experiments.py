@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
-from mmseg.engine.experiment_runs import HRDA, SGD, Experiment, balance, each, grid, masks
+from mmseg.engine.experiment_runs import HRDA, SGD, Experiment, balance, each, grid, masks, rebuilds
 
 DLV2, SEGFORMER = 'dlv2red@r101v1c', 'segformer@mitb5'
 # The UDA method of DAFormer; margins without pseudo labels by crop (DAFormer), by image (HRDA), or none.
@@ -18,6 +18,7 @@ ACDC = dict(source='cityscapesHR', target='acdcHR', crop=1024)
 DARK_ZURICH = dict(source='cityscapesHR', target='darkzurichHR', crop=1024)
 SLIDE = dict(slide=True)
 MULTI = dict(hrda=HRDA(), slide=True)  # the final multi-resolution network, tested in windows
+MRM = dict(objectives=(rebuilds(), ))
 
 
 def mic(block: int, mode: str = 'separatetrgaug', **options: Any) -> dict[str, Any]:
@@ -90,6 +91,12 @@ EXPERIMENTS = (
         if (block, ratio) != (32, 0.7)])),  # that one is in 81
     Experiment(85, 'MIC', 'supervised on Cityscapes with masks', grid(
         dict(source='cityscapes', uda='dacs_srconly', **mic(32, 'separatesrc')))),
+    Experiment(90, 'MRM', 'MRM with DACS and DeepLabV2 on GTA and Synthia', grid(
+        each('source', 'gta', 'synthia'), MRM, dict(network=DLV2))),
+    Experiment(91, 'MRM', 'MRM(DAFormer) on GTA and Synthia', grid(each('source', 'gta', 'synthia'), DAFORMER, MRM)),
+    Experiment(92, 'MRM', 'MRM(HRDA) on GTA and Synthia', grid([GTA, SYNTHIA], MARGINS, MULTI, MRM)),
+    Experiment(93, 'MRM', 'MRM(MIC(HRDA)) on GTA and Synthia', grid(
+        [GTA, SYNTHIA], MARGINS, MULTI, dict(objectives=(masks(64), rebuilds())))),
     Experiment(100, 'DAFormer', 'start-up test of the architectures, two iterations each', grid(
         dict(uda='target-only', startup=True),
         each('network', DLV2, 'dlv3p_nodbn@r101v1c', 'da_nodbn@r101v1c', SEGFORMER, 'isa_nodbn@r101v1c',

@@ -35,9 +35,17 @@ PAPERS = {  # file: number of the experiment, source, target, seed
     'mic/synHR2csHR_mic_hrda.py': (80, 'synthiaHR', 'cityscapesHR', 0),
     'mic/csHR2acdcHR_mic_hrda.py': (80, 'cityscapesHR', 'acdcHR', 0),
     'mic/csHR2dzurHR_mic_hrda.py': (80, 'cityscapesHR', 'darkzurichHR', 0),
+    'gta2cs_dacs_mrm_dlv2.py': (90, 'gta', 'cityscapes', 0),
+    'syn2cs_dacs_mrm_dlv2.py': (90, 'synthia', 'cityscapes', 0),
+    'mrm/gta2cs_daformer_mrm.py': (91, 'gta', 'cityscapes', 0),
+    'mrm/syn2cs_daformer_mrm.py': (91, 'synthia', 'cityscapes', 0),
+    'mrm/gtaHR2csHR_hrda_mrm.py': (92, 'gtaHR', 'cityscapesHR', 0),
+    'mrm/synHR2csHR_hrda_mrm.py': (92, 'synthiaHR', 'cityscapesHR', 0),
+    'mrm/gtaHR2csHR_mic_hrda_mrm.py': (93, 'gtaHR', 'cityscapesHR', 0),
+    'mrm/synHR2csHR_mic_hrda_mrm.py': (93, 'synthiaHR', 'cityscapesHR', 0),
 }
 ANNOTATED = ('daformer/gta2cs_uda_warm_fdthings_rcs_croppl_a999_daformer_mitb5_s0.py', 'hrda/gtaHR2csHR_hrda.py',
-             'mic/gtaHR2csHR_mic_hrda.py')
+             'mic/gtaHR2csHR_mic_hrda.py', 'gta2cs_dacs_mrm_dlv2.py', 'syn2cs_dacs_mrm_dlv2.py')
 # of DAFormer and EBDA on ACDC and Dark Zurich, which were published with margins
 published_margins = pytest.mark.filterwarnings('ignore:.*margins without pseudo labels')
 
@@ -141,6 +149,8 @@ def shrunk(cfg: Config) -> Config:
             uda[key] //= SHRINK
     if uda.get('mask_mode'):
         uda.mask_generator.mask_block_size //= SHRINK
+    if uda.get('mrm'):
+        uda.mrm.update(dim=16, heads=2)
     if uda.get('type') == 'DACS':
         uda.imnet_feature_dist_allow_random = True
     return cfg
@@ -179,7 +189,7 @@ def test_experiments_train_and_predict(name: str, tmp_path: Path) -> None:
     expected = {'DACS': {'mix', 'pseudo_weight'}, 'AdvSeg': {'G_trg', 'D_src', 'D_trg'}, 'MinEnt': {'ent'}}
     uda = cfg.get('uda', {})
     assert groups == expected.get(uda.get('type'), set()) | ({'masked'} if uda.get('mask_mode') else set()) | (
-        {'src'} if uda.get('imnet_feature_dist_lambda') else set())
+        {'src'} if uda.get('imnet_feature_dist_lambda') else set()) | ({'target'} if uda.get('mrm') else set())
     side = batch['img'].shape[-1]
     wide = side + side // 2
     meta = dict(img_norm_cfg=NORM, ori_shape=(side, wide, 3), img_shape=(side, wide, 3), flip=False)
@@ -211,7 +221,7 @@ def test_configs_of_the_papers_are_the_experiments(file: str, tmp_path: Path) ->
     number, source, target, seed = PAPERS[file]
     [experiment] = [experiment for experiment in EXPERIMENTS if experiment.number == number]
     [run] = [run for run in experiment.runs if (run.source, run.target, run.seed) == (source, target, 0)
-             and run.decoder == 'daformer_sepaspp' and run.adapts]
+             and run.decoder in ('daformer_sepaspp', 'dlv2red') and run.adapts]
     ours = load_config(CONFIGS / file)
     assert ours.seed == seed
     assert setting(ours.to_dict()) == setting(load(run.config(number), tmp_path).to_dict())

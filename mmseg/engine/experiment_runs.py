@@ -107,6 +107,13 @@ def balance(weight: float = 0.1, target: float = 0.4) -> Objective:
     return Objective(f'eb{weight}-{target}', dict(entropy_balance=dict(weight=weight, target=target)))
 
 
+def rebuilds(ratio: float = 0.4) -> Objective:
+    """Masked representation modelling (MRM), ``ratio`` of the cells hidden."""
+    return Objective(f'mrm{ratio}', dict(mrm=dict(
+        weight=1.0, mask_ratio=ratio, dim=512, grid='auto', depth=2, heads=16, lr=2e-4, view='target',
+        aux_bn='frozen')))
+
+
 class Habits(NamedTuple):
     """How the runs of a repository differ, whatever is trained.
 
@@ -131,7 +138,8 @@ HABITS = dict(
     HRDA=Habits(workers=1, name_gpu=True),
     MIC=Habits(workers=1, name_gpu=True),
     EBDA=Habits(workers=8, evaluations=25, keep_best=True, log_interval=100),
-    DIDA=Habits(workers=4, evaluations=25, checkpoints=50))
+    DIDA=Habits(workers=4, evaluations=25, checkpoints=50),
+    MRM=Habits(workers=1))
 
 
 @dataclass(frozen=True)
