@@ -83,6 +83,11 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         return dict(conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
 
     @property
+    def embedding_channels(self) -> int:
+        """Channels D of the embedding."""
+        return self.channels
+
+    @property
     def levels(self) -> tuple[int, ...]:
         """Indices of the maps that the head reads; negative ones count from the last."""
         return (self.in_index, ) if self.input_transform is None else tuple(self.in_index)

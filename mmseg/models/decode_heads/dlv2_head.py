@@ -38,6 +38,10 @@ class DLV2Head(BaseDecodeHead):
             self.in_channels, self.num_classes, dilations, sep=False, conv_cfg=self.conv_cfg, act_cfg=None)
         initialize(self, init_cfg or dict(type='Normal', std=0.01, override=dict(name='aspp_modules')))
 
+    @property
+    def embedding_channels(self) -> int:
+        return self.in_channels
+
     def forward_embedding(self, feats: list[Tensor]) -> Tensor:
         """The selected map [B, in_channels, h, w] itself."""
         return self.select(feats)

@@ -61,8 +61,8 @@ class HRDAHead(nn.Module):
         self.scales, self.shares = tuple(scales), dict(lr=lr_loss_weight, hr=hr_loss_weight)
         self.fixed_attention, self.debug_output_attention = fixed_attention, debug_output_attention
         self.head = build_head({**head, 'type': single_scale_head})
-        self.num_classes, self.align_corners, self.levels = (
-            self.head.num_classes, self.head.align_corners, self.head.levels)
+        self.num_classes, self.align_corners, self.levels, self.embedding_channels = (
+            self.head.num_classes, self.head.align_corners, self.head.levels, self.head.embedding_channels)
         if len(scales) == 2 and fixed_attention is None:
             attention = {**head, 'type': single_scale_head}
             if single_scale_head == 'DAFormerHead':

@@ -29,6 +29,10 @@ class SegFormerHead(BaseDecodeHead):
             dim * len(self.in_channels), dim, kernel, padding=kernel // 2, norm_cfg=self.norm_cfg)
         self.linear_pred = nn.Conv2d(dim, self.num_classes, 1)
 
+    @property
+    def embedding_channels(self) -> int:
+        return self.linear_pred.in_channels
+
     def forward_embedding(self, feats: list[Tensor]) -> Tensor:
         """Fuse [B, C_i, h_i, w_i] maps to [B, embed_dim, h_0, w_0]."""
         maps = [layer(x) for layer, x in zip(self.linear_c.values(), self.select(feats))]

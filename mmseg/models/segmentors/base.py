@@ -25,6 +25,7 @@ class BaseSegmentor(Trainable):
         num_classes, align_corners: of the decode head.
         CLASSES, PALETTE: class names and colours, from the data set or a checkpoint.
         context_scale: factor from the image to the size at which the network sees all of it at once.
+        embedding_channels: channels D of the decode head's embedding.
         levels_read: indices of the maps of a scale that decoders read; negative ones count from the last.
         train_cfg, test_cfg: the model section's; ``test_cfg`` has ``mode`` 'whole' or 'slide', for the latter
             ``crop_size`` and ``stride`` (height, width), and maybe ``batched_slide``.
@@ -34,6 +35,7 @@ class BaseSegmentor(Trainable):
     num_classes: int
     align_corners: bool
     context_scale: float = 1
+    embedding_channels: int
     levels_read: tuple[int, ...]
 
     def __init__(self, train_cfg: dict[str, Any] | None = None, test_cfg: dict[str, Any] | None = None) -> None:

@@ -47,6 +47,7 @@ class EncoderDecoder(BaseSegmentor):
             self.neck = build_neck(neck)
         self.decode_head = build_head(decode_head)
         self.num_classes, self.align_corners = self.decode_head.num_classes, self.decode_head.align_corners
+        self.embedding_channels = self.decode_head.embedding_channels
         if isinstance(auxiliary_head, (list, tuple)):
             self.auxiliary_head = nn.ModuleList(build_head(cfg) for cfg in auxiliary_head)
         elif auxiliary_head is not None:

@@ -4,9 +4,11 @@ from mmseg.models.uda.dacs import DACS
 from mmseg.models.uda.entropy_balance import EntropyBalance
 from mmseg.models.uda.entropy_minimisation import MinEnt
 from mmseg.models.uda.feature_distance import FeatureDistance
+from mmseg.models.uda.instance_bank import InstanceBank
+from mmseg.models.uda.instance_published import PublishedInstanceBank
 from mmseg.models.uda.masked_consistency import MaskedConsistency
 from mmseg.models.uda.masked_representation import MaskedRepresentation
 from mmseg.models.uda.objective import Objective
 
-__all__ = ['DACS', 'AdvSeg', 'EntropyBalance', 'FeatureDistance', 'MaskedConsistency', 'MaskedRepresentation',
-           'MinEnt', 'Objective']
+__all__ = ['DACS', 'AdvSeg', 'EntropyBalance', 'FeatureDistance', 'InstanceBank', 'MaskedConsistency',
+           'MaskedRepresentation', 'MinEnt', 'Objective', 'PublishedInstanceBank']

@@ -17,8 +17,6 @@ from mmseg.registry import UDA
 from mmseg.visualization.panels import Panel
 
 TARGET_BRANCHES = ('mix', 'masked', 'target')
-# Keys of methods that are not implemented yet, with the value that leaves them off.
-PLANNED = dict(instance_bank=None)
 
 
 @UDA.register_module()
@@ -55,16 +53,8 @@ class DACS(UDADecorator):
                                             settings['blur'])
 
     @classmethod
-    def config_keys(cls) -> frozenset[str]:
-        return super().config_keys() | set(PLANNED)
-
-    @classmethod
     def check_settings(cls, uda: dict[str, Any]) -> dict[str, Any]:
         settings = super().check_settings(uda)
-        for name, inactive in PLANNED.items():
-            if name not in settings and uda.get(name, inactive) != inactive:
-                raise NotImplementedError(f'uda.{name}={uda[name]!r}: this method is not implemented yet; '
-                                          f'remove the key to train without it')
         if settings['mix'] != 'class':
             raise ValueError(f"uda.mix={settings['mix']!r}: only 'class' (ClassMix) exists")
         return settings

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mmseg.models.segmentors.results import Decoded, Features
+from mmseg.models.uda.cells import IGNORE
 from mmseg.models.uda.objective import Objective
 from mmseg.models.uda.step_state import StepState, View
 from mmseg.registry import OBJECTIVES
@@ -18,7 +19,6 @@ from mmseg.utils.names import nearest
 if TYPE_CHECKING:
     from mmseg.models.uda.base import UDADecorator
 
-IGNORE = 255
 TARGET = 0.4  # nats; of 19 classes the most probable one has 0.94 then, if the others share the rest
 REGIONS = ('all', 'valid', 'target')
 RESOLUTIONS = ('image', 'logit')
@@ -105,6 +105,9 @@ class EntropyBalance(Objective):
     def from_config(cls, uda: dict[str, Any], host: UDADecorator) -> EntropyBalance | None:
         if uda['entropy_balance'] is None:
             return None
+        if host.teacher is None:
+            raise ValueError('uda.entropy_balance acts on mixed images, which uda.source_only=True leaves out: remove '
+                             'one of the two')
         return cls.from_options('entropy_balance', uda['entropy_balance'], num_classes=host.num_classes)
 
     def losses(self, step: StepState, view: View, features: Features, decoded: Decoded) -> dict[str, Tensor]:

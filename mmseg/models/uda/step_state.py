@@ -42,6 +42,7 @@ class StepState:
         autocast: opens the context in which networks compute (mixed precision).
         seen: what the student was fed, by branch, as the branches end.
         logs: detached values to log, collected branch by branch.
+        kept: what an objective keeps for itself from one phase to a later one, by its name.
         notes: maps for the training panels that are not part of the state (the label cells of the feature distance).
     """
     draws: Draws
@@ -56,6 +57,7 @@ class StepState:
     autocast: Callable[[], AbstractContextManager] = nullcontext
     seen: dict[str, View] = field(default_factory=dict)
     logs: dict[str, Tensor] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
     notes: dict[str, Tensor] = field(default_factory=dict)
     _made: dict[str, Any] = field(default_factory=dict)
 

@@ -1,0 +1,125 @@
+"""A small labelled bank of features (DIDA): its rows, how they are filled and renewed, and its files."""
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+FEATURES, LABELS = 'f_buffer_s.npz', 'l_buffer_s.npz'
+ENTRY = 'arr_0'  # name of the array in either file
+# Train ids of Cityscapes, rarest first: the order in which classes get a row more, where rows cannot be shared equally.
+RAREST_FIRST = (18, 12, 17, 16, 7, 6, 11, 15, 4, 5, 14, 3, 9, 13, 8, 1, 10, 2, 0)
+
+
+def balanced_labels(size: int, classes: Sequence[int]) -> Tensor:
+    """Class of each row, int64 [size]: equal shares, the first classes have a row more; rows of a class are neighbours.
+
+    Args:
+        size: number of rows K, at least 1.
+        classes: class ids.
+    """
+    share, more = divmod(size, len(classes))
+    quotas = torch.tensor([share + (i < more) for i in range(len(classes))])
+    return torch.tensor(classes).repeat_interleave(quotas)
+
+
+class Bank(nn.Module):
+    """K features of D channels with class labels, in buffers, so that they are on the device and in checkpoints.
+
+    Nothing here waits for the device: which classes are present and which rows are filled are tensors.
+
+    Args:
+        feature: float32 [K, D].
+        label: int64 [K].
+        num_classes: number of classes C.
+        filled: whether ``feature`` holds something already.
+    """
+
+    def __init__(self, feature: Tensor, label: Tensor, num_classes: int, filled: bool) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.register_buffer('feature', feature.float())
+        self.register_buffer('label', label.long())
+        self.register_buffer('filled', torch.full((len(label), ), filled))
+        # rows that each class has got so far
+        self.register_buffer('pointer', torch.zeros(num_classes, dtype=torch.int64) if not filled else
+                             torch.bincount(self.label, minlength=num_classes))
+
+    @property
+    def membership(self) -> Tensor:
+        """Float [K, C], 1 where a row belongs to a class."""
+        classes = torch.arange(self.num_classes, device=self.label.device)
+        return (self.label[:, None] == classes).float()
+
+    @property
+    def full(self) -> Tensor:
+        """0-dim bool: whether every row is filled."""
+        return self.filled.all()
+
+    @torch.no_grad()
+    def learn(self, entries: Tensor, present: Tensor, renew: bool, momentum: float | None) -> None:
+        """Fill empty rows with class features; in classes that have none left, renew the others.
+
+        Args:
+            entries: one feature per class, [C, D].
+            present: bool [C], the classes that have an entry; rows of others stay bit-equal.
+            renew: whether classes whose rows are all filled learn, too.
+            momentum: their rows become ``momentum * row + (1 - momentum) * entry``; None replaces the oldest row.
+        """
+        member = self.membership
+        quota = member.sum(dim=0).long()
+        complete = self.pointer >= quota
+        stored = present & (~complete | (renew and momentum is None)) & (quota > 0)
+        if renew and momentum is not None:
+            rows = (present & complete)[self.label]
+            blended = momentum * self.feature + (1 - momentum) * entries[self.label]
+            self.feature.copy_(torch.where(rows[:, None], blended, self.feature))
+        # first in, first out: the n-th row of its class gets the entry whose number is n modulo the class's rows
+        number = ((member.cumsum(dim=0) - 1) * member).sum(dim=1).long()
+        rows = (number == (self.pointer % quota.clamp_min(1))[self.label]) & stored[self.label]
+        self.feature.copy_(torch.where(rows[:, None], entries[self.label], self.feature))
+        self.filled |= rows
+        self.pointer += stored
+
+
+def read_bank(folder: str | Path, num_classes: int, dim: int) -> tuple[Tensor, Tensor]:
+    """Features [K, D] and labels [K] of a folder with the two files of the DIDA program.
+
+    Raises:
+        FileNotFoundError: if a file is missing.
+        ValueError: if a file is no such file, or does not fit to the other one, the classes or the network.
+    """
+    feature, label = (_read_array(Path(folder) / name) for name in (FEATURES, LABELS))
+    if feature.ndim != 2 or label.shape != feature.shape[:1] or not len(label):
+        raise ValueError(f'{folder}: {FEATURES} of shape {feature.shape} and {LABELS} of shape {label.shape} are no '
+                         'bank, which has shapes (K, D) and (K,)')
+    if feature.shape[1] != dim:
+        raise ValueError(f'{folder}: the bank has {feature.shape[1]} channels, the embedding of this network {dim}: '
+                         'make one with create_buffer.py --mode source')
+    if label.min() < 0 or label.max() >= num_classes:
+        raise ValueError(f'{folder}/{LABELS}: labels from {label.min()} to {label.max()}, but there are '
+                         f'{num_classes} classes')
+    return torch.from_numpy(feature).float(), torch.from_numpy(label).long()
+
+
+def _read_array(path: Path) -> np.ndarray:
+    if not path.is_file():
+        raise FileNotFoundError(f'there is no {path}: a bank is a folder with {FEATURES} and {LABELS}, as '
+                                'create_buffer.py makes it')
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return arrays[ENTRY]
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f'{path} is no NPZ file with an array {ENTRY!r}: {error}') from error
+
+
+def write_bank(folder: str | Path, feature: Tensor, label: Tensor) -> None:
+    """Write features [K, D] and labels [K] as :func:`read_bank` reads them; the folder is made."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / FEATURES, feature.detach().float().cpu().numpy())
+    np.savez(folder / LABELS, label.cpu().numpy().astype(np.int64))

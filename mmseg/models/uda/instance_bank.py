@@ -1,0 +1,237 @@
+"""Instance bank (DIDA): pixels are compared with labelled source features, next to being classified.
+
+The paper's equations, numbered as in docs/methods.md. What the published program computes instead is in
+instance_published.py.
+"""
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmseg.models.layers import resize
+from mmseg.models.segmentors.results import Decoded, Features
+from mmseg.models.uda.bank import RAREST_FIRST, Bank, balanced_labels, read_bank
+from mmseg.models.uda.cells import IGNORE, boundary_pixels, class_counts, class_means
+from mmseg.models.uda.instance_relation import calibrate, cosine_similarities, gather, relation_loss, scatter
+from mmseg.models.uda.objective import Objective
+from mmseg.models.uda.step_state import StepState, View
+from mmseg.models.uda.teacher import EMATeacher
+from mmseg.registry import OBJECTIVES
+from mmseg.utils.names import nearest
+
+if TYPE_CHECKING:
+    from mmseg.models.uda.base import UDADecorator
+
+EPS = 1e-6  # least mass of classes with rows for a cell to count
+CHOICES = dict(update=('ema', 'fifo'), select=('mean', 'boundary', 'boundary_mean'), region=('all', 'target'))
+
+
+class Projection(nn.Module):
+    """A 1x1 convolution and a layer norm over the channels, for networks whose embedding is the encoder's map."""
+
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, channels, kernel_size=1)
+        self.norm = nn.LayerNorm(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, in_channels, h, w] to [B, channels, h, w]."""
+        return self.norm(self.conv(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+@OBJECTIVES.register_module()
+class InstanceBank(Objective):
+    """The similarities of a mixed image (student) to the bank should be those of the target image (teacher).
+
+    Class scores weigh the teacher's similarities (scatter), and these smooth its pseudo labels (gather), which all
+    later branches then use.
+
+    Args:
+        num_classes: number of classes C.
+        channels: of the embedding.
+        alpha: EMA decay of the teacher's copy of the projection.
+        size: rows K of the bank.
+        classes: class ids with rows, rarest first; None for all. Leave out those that the source does not have.
+        weight: factor of the loss.
+        tau_teacher, tau_student: temperatures of the similarities.
+        smoothing: share of the class scores in the refined pseudo labels, the rest is gathered; 1 leaves them alone.
+        calibrate: whether class scores weigh the teacher's similarities.
+        update: how rows are renewed: 'ema' moves all rows of a class by ``1 - momentum``, 'fifo' replaces the oldest.
+        momentum: of 'ema'.
+        interval: iterations between two renewals; empty rows are filled in every one.
+        select: source pixels that make a class's entry: their 'mean', only those at class boundaries ('boundary'), or
+            the average of the two ('boundary_mean').
+        region: cells that count: those that show the 'target' alone and are not in the margins, or 'all'.
+        warmup: iterations before the bank is filled. The loss starts when all rows are.
+        projection: channels of a learned projection of the embedding; None takes the embedding itself.
+        bank: folder with f_buffer_s.npz and l_buffer_s.npz to start from instead of an empty bank.
+
+    Raises:
+        FileNotFoundError: if there is no such bank.
+        ValueError: for a value that cannot be.
+    """
+    name = 'instance_bank'
+    preset = 'dida'
+    branch = 'mix'
+    keys = dict(instance_bank=None)
+
+    def __init__(self, num_classes: int, channels: int, alpha: float, size: int = 300,
+                 classes: Sequence[int] | None = None, weight: float = 0.5, tau_teacher: float = 0.1,
+                 tau_student: float = 0.1, smoothing: float = 0.9, calibrate: bool = True, update: str = 'ema',
+                 momentum: float = 0.999, interval: int = 50, select: str = 'mean', region: str = 'target',
+                 warmup: int = 1500, projection: int | None = None, bank: str | None = None) -> None:
+        super().__init__()
+        for key, value in dict(update=update, select=select, region=region).items():
+            if value not in CHOICES[key]:
+                raise ValueError(f'{key}={value!r}: {nearest(value, CHOICES[key])}')
+        if min(tau_teacher, tau_student) <= 0:
+            raise ValueError(f'tau_teacher={tau_teacher} and tau_student={tau_student} must be positive')
+        check_shares(smoothing=smoothing, momentum=momentum)
+        check_counts(size=size, interval=interval)
+        self.weight, self.smoothing, self.calibrate = weight, smoothing, calibrate
+        self.tau_teacher, self.tau_student = tau_teacher, tau_student
+        self.momentum = momentum if update == 'ema' else None
+        self.interval, self.select, self.region, self.warmup = interval, select, region, warmup
+        self.projection_head = self.ema_projection = None
+        if projection is not None:
+            # 'head' in the name: new weights learn at the rate that configs give to heads
+            self.projection_head = Projection(channels, projection)
+            self.ema_projection = copy.deepcopy(self.projection_head)
+            self.follow = EMATeacher(self.ema_projection, alpha)
+        dim = projection or channels
+        if bank is not None:
+            self.bank = Bank(*read_bank(bank, num_classes, dim), num_classes, filled=True)
+        else:
+            label = balanced_labels(size, known_classes(classes, num_classes))
+            self.bank = Bank(torch.zeros(size, dim), label, num_classes, filled=False)
+
+    @classmethod
+    def from_config(cls, uda: dict[str, Any], host: UDADecorator) -> InstanceBank | None:
+        options, preset = uda['instance_bank'], cls.preset
+        if options is None:
+            return None
+        if host.teacher is None:
+            raise ValueError('uda.instance_bank compares the student with the teacher, which uda.source_only=True '
+                             'leaves out: remove one of the two')
+        if isinstance(options, Mapping):
+            options = dict(options)
+            preset = options.pop('preset', preset)
+        presets = {kind.preset: kind for kind in (cls, *cls.__subclasses__())}
+        if preset not in presets:
+            raise ValueError(f'uda.instance_bank.preset={preset!r}: {nearest(preset, presets)}')
+        try:
+            return presets[preset].from_options('instance_bank', options, num_classes=host.num_classes,
+                                                channels=host.model.embedding_channels, alpha=uda['alpha'])
+        except (FileNotFoundError, ValueError) as error:
+            raise type(error)(f'uda.instance_bank: {error}') from error
+
+    # phases of a training step
+
+    def on_start(self, step: StepState) -> None:
+        """Let the teacher's projection follow the student's."""
+        if self.projection_head is not None:
+            self.follow.update(self.projection_head, step.draws.iteration)
+
+    def on_source(self, step: StepState, features: Features, decoded: Decoded) -> None:
+        """Fill and renew the bank with the class means of the source images."""
+        if self.warming_up(step):
+            return
+        embedding = projected(self.projection_head, decoded)
+        entries, present = self.entries(embedding, step.source.label)
+        self.bank.learn(entries, present, step.draws.iteration % self.interval == 0, self.momentum)
+
+    def refine(self, step: StepState, probabilities: Tensor, decoded: Decoded) -> Tensor:
+        """Gathered pseudo labels, equation (3); keeps the calibrated relation of the target image, (1) and (2)."""
+        if self.warming_up(step):
+            return probabilities
+        embedding = projected(self.ema_projection, decoded)
+        relation = (cosine_similarities(embedding, self.bank.feature) / self.tau_teacher).softmax(dim=1)
+        step.kept[self.name] = self.target(step, relation, decoded)
+        if self.smoothing == 1:
+            return probabilities
+        gathered = resize(gather(relation, self.bank.membership), tuple(probabilities.shape[-2:]),
+                          align_corners=step.student.align_corners)
+        share = torch.where(self.bank.full, self.smoothing, 1.)  # an incomplete bank changes nothing
+        return gathered.mul_(1 - share).addcmul_(probabilities, share)
+
+    def losses(self, step: StepState, view: View, features: Features, decoded: Decoded) -> dict[str, Tensor]:
+        """``instance.loss_in``, equation (4), 0 until the bank is full; ``instance.bank_filled``, the share of rows."""
+        filled = self.bank.filled.float().mean()
+        if self.warming_up(step):
+            return {'instance.loss_in': torch.zeros_like(filled), 'instance.bank_filled': filled}
+        target, region = step.kept[self.name]
+        embedding = projected(self.projection_head, decoded)
+        scores = cosine_similarities(embedding, self.bank.feature).float() / self.tau_student
+        loss = relation_loss(scores, target, region * self.cells(step, scores.shape[-2:]))
+        return {'instance.loss_in': self.weight * loss * self.bank.full, 'instance.bank_filled': filled}
+
+    # parts of them
+
+    def warming_up(self, step: StepState) -> bool:
+        """Whether nothing happens yet."""
+        return step.draws.iteration < self.warmup
+
+    def entries(self, embedding: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        """Feature [C, D] of each class in the batch, and which classes have one, bool [C].
+
+        Args:
+            embedding: [B, D, h, w].
+            label: int64 [B, H, W].
+        """
+        size, num_classes = embedding.shape[-2:], self.bank.num_classes
+        means, pixels = class_means(embedding, class_counts(label, size, num_classes)[..., :-1])
+        if self.select != 'mean':
+            boundary = torch.where(boundary_pixels(label), label, IGNORE)
+            selected, found = class_means(embedding, class_counts(boundary, size, num_classes)[..., :-1])
+            if self.select == 'boundary_mean':
+                selected = (selected + means) / 2
+            means = torch.where(found[:, None] > 0, selected, means)  # a class may have no boundary
+        return means, pixels > 0
+
+    def target(self, step: StepState, relation: Tensor, decoded: Decoded) -> tuple[Tensor, Tensor]:
+        """What the student's relation should be, [B, K, h, w], and float [B, h, w], 1 where that is defined."""
+        if not self.calibrate:
+            return relation, torch.ones_like(relation[:, 0])
+        logits = resize(decoded.logits.float(), tuple(relation.shape[-2:]), align_corners=step.student.align_corners)
+        target, mass = calibrate(relation, scatter(logits.softmax(dim=1), self.bank.label), EPS)
+        return target, (mass > EPS).float()
+
+    def cells(self, step: StepState, size: tuple[int, int]) -> Tensor:
+        """Float [B, h, w], 1 for cells that count: with region 'target', those without a pasted or invalid pixel."""
+        if self.region == 'all':
+            return torch.ones(len(step.mix_mask), *size, device=step.mix_mask.device)
+        left_out = step.mix_mask | (step.pseudo.valid.unsqueeze(1) == 0)
+        return (F.adaptive_max_pool2d(left_out.float(), size) == 0).float().squeeze(1)
+
+
+def projected(projection: Projection | None, decoded: Decoded) -> Tensor:
+    """The embedding that the bank is about, fp32 [B, D, h, w]."""
+    return (decoded.embedding if projection is None else projection(decoded.embedding)).float()
+
+
+def known_classes(classes: Sequence[int] | None, num_classes: int) -> Sequence[int]:
+    """``classes``, or all of them; refuses what is no class and what stands there twice."""
+    if classes is None:
+        return RAREST_FIRST if num_classes == len(RAREST_FIRST) else range(num_classes)
+    if len(set(classes)) < len(classes) or not set(classes) <= set(range(num_classes)) or not classes:
+        raise ValueError(f'classes={list(classes)} must be different ids from 0 to {num_classes - 1}')
+    return classes
+
+
+def check_shares(**values: float) -> None:
+    """Refuse what does not lie in [0, 1]."""
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            raise ValueError(f'{name}={value} must lie in [0, 1]')
+
+
+def check_counts(**values: int) -> None:
+    """Refuse what is less than 1."""
+    for name, value in values.items():
+        if value < 1:
+            raise ValueError(f'{name}={value} must be at least 1')

@@ -1,0 +1,57 @@
+"""How pixels relate to the rows of an instance bank, and what that says about classes (DIDA).
+
+Shapes: B images, h x w cells of the embedding, D channels, K rows of the bank, C classes.
+"""
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def cosine_similarities(embedding: Tensor, rows: Tensor) -> Tensor:
+    """Cosines [B, K, h, w] of embeddings [B, D, h, w] and bank rows [K, D]; 0 for rows of zeros."""
+    return torch.einsum('bdhw,kd->bkhw', F.normalize(embedding, dim=1), F.normalize(rows, dim=1))
+
+
+def gather(relation: Tensor, membership: Tensor) -> Tensor:
+    """What the rows say about the classes: sums [B, C, h, w] over the rows of each class.
+
+    Args:
+        relation: distribution over the rows, [B, K, h, w].
+        membership: [K, C], see :class:`~mmseg.models.uda.bank.Bank`.
+    """
+    return torch.einsum('bkhw,kc->bchw', relation, membership)
+
+
+def scatter(probabilities: Tensor, label: Tensor) -> Tensor:
+    """What the classes say about the rows: each row [B, K, h, w] gets the value [B, C, h, w] of its class [K]."""
+    return probabilities[:, label]
+
+
+def calibrate(relation: Tensor, scattered: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Weigh a distribution over the rows by what the classes say, and normalise it again.
+
+    Args:
+        relation, scattered: [B, K, h, w].
+        eps: smallest normaliser.
+
+    Returns:
+        The calibrated distribution [B, K, h, w], and its normaliser [B, h, w]: 0 where all mass is on classes without
+        rows; what is returned for such cells is no distribution.
+    """
+    product = relation * scattered
+    mass = product.sum(dim=1, keepdim=True)
+    return product / mass.clamp_min(eps), mass.squeeze(1)
+
+
+def relation_loss(scores: Tensor, target: Tensor, region: Tensor) -> Tensor:
+    """Mean cross-entropy of softmax(scores) with a target distribution over the rows.
+
+    Args:
+        scores: tempered similarities [B, K, h, w].
+        target: [B, K, h, w], sums to 1 over the rows.
+        region: float [B, h, w], 1 for the cells that count.
+    """
+    cross_entropy = scores.logsumexp(dim=1) - (target * scores).sum(dim=1)
+    return (cross_entropy * region).sum() / region.sum().clamp_min(1)
