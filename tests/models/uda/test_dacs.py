@@ -163,7 +163,7 @@ def test_crops_of_different_size_are_refused():
     (dict(alhpa=0.9), "did you mean 'alpha'"),
     (dict(alpha=1.5), r'\[0, 1\]'),
     (dict(mix='cut'), 'ClassMix'),
-    (dict(instance_bank=dict(weight=1.0)), 'not implemented yet'),
+    (dict(instance_bank=dict(wieght=1.0)), "did you mean 'weight'"),
     (dict(imnet_feature_dist_lambda=0.005), 'model.pretrained'),
     (dict(imnet_feature_dist_lambda=0.005, imnet_feature_dist_classes=[1], imnet_feature_dist_allow_random=True),
      'imnet_feature_dist_scale_min_ratio'),
