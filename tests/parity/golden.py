@@ -184,7 +184,7 @@ class Case:
 
 
 def cases(*files: str, split: Callable[[str], tuple[str, str]] = lambda entry: (entry, ''),
-          without: str = '', only: str = '', levels: int = 1) -> pytest.MarkDecorator:
+          without: str = '', only: str = '', levels: int = 1, slow: str = '$.') -> pytest.MarkDecorator:
     """Parametrise a test with ``case``, one for each case of the files.
 
     Args:
@@ -193,11 +193,13 @@ def cases(*files: str, split: Callable[[str], tuple[str, str]] = lambda entry: (
         without: a file that a pattern matches but does not mean.
         only: what the entries of interest begin with, as a regular expression; other tests look at the rest.
         levels: see :func:`entries`.
+        slow: what names of cases that are left to `make test-slow` hold, as a regular expression.
     """
     params = []
     for pattern in files:
         found = sorted(path.name for path in ROOT.glob(pattern) if path.name != without)
-        params += [_param(case) for file in found for case in _cases_of(file, split, only, levels)]
+        params += [_param(case, *[pytest.mark.slow] * bool(re.search(slow, case.name)))
+                   for file in found for case in _cases_of(file, split, only, levels)]
         if not found:
             params.append(_param(Case(pattern, 'absent'), pytest.mark.skip(reason=f'{pattern} is absent')))
     return pytest.mark.parametrize('case', params)
