@@ -165,7 +165,9 @@ def test_weights_are_loaded_from_a_checkpoint(images, tmp_path) -> None:
                       load_from=str(tmp_path / 'first' / 'latest.pth'))
     train(cfg)
     first, second = (read(tmp_path / name / 'latest.pth')['state_dict'] for name in ('first', 'second'))
-    assert all(torch.equal(first[key], second[key]) for key in first if 'running' not in key and 'num_' not in key)
+    for key in (key for key in first if 'running' not in key and 'num_' not in key):
+        # a zero may have moved by the learning rate
+        torch.testing.assert_close(second[key], first[key], rtol=0, atol=1e-20, msg=key)
 
 
 def test_panels_are_drawn(images, tmp_path) -> None:
@@ -208,11 +210,12 @@ def interrupting_evaluation(monkeypatch: pytest.MonkeyPatch, times: int) -> None
 
 
 def test_an_interrupted_evaluation_ends_at_once_and_saves(images, tmp_path, monkeypatch) -> None:
+    before = signal.getsignal(signal.SIGINT)  # a program in the background ignores it
     interrupting_evaluation(monkeypatch, times=1)
     with pytest.raises(SystemExit) as stopped:
         train(tiny_config(images, tmp_path / 'run', 5, evaluation=dict(interval=2)))
     assert stopped.value.code == 130 and read(tmp_path / 'run' / 'latest.pth')['meta']['iter'] == 2
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_second_interrupt_quits_at_once(images, tmp_path, monkeypatch) -> None:
