@@ -30,16 +30,19 @@ def enlarge(maps: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     return torch.einsum('bnhw,hr->bnrw', maps, rows) @ columns
 
 
-def strip_loss(similarities: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy of similarities, divided by their sum, with a target, summed over pixels; both [B, K, r, W]."""
-    similarities = similarities / similarities.sum(dim=1, keepdim=True)
-    return -(target * (similarities + 1e-10).log()).sum()
+def shares(similarities: Tensor) -> Tensor:
+    """Similarities [B, K, r, W] divided by their sum over the rows of the bank."""
+    return similarities / similarities.sum(dim=1, keepdim=True)
 
 
 def strip_target(similarities: Tensor, factor: Tensor | None) -> Tensor:
-    """Similarities [B, K, r, W], times a factor if there is one, divided by their sum over the rows of the bank."""
-    product = similarities if factor is None else similarities * factor
-    return product / product.sum(dim=1, keepdim=True)
+    """What the student's shares should be: those of similarities [B, K, r, W], times a factor if there is one."""
+    return shares(similarities if factor is None else similarities * factor)
+
+
+def cross_entropy(relation: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy of shares with a target, summed over pixels; both [B, K, r, W]."""
+    return -(target * (relation + 1e-10).log()).sum()
 
 
 def strips(batch: int, rows: int, size: tuple[int, int]) -> list[slice]:
@@ -139,7 +142,7 @@ class PublishedInstanceBank(InstanceBank):
             with torch.no_grad():
                 factor = scatter(logits[:, :, rows], self.bank.label) if self.calibrate else None
                 target = strip_target(enlarge(theirs, down[:, rows], across), factor)
-            return strip_loss(enlarge(mine, down[:, rows], across), target)
+            return cross_entropy(shares(enlarge(mine, down[:, rows], across)), target)
 
         return sum(checkpoint(strip, mine, rows, use_reentrant=False, preserve_rng_state=False)
                    for rows in strips(*mine.shape[:2], size))
