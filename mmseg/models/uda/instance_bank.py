@@ -211,7 +211,8 @@ class InstanceBank(Objective):
 
 def projected(projection: Projection | None, decoded: Decoded) -> Tensor:
     """The embedding that the bank is about, fp32 [B, D, h, w]."""
-    return (decoded.embedding if projection is None else projection(decoded.embedding)).float()
+    embedding = decoded.embedding.float()
+    return embedding if projection is None else projection(embedding).float()
 
 
 def known_classes(classes: Sequence[int] | None, num_classes: int) -> Sequence[int]:
