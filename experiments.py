@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
-from mmseg.engine.experiment_runs import HRDA, SGD, Experiment, balance, each, grid, masks, rebuilds
+from mmseg.engine.experiment_runs import HRDA, SGD, Experiment, balance, each, grid, instances, masks, rebuilds
 
 DLV2, SEGFORMER = 'dlv2red@r101v1c', 'segformer@mitb5'
 # The UDA method of DAFormer; margins without pseudo labels by crop (DAFormer), by image (HRDA), or none.
@@ -19,6 +19,7 @@ DARK_ZURICH = dict(source='cityscapesHR', target='darkzurichHR', crop=1024)
 SLIDE = dict(slide=True)
 MULTI = dict(hrda=HRDA(), slide=True)  # the final multi-resolution network, tested in windows
 MRM = dict(objectives=(rebuilds(), ))
+IN_SYNTHIA = [18, 12, 17, 7, 6, 11, 15, 4, 5, 3, 13, 8, 1, 10, 2, 0]  # its train ids, rarest first
 
 
 def mic(block: int, mode: str = 'separatetrgaug', **options: Any) -> dict[str, Any]:
@@ -73,6 +74,10 @@ EXPERIMENTS = (
     Experiment(60, 'EBDA', 'entropy balancing on ACDC and on Cityscapes in fog and rain, batches of 1', grid(
         dict(DAFORMER, source='cityscapes', objectives=(balance(), ), batch=1, length=50000),
         each('target', 'acdc', 'foggyrain'))),
+    Experiment(70, 'DIDA', 'DIDA on GTA (number 7 of its own program)', grid(
+        dict(DAFORMER, objectives=(instances(), ))), seeds=(0, )),
+    Experiment(71, 'DIDA', 'DIDA on Synthia (number 8 of its own program)', grid(
+        dict(DAFORMER, source='synthia', objectives=(instances(classes=IN_SYNTHIA), ))), seeds=(2, )),
     Experiment(80, 'MIC', 'MIC(HRDA) on GTA, Synthia, ACDC, Dark Zurich (table 2)', (
         *grid([GTA, SYNTHIA], MARGINS, MULTI, mic(64)),
         *grid([ACDC, DARK_ZURICH], NO_MARGINS, MULTI, mic(64, 'separate')))),

@@ -29,6 +29,8 @@ PAPERS = {  # file: number of the experiment, source, target, seed
     'hrda/synHR2csHR_hrda.py': (40, 'synthiaHR', 'cityscapesHR', 0),
     'hrda/csHR2acdcHR_hrda.py': (49, 'cityscapesHR', 'acdcHR', 0),
     'hrda/csHR2dzurHR_hrda.py': (49, 'cityscapesHR', 'darkzurichHR', 0),
+    'dida/gta2cs_dida_daformer_mitb5.py': (70, 'gta', 'cityscapes', 0),
+    'dida/syn2cs_dida_daformer_mitb5.py': (71, 'synthia', 'cityscapes', 2),
     'ebda/cs2acdc_ebda_daformer_mitb5.py': (60, 'cityscapes', 'acdc', 0),
     'ebda/cs2foggyrain_ebda_daformer_mitb5.py': (60, 'cityscapes', 'foggyrain', 0),
     'mic/gtaHR2csHR_mic_hrda.py': (80, 'gtaHR', 'cityscapesHR', 2),
@@ -189,7 +191,8 @@ def test_experiments_train_and_predict(name: str, tmp_path: Path) -> None:
     expected = {'DACS': {'mix', 'pseudo_weight'}, 'AdvSeg': {'G_trg', 'D_src', 'D_trg'}, 'MinEnt': {'ent'}}
     uda = cfg.get('uda', {})
     assert groups == expected.get(uda.get('type'), set()) | ({'masked'} if uda.get('mask_mode') else set()) | (
-        {'src'} if uda.get('imnet_feature_dist_lambda') else set()) | ({'target'} if uda.get('mrm') else set())
+        {'src'} if uda.get('imnet_feature_dist_lambda') else set()) | ({'target'} if uda.get('mrm') else set()) | (
+        {'instance'} if uda.get('instance_bank') else set())
     side = batch['img'].shape[-1]
     wide = side + side // 2
     meta = dict(img_norm_cfg=NORM, ori_shape=(side, wide, 3), img_shape=(side, wide, 3), flip=False)
@@ -220,7 +223,8 @@ def test_a_grid_combines_settings_the_first_axis_slowest() -> None:
 def test_configs_of_the_papers_are_the_experiments(file: str, tmp_path: Path) -> None:
     number, source, target, seed = PAPERS[file]
     [experiment] = [experiment for experiment in EXPERIMENTS if experiment.number == number]
-    [run] = [run for run in experiment.runs if (run.source, run.target, run.seed) == (source, target, 0)
+    first = experiment.seeds[0]
+    [run] = [run for run in experiment.runs if (run.source, run.target, run.seed) == (source, target, first)
              and run.decoder in ('daformer_sepaspp', 'dlv2red') and run.adapts]
     ours = load_config(CONFIGS / file)
     assert ours.seed == seed

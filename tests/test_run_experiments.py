@@ -234,7 +234,7 @@ def test_wrong_arguments_end_in_one_message(script, capsys, arguments, part):
 
 @pytest.mark.parametrize('arguments, part', [
     (['--config', 'configs/daformer/absent.py'], 'configs/daformer/absent.py does not exist'),
-    (['--exp', '70'], 'error: there is no experiment 70, only 1, '),
+    (['--exp', '50'], 'error: there is no experiment 50, only 1, '),
 ])
 def test_wrong_names_end_in_one_message(arguments, part):
     run = subprocess.run([sys.executable, 'run_experiments.py', *arguments], cwd=ROOT, capture_output=True, text=True)

@@ -114,6 +114,11 @@ def rebuilds(ratio: float = 0.4) -> Objective:
         aux_bn='frozen')))
 
 
+def instances(**options: Any) -> Objective:
+    """Instance bank (DIDA); ``options`` go into its settings."""
+    return Objective('dida', dict(instance_bank=dict(preset='dida', size=300, weight=0.5, smoothing=0.9, **options)))
+
+
 class Habits(NamedTuple):
     """How the runs of a repository differ, whatever is trained.
 
