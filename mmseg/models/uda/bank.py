@@ -23,8 +23,7 @@ def balanced_labels(size: int, classes: Sequence[int]) -> Tensor:
         classes: class ids.
     """
     share, more = divmod(size, len(classes))
-    quotas = torch.tensor([share + (i < more) for i in range(len(classes))])
-    return torch.tensor(classes).repeat_interleave(quotas)
+    return torch.tensor([label for i, label in enumerate(classes) for _ in range(share + (i < more))])
 
 
 class Bank(nn.Module):
