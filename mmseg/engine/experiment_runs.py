@@ -116,7 +116,7 @@ def rebuilds(ratio: float = 0.4) -> Objective:
 
 def instances(**options: Any) -> Objective:
     """Instance bank (DIDA); ``options`` go into its settings."""
-    return Objective('dida', dict(instance_bank=dict(preset='dida', size=300, weight=0.5, smoothing=0.9, **options)))
+    return Objective('dida', dict(instance_bank=dict(preset='dida', size=300, weight=0.5, smoothing=1.0, **options)))
 
 
 class Habits(NamedTuple):

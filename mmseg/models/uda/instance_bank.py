@@ -60,6 +60,7 @@ class InstanceBank(Objective):
         weight: factor of the loss.
         tau_teacher, tau_student: temperatures of the similarities.
         smoothing: share of the class scores in the refined pseudo labels, the rest is gathered; 1 leaves them alone.
+            Below the host's pseudo_threshold even certain class scores are not confident unless the bank agrees.
         calibrate: whether class scores weigh the teacher's similarities.
         update: how rows are renewed: 'ema' moves all rows of a class by ``1 - momentum``, 'fifo' replaces the oldest.
         momentum: of 'ema'.
@@ -82,7 +83,7 @@ class InstanceBank(Objective):
 
     def __init__(self, num_classes: int, channels: int, alpha: float, size: int = 300,
                  classes: Sequence[int] | None = None, weight: float = 0.5, tau_teacher: float = 0.1,
-                 tau_student: float = 0.1, smoothing: float = 0.9, calibrate: bool = True, update: str = 'ema',
+                 tau_student: float = 0.1, smoothing: float = 1.0, calibrate: bool = True, update: str = 'ema',
                  momentum: float = 0.999, interval: int = 50, select: str = 'mean', region: str = 'target',
                  warmup: int = 1500, projection: int | None = None, bank: str | None = None) -> None:
         super().__init__()

@@ -382,7 +382,7 @@ def all_phases(made, rows=40, cells=16, pixels=64):
 
 @pytest.mark.parametrize('select', ['mean', 'boundary_mean'])
 def test_no_tensor_is_larger_than_the_similarities_at_the_embeddings_stride(select):
-    made = InstanceBank(C, 16, 0.9, size=40, warmup=0, select=select)
+    made = InstanceBank(C, 16, 0.9, size=40, warmup=0, select=select, smoothing=0.9)
     made.bank.feature.copy_(torch.rand(40, 16))
     made.bank.filled.fill_(True)
     tensors = all_phases(made)
