@@ -21,14 +21,16 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Evaluate a checkpoint, write or show its predictions')
     parser.add_argument('config', help='config file (.py, .json, .yaml)')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--eval', nargs='+', default=[], metavar='METRIC', help='of mIoU, mDice, mFscore')
+    parser.add_argument('--eval', nargs='+', default=[], metavar='METRIC',
+                        help='of mIoU, mDice, mFscore, and cityscapes for the official evaluation on label ids')
     parser.add_argument('--show-dir', metavar='DIR', help='write a picture per image here')
     parser.add_argument('--opacity', type=float, default=0.5,
                         help='of the prediction on the image, in (0, 1]; 1 writes palette PNGs of train ids')
     parser.add_argument('--show', action='store_true', help='show each prediction in a window')
     parser.add_argument('--out', metavar='FILE.pkl', help='pickle the predictions as a list of uint8 arrays')
     parser.add_argument('--format-only', action='store_true',
-                        help='write the files for a test server; needs --eval-options imgfile_prefix=FOLDER')
+                        help='write the files for a test server, and FOLDER.zip to upload; needs --eval-options '
+                        'imgfile_prefix=FOLDER')
     parser.add_argument('--eval-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
                         help='imgfile_prefix=FOLDER, to_label_id=False (train ids, for ACDC and Dark Zurich)')
     parser.add_argument('--model', choices=['model', 'ema_model'], default='model',

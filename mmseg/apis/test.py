@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import pickle
+import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -25,11 +26,14 @@ from mmseg.evaluation import (
     evaluate_network,
     format_table,
     iou_lines,
+    official_scores,
+    official_truths,
     predictions,
 )
 from mmseg.models import build_segmentor
 from mmseg.utils.names import nearest
 
+OFFICIAL = 'cityscapes'  # the metric that the program of the Cityscapes authors computes
 EVAL_OPTIONS = ('imgfile_prefix', 'to_label_id', 'efficient_test')
 
 
@@ -38,13 +42,14 @@ class TestOutputs:
     """What a test run is to produce.
 
     Attributes:
-        metrics: to compute, of 'mIoU', 'mDice', 'mFscore'.
+        metrics: to compute, of 'mIoU', 'mDice', 'mFscore', and 'cityscapes' for the official evaluation.
         out: pickle file of the predictions, a list of uint8 [h, w] arrays.
         show_dir: folder of prediction pictures.
         opacity: of the predictions in them; 1 writes palette PNGs of train ids.
         show: open a window per image.
-        format_only: write files for a test server; ``eval_options`` says where and how.
-        eval_options: imgfile_prefix (folder) and to_label_id (True) for ``format_only``.
+        format_only: write files for a test server, and a zip of them; ``eval_options`` says where and how.
+        eval_options: imgfile_prefix (folder) and to_label_id (True) for ``format_only``; of the official evaluation the
+            former keeps the files that it reads.
     """
     __test__ = False  # not a test, whatever pytest makes of the name
 
@@ -75,7 +80,19 @@ class TestOutputs:
                 raise ValueError(f'--eval-options {key}: unknown, {nearest(key, EVAL_OPTIONS)}')
         if self.format_only and not self.eval_options.get('imgfile_prefix'):
             raise ValueError('--format-only needs a folder: add --eval-options imgfile_prefix=FOLDER')
-        check_metrics(self.metrics)
+        if self.official and not self.eval_options.get('to_label_id', True):
+            raise ValueError('--eval cityscapes compares label ids: remove to_label_id=False')
+        check_metrics(self.own_metrics)
+
+    @property
+    def official(self) -> bool:
+        """Whether the official evaluation is asked for."""
+        return OFFICIAL in self.metrics
+
+    @property
+    def own_metrics(self) -> tuple[str, ...]:
+        """The other metrics."""
+        return tuple(metric for metric in self.metrics if metric != OFFICIAL)
 
 
 def run_test(cfg: Config, checkpoint: str, outputs: TestOutputs, network: str = 'model',
@@ -90,40 +107,57 @@ def run_test(cfg: Config, checkpoint: str, outputs: TestOutputs, network: str = 
         device: where to compute.
 
     Returns:
-        The scores in 0..1; {} without metrics.
+        The scores in 0..1, those of the official evaluation as 'cityscapes.mIoU', 'cityscapes.IoU.road' and so on; {}
+        without metrics.
     """
     cfg.model.pretrained, cfg.model.train_cfg, cfg.data.test.test_mode = None, None, True
     model = build_segmentor(cfg.model)
     meta = load_segmentor(model, checkpoint, network=network)
     dataset = build_dataset(cfg.data.test)
     load_classes(model, meta, dataset)
-    loader = build_eval_loader(dataset, cfg.data.get('workers_per_gpu', 2), with_label=bool(outputs.metrics))
-    with ExitStack() as stack:
-        consumers = _consumers(outputs, model, dataset, stack)
+    if outputs.official:
+        official_truths(dataset)  # first, since they are asked for after hours only
+    metrics = outputs.own_metrics
+    loader = build_eval_loader(dataset, cfg.data.get('workers_per_gpu', 2), with_label=bool(metrics))
+    with ExitStack() as folders:
+        with Background() as background, ExitStack() as files:
+            export = _export(outputs, model, dataset, background, folders)
+            consumers = [*_consumers(outputs, model, background, files), *filter(None, [export])]
 
-        def on_prediction(index: int, pred: Tensor, image: dict[str, Any]) -> None:
-            for consume in consumers:
-                consume(index, pred, image)
+            def on_prediction(index: int, pred: Tensor, image: dict[str, Any]) -> None:
+                for consume in consumers:
+                    consume(index, pred, image)
 
-        scores = evaluate_network(model.to(device), loader, device=device, dataset=dataset, metrics=outputs.metrics,
-                                  subsets=class_subsets(cfg, dataset.CLASSES), on_prediction=on_prediction)
-    if scores:
-        print(f'{format_table(scores, dataset.CLASSES)}\n{iou_lines(scores)}')
+            scores = evaluate_network(model.to(device), loader, device=device, dataset=dataset, metrics=metrics,
+                                      subsets=class_subsets(cfg, dataset.CLASSES), on_prediction=on_prediction)
+        if scores:
+            print(f'{format_table(scores, dataset.CLASSES)}\n{iou_lines(scores)}')
+        if outputs.format_only:
+            print(f'to upload: {export.archive()}')
+        if outputs.official:
+            official = official_scores(export.folder, dataset)
+            print(f'official evaluation (cityscapesscripts), {format_table(official, dataset.CLASSES)}')
+            scores |= {f'{OFFICIAL}.{name}': value for name, value in official.items()}
     return scores
 
 
-def _consumers(outputs: TestOutputs, model: nn.Module, dataset: Any, stack: ExitStack) -> list[Any]:
-    """Who wants every prediction. What they hold open is closed with ``stack``."""
+def _export(outputs: TestOutputs, model: nn.Module, dataset: Any, background: Background,
+            folders: ExitStack) -> TestServerExport | None:
+    """Who writes server files, if they are asked for or read by the official evaluation (then in a passing folder)."""
+    if not (outputs.format_only or outputs.official):
+        return None
+    folder = outputs.eval_options.get('imgfile_prefix') or folders.enter_context(tempfile.TemporaryDirectory())
+    return TestServerExport(folder, dataset.CLASSES, model.PALETTE, background,
+                            outputs.eval_options.get('to_label_id', True))
+
+
+def _consumers(outputs: TestOutputs, model: nn.Module, background: Background, files: ExitStack) -> list[Any]:
+    """Who else wants every prediction. What they hold open is closed with ``files``."""
     consumers = []
-    background = stack.enter_context(Background())
     if outputs.show_dir:
         consumers.append(PredictionPictures(outputs.show_dir, model.PALETTE, outputs.opacity, background))
-    if outputs.format_only:
-        consumers.append(
-            TestServerExport(outputs.eval_options['imgfile_prefix'], dataset.CLASSES, model.PALETTE, background,
-                             outputs.eval_options.get('to_label_id', True)))
     if outputs.out:
-        consumers.append(stack.enter_context(_Pickle(outputs.out)))
+        consumers.append(files.enter_context(_Pickle(outputs.out)))
     if outputs.show:
         consumers.append(_Window(model, outputs.opacity))
     return consumers

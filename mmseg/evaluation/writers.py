@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from cityscapesscripts.helpers import labels as cityscapes
 from torch import Tensor
 
 from mmseg.datasets.errors import DataError
-from mmseg.datasets.files import read_image
+from mmseg.datasets.files import read_image, write_atomically
 from mmseg.visualization.palettes import Palette
 from mmseg.visualization.predictions import blend, heat_map, write_image, write_palette_png
 
@@ -90,7 +91,7 @@ class PredictionPictures:
 
 
 class TestServerExport:
-    """Writes ``<folder>/<image name>.png``, 8-bit ids of mode P, as the test servers take them (zip the folder).
+    """Writes ``<folder>/<image name>.png``, 8-bit ids of mode P, as the test servers take them.
 
     Args:
         folder: where the files go, without subfolders.
@@ -119,7 +120,7 @@ class TestServerExport:
         Raises:
             DataError: if two images of different folders have one name.
         """
-        name, image = Path(meta['ori_filename']).stem + '.png', meta['ori_filename']
+        name, image = server_name(meta['ori_filename']), meta['ori_filename']
         if name in self._written:
             raise DataError(f'{self._written[name]} and {image} would both be written to {self.folder / name}: '
                              'the servers want one folder, test one of the subfolders at a time')
@@ -128,6 +129,30 @@ class TestServerExport:
 
     def _write(self, name: str, pred: Tensor) -> None:
         write_palette_png(self.folder / name, self._ids[pred.cpu().numpy()], self._palette)
+
+    def archive(self) -> Path:
+        """Pack the files of this run, below the name of their folder, into ``<folder>.zip`` beside it.
+
+        To be called when the background has ended. Files that lay in the folder before are left out.
+
+        Returns:
+            The archive, ready to upload.
+        """
+        folder = self.folder.resolve()
+        path = folder.with_name(f'{folder.name}.zip')
+
+        def write(temporary: str) -> None:
+            with ZipFile(temporary, 'w') as archive:  # PNGs do not shrink a second time: stored as they are
+                for name in self._written:
+                    archive.write(folder / name, f'{folder.name}/{name}')
+
+        write_atomically(path, write)
+        return path
+
+
+def server_name(image: str) -> str:
+    """Name of the prediction file of an image, given its path below the image folder."""
+    return f'{Path(image).stem}.png'
 
 
 def _compact(pred: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from PIL import Image
 from mmseg.apis import load_config
 from mmseg.datasets import DataError
 from mmseg.engine.config_errors import ConfigError
+from mmseg.evaluation.writers import label_ids
 from mmseg.models import build_segmentor
 from tests.tiny import CITIES, TinyRun, make_tiny_run
 from tools import test as cli
@@ -89,12 +91,60 @@ def test_test_set_for_the_acdc_server(run: TinyRun, tmp_path: Path) -> None:
         np.testing.assert_array_equal(ids(tmp_path / 'out' / Path(name).name), ids(tmp_path / 'preds' / name))
 
 
+def test_the_folder_is_packed_for_the_upload(run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    folder = tmp_path / 'labelTrainIds'
+    folder.mkdir()
+    (folder / 'of_an_earlier_run.png').touch()
+    main(run, '--test-set', '--format-only', '--eval-option', f'imgfile_prefix={folder}/', 'to_label_id=False')
+    assert f'to upload: {tmp_path / "labelTrainIds.zip"}' in capsys.readouterr().out
+    with ZipFile(tmp_path / 'labelTrainIds.zip') as archive:
+        assert sorted(archive.namelist()) == [f'labelTrainIds/{Path(name).name}' for name in MIRRORED]
+        for name in archive.namelist():
+            assert archive.read(name) == (tmp_path / name).read_bytes()
+
+
+@pytest.fixture
+def labelled(run: TinyRun, tmp_path: Path) -> Path:
+    """The data of the run with label ids beside the train ids; ignored pixels are of three ignored ids."""
+    data = Path(shutil.copytree(run.data, tmp_path / 'data'))
+    table = label_ids()
+    for path in data.rglob('*_labelTrainIds.png'):
+        label = np.array(Image.open(path))
+        of_ignored = np.resize([0, 3, 29], label.shape)
+        Image.fromarray(np.where(label == 255, of_ignored, table[label]).astype(np.uint8)).save(
+            path.with_name(path.name.replace('labelTrainIds', 'labelIds')))
+    return data
+
+
+def test_the_official_evaluation_agrees_with_ours(run: TinyRun, labelled: Path, tmp_path: Path,
+                                                  capsys: pytest.CaptureFixture) -> None:
+    place = f'data.test.data_root={labelled}'
+    scores = main(run, '--eval', 'mIoU', 'cityscapes', '--eval-options', f'imgfile_prefix={tmp_path / "kept"}',
+                  '--options', place)
+    official = {name.removeprefix('cityscapes.'): score for name, score in scores.items() if 'cityscapes.' in name}
+    ours = {name: score for name, score in scores.items() if name.startswith('IoU.') or name == 'mIoU'}
+    assert official.pop('mIoU7') > 0 and len(official) == 20
+    assert official == pytest.approx(ours, abs=5.1e-5, nan_ok=True)
+    assert 'official evaluation' in capsys.readouterr().out and len(names(tmp_path / 'kept')) == 4
+    alone = main(run, '--eval', 'cityscapes', '--options', place)  # without a folder, nothing is kept
+    assert alone['cityscapes.mIoU'] == official['mIoU'] and 'mIoU' not in alone
+
+
+def test_the_official_evaluation_needs_label_ids(run: TinyRun, labelled: Path) -> None:
+    with pytest.raises(DataError, match=r'4 files such as .*aachen_000000_gtFine_labelIds.png do not exist'):
+        main(run, '--eval', 'cityscapes')
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(
+        next(labelled.rglob('bonn_000001_gtFine_labelIds.png')))
+    with pytest.raises(DataError, match='stopped'):
+        main(run, '--eval', 'cityscapes', '--options', f'data.test.data_root={labelled}')
+
+
 def test_label_ids_for_the_cityscapes_server(run: TinyRun, tmp_path: Path) -> None:
     main(run, '--format-only', '--eval-options', f'imgfile_prefix={tmp_path / "label"}')
     main(run, '--format-only', '--eval-options', f'imgfile_prefix={tmp_path / "train"}', 'to_label_id=False')
-    label_ids = np.array([7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33])
+    expected = np.array([7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33])
     for name in names(tmp_path / 'train'):
-        np.testing.assert_array_equal(ids(tmp_path / 'label' / name), label_ids[ids(tmp_path / 'train' / name)])
+        np.testing.assert_array_equal(ids(tmp_path / 'label' / name), expected[ids(tmp_path / 'train' / name)])
 
 
 def test_evaluating_a_split_without_labels_says_so(run: TinyRun) -> None:
@@ -118,7 +168,7 @@ def test_labels_that_are_not_converted_are_named(run: TinyRun, tmp_path: Path) -
     (['--format-only'], 'imgfile_prefix'),
     (['--format-only', '--eval-options', 'imgfile_prefx=x'], "did you mean 'imgfile_prefix'"),
     (['--eval', 'miou'], "mIoU"),
-    (['--eval', 'cityscapes'], 'not available'),
+    (['--eval', 'cityscapes', '--eval-options', 'to_label_id=False'], 'remove to_label_id=False'),
     (['--show-dir', 'x', '--opacity', '0'], 'opacity'),
     (['--eval', 'mIoU', '--hrda-out', 'ATT'], 'attention'),
     (['--eval', 'mIoU', '--launcher', 'slurm'], 'launcher'),
