@@ -9,7 +9,8 @@ from mmseg.engine.schedule import LearningRate
 from mmseg.models import build_segmentor, build_train_model
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
-RUNS = [f'{folder}/{name}' for folder in ('toy', 'camvid') for name in ('source_only', 'dacs', 'daformer', 'mic', 'oracle')]
+METHODS = ('source_only', 'dacs', 'daformer', 'mic', 'eb', 'dida', 'combined', 'oracle')
+RUNS = [f'{folder}/{name}' for folder in ('toy', 'camvid') for name in METHODS]
 RUNS += ['toy/hrda', 'toy/mic_hrda', 'toy/dacs_mrm', 'toy/daformer_mrm', 'toy/mic_mrm']
 
 
@@ -39,7 +40,7 @@ def test_only_the_oracle_sees_target_labels(name):
 
 @pytest.mark.parametrize('folder', ['toy', 'camvid'])
 def test_methods_differ_in_the_method_alone(folder):
-    configs = [load(f'{folder}/{name}') for name in ('source_only', 'dacs', 'daformer', 'mic', 'oracle')]
+    configs = [load(f'{folder}/{name}') for name in METHODS]
     for key in ('model', 'optimizer', 'lr_config', 'runner', 'seed', 'evaluation'):
         assert all(cfg[key] == configs[0][key] for cfg in configs), key
     for cfg in configs:
@@ -79,6 +80,27 @@ def test_mrm_adds_a_rebuilder_alone(below):
     # as published: as wide as the encoder's last level, 3.3 times its learning rate
     assert options.dim == rebuilder.layout[-1].channels
     assert options.lr / mrm.optimizer.lr == pytest.approx(2e-4 / 6e-5)
+
+
+@pytest.mark.parametrize('folder', ['toy', 'camvid'])
+def test_entropy_balance_and_instance_bank_are_added_alone_and_combined_has_all(folder):
+    configs = {name: load(f'{folder}/{name}').to_dict() for name in ('daformer', 'mic', 'eb', 'dida', 'combined')}
+    added = {}
+    for name, key in (('eb', 'entropy_balance'), ('dida', 'instance_bank')):
+        added[key] = configs[name]['uda'].pop(key)
+        assert configs[name] == configs['daformer']
+    added['mrm'] = load('toy/mic_mrm').uda.mrm.to_dict()
+    for key, options in added.items():
+        assert configs['combined']['uda'].pop(key) == options
+    assert configs['combined'] == configs['mic']
+
+
+@pytest.mark.parametrize('folder', ['toy', 'camvid'])
+def test_the_bank_has_equal_shares_and_most_of_the_training_is_left_when_it_may_fill(folder):
+    cfg = load(f'{folder}/dida')
+    bank = build_train_model(cfg).instance_bank.bank
+    assert len(bank.label.bincount(minlength=bank.num_classes).unique()) == 1
+    assert cfg.uda.instance_bank.warmup <= 0.1 * cfg.runner.max_iters
 
 
 def test_hrda_is_daformer_with_another_network():
