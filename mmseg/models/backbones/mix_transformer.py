@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mmseg.models.backbones.mit_keys import mit_keys
 from mmseg.models.backbones.pretrained import load_pretrained, pretrained_source
-from mmseg.models.layers import DropPath, to_map, to_tokens
+from mmseg.models.layers import DropPath, recomputed, to_map, to_tokens
 from mmseg.registry import BACKBONES
 
 PRETRAINED_HELP = ('It is one of the MiT files (ImageNet-1K) that the SegFormer authors publish at '
@@ -139,6 +139,7 @@ class MixVisionTransformer(nn.Module):
             mmsegmentation versions; None keeps the random weights.
         init_cfg: None, or ``dict(type='Pretrained', checkpoint=...)`` instead of ``pretrained``.
         freeze_patch_embed: do not train the first patch embedding.
+        with_cp: recompute blocks in the backward pass, which saves memory.
         patch_size, style: accepted for old configs, without effect.
 
     Raises:
@@ -161,11 +162,12 @@ class MixVisionTransformer(nn.Module):
                  pretrained: str | None = None,
                  init_cfg: dict[str, Any] | None = None,
                  freeze_patch_embed: bool = False,
+                 with_cp: bool = False,
                  patch_size: int = 4,
                  style: str = 'pytorch') -> None:
         super().__init__()
         self.pretrained = pretrained_source(pretrained, init_cfg)
-        self.depths = tuple(depths)
+        self.depths, self.with_cp = tuple(depths), with_cp
         rates = _drop_path_rates(drop_path_rate, sum(depths))
         # order of registration = order of the keys in published files: first the patch embeddings, then the stages
         for k, dim in enumerate(embed_dims):
@@ -203,7 +205,7 @@ class MixVisionTransformer(nn.Module):
         for k in range(1, len(self.depths) + 1):
             x, size = getattr(self, f'patch_embed{k}')(x)
             for block in getattr(self, f'block{k}'):
-                x = block(x, size)
+                x = recomputed(block, block, x, size) if self.with_cp else block(x, size)
             x = to_map(getattr(self, f'norm{k}')(x), size)
             maps.append(x)
         return maps

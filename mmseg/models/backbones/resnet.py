@@ -11,9 +11,9 @@ from typing import Any
 from mmcv.cnn import build_conv_layer, build_norm_layer
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.checkpoint import checkpoint
 
 from mmseg.models.backbones.pretrained import load_pretrained, pretrained_source, resnet_keys
+from mmseg.models.layers import recomputed
 from mmseg.registry import BACKBONES
 
 Config = dict[str, Any]
@@ -27,8 +27,7 @@ class Block(nn.Module, metaclass=ABCMeta):
         stride, dilation: of its spatial convolution.
         downsample: the shortcut; None is the identity.
         style: 'pytorch' has the stride of a bottleneck in the 3x3 convolution, 'caffe' in the first 1x1.
-        with_cp: recompute the block in the backward pass instead of keeping its activations. As in the originals,
-            batch norms then update their running statistics twice.
+        with_cp: recompute the block in the backward pass instead of keeping its activations.
         conv_cfg, norm_cfg: kinds of convolution and norm.
         options: what a subclass takes beyond these.
     """
@@ -68,9 +67,7 @@ class Block(nn.Module, metaclass=ABCMeta):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, in_channels, H, W] to [B, planes * expansion, h, w]."""
-        if self.with_cp and x.requires_grad:  # nothing random inside, so no generator state (it would wait for the GPU)
-            return self.relu(checkpoint(self._sum, x, use_reentrant=False, preserve_rng_state=False))
-        return self.relu(self._sum(x))
+        return self.relu(recomputed(self, self._sum, x) if self.with_cp else self._sum(x))
 
 
 class BasicBlock(Block):

@@ -74,7 +74,7 @@ class DAHead(BaseDecodeHead):
 
     def forward(self, feats: list[Tensor]) -> HeadOutput:
         """Decode feature maps; ``parts`` holds the logits of the branches, 'pam' (position) and 'cam' (channel)."""
-        pam, cam = self._branches(feats)
+        pam, cam = self.run(self._branches, feats)
         embedding = pam + cam
         parts = {'pam': self.pam_conv_seg(self.drop(pam)), 'cam': self.cam_conv_seg(self.drop(cam))}
         return HeadOutput(self.cls_seg(embedding), embedding, parts)

@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mmseg.models.builder import build_loss
-from mmseg.models.layers import resize
+from mmseg.models.layers import recomputed, resize
 from mmseg.models.losses import accuracy
 from mmseg.models.segmentors.results import HeadOutput
 from mmseg.registry import PIXEL_SAMPLERS
@@ -31,6 +32,7 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         ignore_index: label without loss.
         sampler: config of a pixel sampler, whose choice takes the place of the pixel weights.
         align_corners: for all resizing.
+        with_cp: recompute the embedding in the backward pass, which saves memory.
 
     Raises:
         ValueError: if ``input_transform`` is unknown, or ``in_channels`` and ``in_index`` do not fit together.
@@ -51,7 +53,8 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
                  decoder_params: dict[str, Any] | None = None,
                  ignore_index: int = 255,
                  sampler: dict[str, Any] | None = None,
-                 align_corners: bool = False) -> None:
+                 align_corners: bool = False,
+                 with_cp: bool = False) -> None:
         super().__init__()
         self._check_inputs(in_channels, in_index, input_transform)
         self.in_index, self.input_transform = in_index, input_transform
@@ -59,7 +62,7 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         self.channels, self.num_classes = channels, num_classes
         self.conv_cfg, self.norm_cfg, self.act_cfg = conv_cfg, norm_cfg, act_cfg or dict(type='ReLU')
         self.decoder_params = decoder_params or {}
-        self.ignore_index, self.align_corners = ignore_index, align_corners
+        self.ignore_index, self.align_corners, self.with_cp = ignore_index, align_corners, with_cp
         self.loss_decode = build_loss(loss_decode or dict(type='CrossEntropyLoss', loss_weight=1.0))
         self.sampler = None if sampler is None else PIXEL_SAMPLERS.build(sampler)
         self.conv_seg = nn.Conv2d(channels, num_classes, kernel_size=1)
@@ -106,6 +109,10 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
     def forward_embedding(self, feats: list[Tensor]) -> Tensor:
         """Fuse feature maps, one [B, C_i, h_i, w_i] per backbone level, to the embedding [B, D, h, w]."""
 
+    def run(self, function: Callable[[list[Tensor]], Any], feats: list[Tensor]) -> Any:
+        """``function(feats)``, recomputed in the backward pass if ``with_cp`` says so."""
+        return recomputed(self, function, feats) if self.with_cp else function(feats)
+
     def classifier(self, embedding: Tensor) -> Tensor:
         """Classify an embedding [B, D, h, w]: logits [B, num_classes, h, w]."""
         return self.conv_seg(embedding)
@@ -120,7 +127,7 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
 
     def forward(self, feats: list[Tensor]) -> HeadOutput:
         """Decode feature maps, one [B, C_i, h_i, w_i] per backbone level."""
-        embedding = self.forward_embedding(feats)
+        embedding = self.run(self.forward_embedding, feats)
         return HeadOutput(self.cls_seg(embedding), embedding)
 
     def losses(self, output: HeadOutput, label: Tensor, weight: Tensor | None = None,

@@ -6,12 +6,13 @@ from mmseg.models.layers.embedding import MLP
 from mmseg.models.layers.factory import build_layer
 from mmseg.models.layers.isa import ISALayer, Relation, interlaced_attention
 from mmseg.models.layers.pooling import PoolingBranch, PyramidPooling
+from mmseg.models.layers.recompute import recomputed
 from mmseg.models.layers.resize import resize
 from mmseg.models.layers.self_attention import SelfAttentionBlock
 from mmseg.models.layers.tokens import to_map, to_tokens
 
 __all__ = [
     'MLP', 'ASPPWrapper', 'DepthwiseConv2d', 'DropPath', 'ISALayer', 'PoolingBranch', 'PyramidPooling',
-    'Relation', 'SelfAttentionBlock', 'aspp_branches', 'build_layer', 'interlaced_attention', 'resize', 'to_map',
-    'to_tokens'
+    'Relation', 'SelfAttentionBlock', 'aspp_branches', 'build_layer', 'interlaced_attention', 'recomputed',
+    'resize', 'to_map', 'to_tokens'
 ]

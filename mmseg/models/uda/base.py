@@ -234,14 +234,15 @@ class UDADecorator(Trainable):
         for further in branch.again:
             self.run_decoder(further, cut, view, step, optim_wrapper)
         if branch.again:
-            features.backward(cut)
+            with branch.forwards(self.model):
+                features.backward(cut)
         step.seen[branch.name] = view
         return features, decoded
 
     def run_decoder(self, branch: Branch, features: Features, view: View, step: StepState,
                     optim_wrapper: Any) -> Decoded:
         """Decode the features of a branch, or what its objectives make of them, and back-propagate its losses."""
-        with branch.forwards(self.model):  # around the backward, too, which recomputes forwards if with_cp says so
+        with branch.forwards(self.model):  # around backward passes, too: with_cp recomputes in them
             with optim_wrapper.optim_context(self):
                 for objective in branch.objectives:
                     features = objective.rebuild(step, features)
