@@ -1,5 +1,6 @@
 """Data sets, their pipelines and loaders."""
 from mmseg.datasets.acdc import ACDCDataset
+from mmseg.datasets.bdd100k import BDD100KDataset
 from mmseg.datasets.builder import DATASETS, PIPELINES, build_dataset
 from mmseg.datasets.camvid import CamVidDataset
 from mmseg.datasets.cityscapes import CityscapesDataset
@@ -8,13 +9,16 @@ from mmseg.datasets.dark_zurich import DarkZurichDataset
 from mmseg.datasets.dataset_wrappers import ConcatDataset, RepeatDataset
 from mmseg.datasets.errors import DataError
 from mmseg.datasets.foggy_rain import CityscapesFoggyRainDataset
+from mmseg.datasets.folder import FolderDataset
 from mmseg.datasets.gta import GTADataset
 from mmseg.datasets.loader import build_eval_loader, build_train_loader
+from mmseg.datasets.mapillary import MapillaryDataset
 from mmseg.datasets.synthia import SynthiaDataset
 from mmseg.datasets.uda_dataset import UDADataset
 
 __all__ = [
-    'ACDCDataset', 'CamVidDataset', 'CityscapesDataset', 'CityscapesFoggyRainDataset', 'ConcatDataset', 'CustomDataset',
-    'DATASETS', 'DarkZurichDataset', 'DataError', 'GTADataset', 'PIPELINES', 'RepeatDataset', 'SynthiaDataset',
-    'UDADataset', 'build_dataset', 'build_eval_loader', 'build_train_loader'
+    'ACDCDataset', 'BDD100KDataset', 'CamVidDataset', 'CityscapesDataset', 'CityscapesFoggyRainDataset',
+    'ConcatDataset', 'CustomDataset', 'DATASETS', 'DarkZurichDataset', 'DataError', 'FolderDataset', 'GTADataset',
+    'MapillaryDataset', 'PIPELINES', 'RepeatDataset', 'SynthiaDataset', 'UDADataset', 'build_dataset',
+    'build_eval_loader', 'build_train_loader'
 ]

@@ -3,11 +3,14 @@ from __future__ import annotations
 
 import zlib
 from abc import abstractmethod
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
+
+from mmseg.datasets.errors import DataError
 
 
 @lru_cache(maxsize=8)
@@ -65,6 +68,14 @@ class SampledDataset(Dataset):
     def label(self, idx: int) -> np.ndarray:
         """Label map of image ``idx`` at its original size: uint8 [H, W], class indices and ignored ids."""
         raise NotImplementedError
+
+    def leaves(self, name: str = '') -> Iterator[tuple[str, SampledDataset]]:
+        """The data sets that this one is made of, with names such as ``source`` or ``target/1``."""
+        yield name, self
+
+    def use_cache(self, folder: str) -> None:
+        """Read samples from a cache; a data set that knows how says so by its own method."""
+        raise DataError(f'{type(self).__name__} cannot be cached ({folder})')
 
     def without_labels(self) -> SampledDataset:
         """The same dataset, not reading label maps where the pipeline does not need them; itself if it cannot."""

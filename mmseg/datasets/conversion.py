@@ -4,13 +4,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from mmseg.datasets.cityscapes import CITYSCAPES_CLASSES
 from mmseg.datasets.class_stats import FileCounts, class_pixels, progress_map, save_stats
 from mmseg.datasets.errors import DataError
 from mmseg.datasets.files import read_label, write_atomically
@@ -30,11 +31,23 @@ def parse_arguments(description: str, name: str, gt_dir: str, nproc: int, argv: 
     return args
 
 
-def train_id_table(train_ids: Mapping[int, int]) -> np.ndarray:
-    """uint8 [256]: the train id of every label id, 255 for ids without one."""
-    table = np.full(256, 255, np.uint8)
-    table[list(train_ids)] = list(train_ids.values())
-    return table
+def train_ids(ids: np.ndarray, table: np.ndarray, num_ids: int, file: str) -> np.ndarray:
+    """Train ids of the ids in a label file.
+
+    Args:
+        ids: integers [H, W].
+        table: uint8 [256], see :func:`~mmseg.datasets.label_format.id_table`.
+        num_ids: number of ids of the data set.
+
+    Raises:
+        DataError: if the file holds an id that the data set does not have (255 is allowed).
+    """
+    ids = np.minimum(ids.astype(np.int32), 256)
+    wrong = [int(i) for i in np.flatnonzero(np.bincount(ids.ravel())) if i >= num_ids and i != 255]
+    if wrong:
+        raise DataError(f'label map {file} holds the ids {wrong}, the data set has 0 to {num_ids - 1}: is --gt-dir the '
+                        'folder of the original labels, in the version that the documents name?')
+    return table[ids]
 
 
 def list_labels(gt_dir: str, pattern: str) -> list[str]:
@@ -67,18 +80,19 @@ class Converter:
         """The file that is written."""
         return f'{file[:-len(self.suffix)]}_labelTrainIds.png'
 
-    def __call__(self, file: str) -> dict[int, int]:
-        """Convert ``file`` unless that is done already; returns the number of pixels by train id."""
+    def __call__(self, file: str) -> tuple[dict[int, int], bool]:
+        """Convert ``file`` unless that is done; returns the pixels by train id, and whether it was still to be done."""
         target = self.target(file)
         label = _finished(target)
-        if label is None:
-            label = self.read(file)
-            content = cv2.imencode('.png', label)[1].tobytes()
-            try:
-                write_atomically(target, lambda temporary: Path(temporary).write_bytes(content))
-            except OSError as error:
-                raise DataError(f'{target} cannot be written: {error}') from error
-        return class_pixels(label)
+        if label is not None:
+            return class_pixels(label), False
+        label = self.read(file)
+        content = cv2.imencode('.png', label)[1].tobytes()
+        try:
+            write_atomically(target, lambda temporary: Path(temporary).write_bytes(content))
+        except OSError as error:
+            raise DataError(f'{target} cannot be written: {error}') from error
+        return class_pixels(label), True
 
 
 def _finished(path: str) -> np.ndarray | None:
@@ -90,17 +104,19 @@ def _finished(path: str) -> np.ndarray | None:
 
 
 def convert_labels(files: Sequence[str], converter: Converter, nproc: int) -> FileCounts:
-    """Convert all files that are not converted yet, with a progress bar.
+    """Convert all files that are not converted yet, with a progress bar, and print how many they were.
 
     Returns:
         By written file, the number of pixels by train id.
     """
-    counts = progress_map(converter, files, nproc, 'Converting labels')
-    return {converter.target(file): classes for file, classes in zip(files, counts, strict=True)}
+    done = list(progress_map(converter, files, nproc, 'Converting labels'))
+    new = sum(is_new for _, is_new in done)
+    print(f'{len(files)} label maps: {new} converted, {len(files) - new} were already')
+    return {converter.target(file): classes for file, (classes, _) in zip(files, done, strict=True)}
 
 
 def write_statistics(counts: FileCounts, out_dir: str) -> None:
-    """Write the three statistics files for rare class sampling.
+    """Write the three statistics files for rare class sampling, and print which classes occur.
 
     Raises:
         DataError: if no file has any class, or they cannot be written.
@@ -112,6 +128,10 @@ def write_statistics(counts: FileCounts, out_dir: str) -> None:
         save_stats(counts, out_dir)
     except OSError as error:
         raise DataError(f'the statistics cannot be written to {out_dir}: {error}') from error
+    present = set().union(*counts.values())
+    never = [name for i, name in enumerate(CITYSCAPES_CLASSES) if i not in present]
+    print(f'Statistics of {len(counts)} label maps are in {out_dir}: {len(present)} of {len(CITYSCAPES_CLASSES)} '
+          'classes occur' + (f", without {', '.join(never)}" if never else ''))
 
 
 def convert_dataset(args: argparse.Namespace, pattern: str, converter: Converter) -> None:

@@ -12,8 +12,10 @@ import numpy as np
 
 from mmseg.datasets.base import SampledDataset
 from mmseg.datasets.errors import DataError
+from mmseg.datasets.files import find_files, is_folder, is_packed
+from mmseg.datasets.label_format import LabelFormat, id_table
 from mmseg.datasets.pipelines.compose import Compose
-from mmseg.datasets.pipelines.loading import load_label
+from mmseg.datasets.sample_cache import SampleCache
 from mmseg.registry import DATASETS
 
 
@@ -21,21 +23,27 @@ def _joined(root: str | None, path: str | None) -> str | None:
     return path if root is None or path is None or osp.isabs(path) else osp.join(root, path)
 
 
-def find_files(folder: str, suffix: str) -> list[str]:
-    """Paths, relative to ``folder`` and with forward slashes, of all files below it that end in ``suffix``, sorted."""
-    found = (Path(root, name) for root, _, names in os.walk(folder, followlinks=True) for name in names
-             if name.endswith(suffix))
-    return sorted(path.relative_to(folder).as_posix() for path in found)
-
-
 def class_names(classes: str | Sequence[str]) -> tuple[str, ...]:
     """The names themselves, or the lines of the text file that ``classes`` names."""
-    return tuple(Path(classes).read_text().split('\n') if isinstance(classes, str) else classes)
+    if not isinstance(classes, str):
+        return tuple(classes)
+    return tuple(line.strip() for line in read_text(classes, 'classes').splitlines() if line.strip())
+
+
+def read_text(path: str, key: str) -> str:
+    """The content of a text file that the config names at ``key``."""
+    try:
+        return Path(path).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f'{key}={path!r} cannot be read as a text file: {error}') from None
 
 
 @DATASETS.register_module()
 class CustomDataset(SampledDataset):
     """Images below ``img_dir``; the label map of ``a/b<img_suffix>`` is ``ann_dir/a/b<seg_map_suffix>``.
+
+    Folders may lie in a zip archive (``data_root='data/x.zip'``, see :mod:`mmseg.datasets.archives`). Labels are read
+    there as they are published, if the class knows how (``ORIGINAL_LABELS``).
 
     Args:
         pipeline: transforms; the first ones load the image and, if wanted, the label map.
@@ -52,12 +60,13 @@ class CustomDataset(SampledDataset):
 
     Attributes:
         img_infos: per image ``dict(filename=..., ann=dict(seg_map=...))``, relative to ``img_dir`` and ``ann_dir``.
-        label_table: uint8 [256] from label id to index in CLASSES, None where they are the same.
+        label_format: how label files are read, see :class:`~mmseg.datasets.label_format.LabelFormat`.
 
     Raises:
         DataError: if a folder or the split file is missing, or no image is found.
     """
     IMG_SUFFIX, SEG_MAP_SUFFIX = '.jpg', '.png'
+    ORIGINAL_LABELS: tuple[str, np.ndarray] | None = None  # suffix of label maps as published, uint8 [256] to train ids
 
     def __init__(self, pipeline: Sequence[dict[str, Any]], img_dir: str, img_suffix: str | None = None,
                  ann_dir: str | None = None, seg_map_suffix: str | None = None, split: str | None = None,
@@ -73,47 +82,60 @@ class CustomDataset(SampledDataset):
         self.test_mode = test_mode
         self.ignore_index = ignore_index
         self.reduce_zero_label = reduce_zero_label
-        self._choose_classes(classes, palette)
+        self.label_format = self._choose_format(self._choose_classes(classes, palette))
         self.img_infos = self._list_images()
+        self._cache: SampleCache | None = None
 
-    def _choose_classes(self, classes: str | Sequence[str] | None, palette: Sequence[Sequence[int]] | None) -> None:
-        """Set CLASSES, PALETTE, the number of ids in the files and the table from id to class index."""
+    def _choose_classes(self, classes: str | Sequence[str] | None, palette: Sequence[Sequence[int]] | None
+                        ) -> np.ndarray | None:
+        """Set CLASSES and PALETTE; returns the table from label id to class index, if ``classes`` chose some."""
         own, own_palette = type(self).CLASSES, type(self).PALETTE
-        self.label_table = None
-        self._num_label_ids = None
+        table = None
         if classes is not None:
             self.CLASSES = class_names(classes)
             if own is not None:
                 unknown = sorted(set(self.CLASSES) - set(own))
                 if unknown:
                     raise DataError(f'{type(self).__name__} has no classes {unknown}; it has {list(own)}')
-                self.label_table = np.full(256, 255, np.uint8)
-                self.label_table[[own.index(name) for name in self.CLASSES]] = np.arange(len(self.CLASSES))
+                table = id_table({own.index(name): i for i, name in enumerate(self.CLASSES)})
                 own_palette = [own_palette[own.index(name)] for name in self.CLASSES]
         if self.CLASSES is not None:
-            self._num_label_ids = len(own or self.CLASSES)
             random = np.random.RandomState(42).randint(0, 256, (len(self.CLASSES), 3)).tolist()
             self.PALETTE = [list(colour) for colour in palette or own_palette or random]
+        return table
+
+    def _choose_format(self, table: np.ndarray | None) -> LabelFormat:
+        """How label files are read; in an archive without converted labels the published ones are."""
+        known, original = type(self).CLASSES or self.CLASSES, None
+        if self.ORIGINAL_LABELS and self.ann_dir and is_packed(self.ann_dir):
+            suffix, ids = self.ORIGINAL_LABELS
+            if not find_files(self.ann_dir, self.seg_map_suffix) and find_files(self.ann_dir, suffix):
+                self.seg_map_suffix, original = suffix, ids
+        return LabelFormat(known and len(known), self.ignore_index, original, table)
 
     def _list_images(self) -> list[dict[str, Any]]:
-        if not osp.isdir(self.img_dir):
+        if not is_folder(self.img_dir):
             raise DataError(f'{type(self).__name__}: img_dir {self.img_dir} does not exist (data_root is '
                             f'{self.data_root}, the working directory {os.getcwd()})')
         if self.split is None:
             names = self.find_names()
         elif osp.isfile(self.split):
-            lines = Path(self.split).read_text().splitlines()
-            names = [line.strip() for line in lines if line.strip()]
+            lines = (line.strip().replace('\\', '/') for line in read_text(self.split, 'split').splitlines())
+            names = [line for line in lines if line]
         else:
             raise DataError(f'{type(self).__name__}: the split file {self.split} does not exist')
         if not names:
-            where = self.split or f'{self.img_dir} (files that end in {self.img_suffix})'
+            where = self.split or f'{self.img_dir} (files that end in {self.img_suffix or ".jpg, .png, ..."})'
             raise DataError(f'{type(self).__name__}: no image in {where}')
-        return [{'filename': name + self.img_suffix, 'ann': {'seg_map': self.label_name(name)}} for name in names]
+        return [{'filename': self.image_name(name), 'ann': {'seg_map': self.label_name(name)}} for name in names]
 
     def find_names(self) -> list[str]:
         """Paths below ``img_dir``, without suffix, of the images to use; sorted."""
         return [name[:-len(self.img_suffix)] for name in find_files(self.img_dir, self.img_suffix)]
+
+    def image_name(self, name: str) -> str:
+        """Path below ``img_dir`` of an image, which is given as :meth:`find_names` gives it."""
+        return name + self.img_suffix
 
     def label_name(self, name: str) -> str:
         """Path below ``ann_dir`` of the label map of an image, which is given as :meth:`find_names` gives it."""
@@ -127,13 +149,22 @@ class CustomDataset(SampledDataset):
         info = self.img_infos[idx]
         results = dict(img_info=info, img_prefix=self.img_dir, seg_fields=[])
         if not self.test_mode:
-            results.update(ann_info=info['ann'], seg_prefix=self.ann_dir, num_label_ids=self._num_label_ids,
-                           ignore_index=self.ignore_index, label_table=self.label_table)
+            results.update(ann_info=info['ann'], seg_prefix=self.ann_dir, label_format=self.label_format)
         return results
 
     def prepare(self, idx: int) -> dict[str, Any]:
         """Run the pipeline up to its first random transform: read, decode, resize."""
+        if self._cache is not None:
+            return self.pipeline.prepare(self._cache.load(self, idx), self._cache.num_steps)
         return self.pipeline.prepare(self.describe(idx))
+
+    def use_cache(self, folder: str) -> None:
+        """Take what :func:`~mmseg.datasets.sample_cache.write_cache` kept instead of reading and resizing images.
+
+        Raises:
+            DataError: if there is no cache of these files and settings.
+        """
+        self._cache = SampleCache(self, folder)
 
     def finish(self, prepared: dict[str, Any], rng: np.random.RandomState) -> dict[str, Any]:
         """Run the rest of the pipeline on what :meth:`prepare` returned (which can be used again)."""
@@ -156,7 +187,7 @@ class CustomDataset(SampledDataset):
 
     def label_ids(self, idx: int) -> np.ndarray:
         """Like :meth:`label`, but before ``classes`` chose a subset."""
-        return load_label(self.label_path(idx), self.reduce_zero_label, self._num_label_ids, self.ignore_index)
+        return self.label_format.ids(self.label_path(idx), self.reduce_zero_label)
 
     def label(self, idx: int) -> np.ndarray:
         """Label map of image ``idx`` at its original size: uint8 [H, W], class indices and ignored ids.
@@ -164,8 +195,13 @@ class CustomDataset(SampledDataset):
         Raises:
             DataError: if there is no label map, or it holds an unknown id.
         """
-        ids = self.label_ids(idx)
-        return ids if self.label_table is None else self.label_table[ids]
+        return self.label_format.load(self.label_path(idx), self.reduce_zero_label)
+
+    @property
+    def stats_folder(self) -> str:
+        """Where the class statistics lie: in ``data_root``, or beside the archives that hold the data."""
+        root = self.data_root or self.ann_dir
+        return f"{root.replace('*', 'all')}.class_stats" if is_packed(root) else root
 
     def get_gt_seg_maps(self) -> Iterator[np.ndarray]:
         """All label maps, one at a time, in the order of the images."""

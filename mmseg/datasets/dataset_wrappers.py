@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -53,6 +53,10 @@ class ConcatDataset(SampledDataset):
         dataset, inner = self._locate(idx)
         return dataset.label(inner)
 
+    def leaves(self, name: str = '') -> Iterator[tuple[str, SampledDataset]]:
+        for i, dataset in enumerate(self.datasets):
+            yield from dataset.leaves(f'{name}/{i}')
+
     def without_labels(self) -> ConcatDataset:
         return ConcatDataset([dataset.without_labels() for dataset in self.datasets])
 
@@ -76,6 +80,9 @@ class RepeatDataset(SampledDataset):
 
     def get(self, idx: int, rng: np.random.RandomState) -> dict[str, Any]:
         return self.dataset.get(idx % len(self.dataset), rng)
+
+    def leaves(self, name: str = '') -> Iterator[tuple[str, SampledDataset]]:
+        return self.dataset.leaves(name)
 
     def without_labels(self) -> RepeatDataset:
         return RepeatDataset(self.dataset.without_labels(), self.times)

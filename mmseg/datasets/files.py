@@ -1,6 +1,8 @@
-"""Reading images and label maps, counting label ids, writing files so that a reader never sees half of one."""
+"""Reading images and label maps, from folders and zip archives, counting label ids, writing files so that a reader
+never sees half of one."""
 from __future__ import annotations
 
+import io
 import json
 import os
 import tempfile
@@ -12,18 +14,69 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from mmseg.datasets.archives import open_archive, split_path
 from mmseg.datasets.errors import DataError
 
 _REPAIR = 'the file is damaged or incomplete: download or convert it again'
 _DECODE_FLAGS = {'color': cv2.IMREAD_COLOR, 'grayscale': cv2.IMREAD_GRAYSCALE, 'unchanged': cv2.IMREAD_UNCHANGED}
 _JPEG_START, _JPEG_END = b'\xff\xd8', b'\xff\xd9'
+_SINGLE_CHANNEL = ('1', 'L', 'P', 'I', 'I;16', 'F')  # Pillow's modes of them
+_CHECKS = {
+    'image': 'check data_root, img_dir, ann_dir and the suffixes',
+    'label map': 'check ann_dir and seg_map_suffix, or run the converter of the data set (tools/convert_datasets)'
+}
 
 
-def _read_bytes(path: str, what: str) -> bytes:
+def is_packed(path: str) -> bool:
+    """Whether ``path`` is, or lies in, a zip archive."""
+    return split_path(path) is not None
+
+
+def is_folder(path: str) -> bool:
+    """Whether ``path`` is a folder, on disk or in a zip archive.
+
+    Raises:
+        DataError: if it names an archive that does not exist or is damaged.
+    """
+    place = split_path(path)
+    return os.path.isdir(path) if place is None else place[1] in open_archive(place[0]).folders
+
+
+def find_files(folder: str, suffix: str | tuple[str, ...]) -> list[str]:
+    """Paths, relative to ``folder`` and with forward slashes, of all files below it that end in ``suffix``, sorted."""
+    place = split_path(folder)
+    if place is not None:
+        start = '' if place[1] == '.' else f'{place[1]}/'
+        return sorted(name[len(start):] for name in open_archive(place[0]).members
+                      if name.startswith(start) and name.endswith(suffix))
+    found = (Path(root, name) for root, _, names in os.walk(folder, followlinks=True) for name in names
+             if name.endswith(suffix))
+    return sorted(path.relative_to(folder).as_posix() for path in found)
+
+
+def file_size(path: str) -> int:
+    """Bytes of a file, on disk or in a zip archive; -1 if it does not exist."""
+    place = split_path(path)
+    if place is None:
+        return os.path.getsize(path) if os.path.isfile(path) else -1
+    _, entry = open_archive(place[0]).members.get(place[1], (None, None))
+    return -1 if entry is None else entry.file_size
+
+
+def read_bytes(path: str, what: str) -> bytes:
+    """The content of a file, on disk or in a zip archive.
+
+    Args:
+        what: 'image' or 'label map', for messages.
+
+    Raises:
+        DataError: if it is missing or cannot be read.
+    """
     try:
-        return Path(path).read_bytes()
+        place = split_path(path)
+        return Path(path).read_bytes() if place is None else open_archive(place[0]).read(place[1])
     except FileNotFoundError:
-        raise DataError(f'{what} {path} does not exist: check data_root, img_dir, ann_dir and the suffixes') from None
+        raise DataError(f'{what} {path} does not exist: {_CHECKS[what]}') from None
     except OSError as error:
         raise DataError(f'{what} {path} cannot be read: {error}') from None
 
@@ -32,7 +85,7 @@ def read_image(path: str, color_type: str = 'color') -> np.ndarray:
     """Decode an image file.
 
     Args:
-        path: file in any format that OpenCV knows.
+        path: file in any format that OpenCV knows; may lie in a zip archive.
         color_type: 'color' (three channels), 'grayscale', or 'unchanged' (channels and depth as in the file).
 
     Returns:
@@ -41,7 +94,7 @@ def read_image(path: str, color_type: str = 'color') -> np.ndarray:
     Raises:
         DataError: if the file is missing, truncated or no image.
     """
-    content = _read_bytes(path, 'image')
+    content = read_bytes(path, 'image')
     image = cv2.imdecode(np.frombuffer(content, np.uint8), _DECODE_FLAGS[color_type]) if content else None
     # The JPEG decoder fills what is missing with grey and says nothing, so its end marker is looked for.
     cut_off = content.startswith(_JPEG_START) and _JPEG_END not in content[-1024:]
@@ -50,8 +103,47 @@ def read_image(path: str, color_type: str = 'color') -> np.ndarray:
     return image
 
 
+def read_mask(path: str, colours: bool = False) -> np.ndarray:
+    """Decode a label map as ids or as colours.
+
+    Args:
+        path: PNG or another lossless format that Pillow knows; may lie in a zip archive.
+        colours: of a file with one channel, look its palette's colours up.
+
+    Returns:
+        [H, W] of the ids in the file (a palette being ignored), or uint8 [H, W, 3] (red, green, blue).
+
+    Raises:
+        DataError: if the file is missing or damaged.
+    """
+    content = read_bytes(path, 'label map')
+    try:
+        with Image.open(io.BytesIO(content)) as file:
+            return np.array(file.convert('RGB') if colours or file.mode not in _SINGLE_CHANNEL else file)
+    except (OSError, SyntaxError, UnidentifiedImageError) as error:
+        raise DataError(f'label map {path}: {_REPAIR} ({error})') from None
+
+
+def as_ids(mask: np.ndarray, path: str) -> np.ndarray:
+    """What :func:`read_mask` gave as label ids: uint8 [H, W].
+
+    Raises:
+        DataError: if it is a colour image or holds ids above 255.
+    """
+    if mask.ndim != 2:
+        raise DataError(f'label map {path} has {mask.shape[2]} channels: it is a colour image. '
+                        'Point ann_dir and seg_map_suffix at label ids, run the converter of the data set, or let '
+                        'FolderDataset with a palette read it')
+    if mask.dtype != np.uint8:
+        if mask.min() < 0 or mask.max() > 255:
+            raise DataError(f'label map {path} holds values from {mask.min()} to {mask.max()}; label ids are 0 to '
+                            '255. Point ann_dir and seg_map_suffix at label ids, or run the converter of the data set')
+        mask = mask.astype(np.uint8)
+    return mask
+
+
 def read_label(path: str) -> np.ndarray:
-    """Decode a label map: a PNG with one channel, a palette being ignored.
+    """Decode a label map of ids: a PNG with one channel, a palette being ignored.
 
     Returns:
         uint8 [H, W], the ids as they are in the file.
@@ -59,27 +151,7 @@ def read_label(path: str) -> np.ndarray:
     Raises:
         DataError: if the file is missing or damaged, a colour image, or holds ids above 255.
     """
-    _require_file(path)
-    try:
-        with Image.open(path) as file:
-            label = np.array(file)
-    except (OSError, SyntaxError, UnidentifiedImageError) as error:
-        raise DataError(f'label map {path}: {_REPAIR} ({error})') from None
-    if label.ndim != 2:
-        raise DataError(f'label map {path} has {label.shape[2]} channels: it is a colour image. '
-                        'Point ann_dir and seg_map_suffix at label ids, or run the converter of the data set')
-    if label.dtype != np.uint8:
-        if label.min() < 0 or label.max() > 255:
-            raise DataError(f'label map {path} holds values from {label.min()} to {label.max()}; label ids are 0 to '
-                            '255. Point ann_dir and seg_map_suffix at label ids, or run the converter of the data set')
-        label = label.astype(np.uint8)
-    return label
-
-
-def _require_file(path: str) -> None:
-    if not os.path.isfile(path):
-        raise DataError(f'label map {path} does not exist: check ann_dir and seg_map_suffix, or run the converter of '
-                        'the data set (tools/convert_datasets)')
+    return as_ids(read_mask(path), path)
 
 
 def count_ids(label: np.ndarray) -> np.ndarray:

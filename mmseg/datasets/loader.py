@@ -136,9 +136,13 @@ def build_train_loader(dataset: SampledDataset, samples_per_gpu: int, workers_pe
         persistent_workers=persistent_workers and workers_per_gpu > 0))
 
 
-def build_eval_loader(dataset: SampledDataset, workers_per_gpu: int = 2, with_label: bool = True) -> Loader:
+def build_eval_loader(dataset: SampledDataset, workers_per_gpu: int = 2, with_label: bool = True, rank: int = 0,
+                      world_size: int = 1) -> Loader:
     """One image at a time: ``index``, ``img`` (list over test-time versions of float32 [1, 3, H, W]), ``img_metas``
     (list of lists of one dict) and ``label`` (uint8 [h, w] at the original size) if it exists and is wanted.
+
+    Of several processes each gets every ``world_size``-th image, from number ``rank`` on: all together each image once.
     """
-    return Loader(DataLoader(EvalImages(dataset, with_label), batch_size=None, num_workers=workers_per_gpu,
-                             collate_fn=_as_it_is, worker_init_fn=_start_worker))
+    return Loader(DataLoader(EvalImages(dataset, with_label), sampler=range(rank, len(dataset), world_size),
+                             batch_size=None, num_workers=workers_per_gpu, collate_fn=_as_it_is,
+                             worker_init_fn=_start_worker))

@@ -20,9 +20,21 @@ def class_probabilities(totals: dict[int, int], temperature: float) -> tuple[lis
     return [c for c, _ in ascending], torch.softmax((1 - frequency) / temperature, dim=-1).numpy()
 
 
-def base_name(path: str) -> str:
-    """What follows the last separator, be it of Linux or of Windows."""
-    return path.replace('\\', '/').rsplit('/', 1)[-1]
+def tail(path: str, depth: int = 1) -> str:
+    """The last ``depth`` parts of a path, be its separators those of Linux or of Windows."""
+    return '/'.join(path.replace('\\', '/').split('/')[-depth:])
+
+
+def telling_depth(paths: Sequence[str]) -> int:
+    """How many last parts tell the paths apart.
+
+    Raises:
+        DataError: if a path occurs twice.
+    """
+    for depth in range(1, 1 + max(len(tail(path, len(path)).split('/')) for path in paths)):
+        if len({tail(path, depth) for path in paths}) == len(paths):
+            return depth
+    raise DataError(f'rare class sampling: two images share one label file, such as {max(paths, key=paths.count)}')
 
 
 class RareClassSampler:
@@ -30,7 +42,8 @@ class RareClassSampler:
 
     Args:
         stats: statistics of the data set, by class index.
-        label_files: label file of every image; statistics and data set are matched by base name.
+        label_files: label file of every image; statistics and data set are matched by the end of the path: the base
+            name, and as many folders as are needed to tell the files apart.
         class_names: names of the classes.
         min_pixels: an image must have more pixels of the class than this.
         class_temp: temperature; infinity draws all classes alike.
@@ -44,15 +57,16 @@ class RareClassSampler:
         images: by class, the indices of the images to choose from.
 
     Raises:
-        DataError: if the statistics do not belong to the data set or leave no class to draw.
+        DataError: if the statistics do not belong to the data set, leave no class to draw, or two images share a label.
     """
 
     def __init__(self, stats: ClassStats, label_files: Sequence[str], class_names: Sequence[str], min_pixels: int,
                  class_temp: float, min_crop_ratio: float) -> None:
-        index = _index_by_name(label_files)
-        _check(stats, index, len(class_names))
+        depth = telling_depth(label_files)
+        index = {tail(file, depth): i for i, file in enumerate(label_files)}
+        _check(stats, index, len(class_names), depth)
         classes, probabilities = class_probabilities(stats.totals, class_temp)
-        self.images = {c: np.array([index[base_name(f)] for f, n in stats.samples.get(c, []) if n > min_pixels], int)
+        self.images = {c: np.array([index[tail(f, depth)] for f, n in stats.samples.get(c, []) if n > min_pixels], int)
                        for c in classes}
         kept = [i for i, c in enumerate(classes) if len(self.images[c])]
         if len(kept) < len(classes):
@@ -74,22 +88,13 @@ class RareClassSampler:
         return c, int(images[rng.choice(len(images))])
 
 
-def _index_by_name(label_files: Sequence[str]) -> dict[str, int]:
-    index = {base_name(file): i for i, file in enumerate(label_files)}
-    if len(index) < len(label_files):
-        twice = next(base_name(f) for i, f in enumerate(label_files) if index[base_name(f)] != i)
-        raise DataError(f'rare class sampling finds images by the name of their label file, but {twice} occurs in '
-                        'several folders: rename the files')
-    return index
-
-
-def _check(stats: ClassStats, index: dict[str, int], num_classes: int) -> None:
+def _check(stats: ClassStats, index: dict[str, int], num_classes: int, depth: int) -> None:
     remedy = 'delete sample_class_stats*.json and samples_with_class.json in data_root to have them counted again'
     too_high = sorted(c for c in stats.totals if c >= num_classes)
     if too_high or not stats.totals:
         what = f'the ids {too_high}, the data set {num_classes} classes' if too_high else 'no class at all'
         raise DataError(f'the class statistics hold {what}: {remedy}')
-    known = {base_name(f) for f in stats.files} | {base_name(f) for s in stats.samples.values() for f, _ in s}
+    known = {tail(f, depth) for f in stats.files} | {tail(f, depth) for s in stats.samples.values() for f, _ in s}
     unknown = sorted(known - set(index))
     if unknown:
         raise DataError(f'the class statistics name {len(unknown)} label files that the data set does not have, such '
@@ -107,6 +112,6 @@ def build_sampler(dataset: CustomDataset, min_pixels: int = 3000, class_temp: fl
         raise DataError(f'rare class sampling needs one data set with data_root as source, not a '
                         f'{type(dataset).__name__}')
     label_paths = [dataset.label_path(idx) for idx in range(len(dataset))]
-    stats = obtain_stats(dataset.data_root or dataset.ann_dir, label_paths, dataset.label_ids)
-    return RareClassSampler(stats.mapped(dataset.label_table), label_paths, dataset.CLASSES, min_pixels, class_temp,
-                            min_crop_ratio)
+    stats = obtain_stats(dataset.stats_folder, label_paths, dataset.label_ids)
+    return RareClassSampler(stats.mapped(dataset.label_format.table), label_paths, dataset.CLASSES, min_pixels,
+                            class_temp, min_crop_ratio)

@@ -1,6 +1,8 @@
 """Pairs of a labelled source image and an unlabelled target image."""
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -26,14 +28,15 @@ class UDADataset(SampledDataset):
             :mod:`mmseg.datasets.rare_class_sampling`. The target image is then drawn uniformly, and the index of a
             sample has no meaning.
         sync_crop_size: (height, width) of a last crop at the same random place in source and target.
+        cache: folder that tools/cache_dataset.py filled: samples are the same as without, but nothing is decoded.
 
     Raises:
-        DataError: if source and target differ in classes, palette or ignored label.
+        DataError: if source and target differ in classes, palette or ignored label, or the cache does not fit.
     """
 
     def __init__(self, source: SampledDataset, target: SampledDataset,
                  rare_class_sampling: dict[str, Any] | None = None,
-                 sync_crop_size: tuple[int, int] | None = None) -> None:
+                 sync_crop_size: tuple[int, int] | None = None, cache: str | None = None) -> None:
         for name in ('CLASSES', 'PALETTE', 'ignore_index'):
             if getattr(source, name) != getattr(target, name):
                 raise DataError(f'source and target differ in {name}: {getattr(source, name)} and '
@@ -41,9 +44,16 @@ class UDADataset(SampledDataset):
         self.source, self.target = source, target.without_labels()
         self.CLASSES, self.PALETTE, self.ignore_index = source.CLASSES, source.PALETTE, source.ignore_index
         self.sync_crop_size = sync_crop_size
+        if cache is not None:
+            for name, part in self.leaves():
+                part.use_cache(os.path.join(cache, name))
         self.sampler: RareClassSampler | None = None
         if rare_class_sampling is not None:
             self.sampler = build_sampler(source, **rare_class_sampling)
+
+    def leaves(self, name: str = '') -> Iterator[tuple[str, SampledDataset]]:
+        yield from self.source.leaves('source')
+        yield from self.target.leaves('target')
 
     def __len__(self) -> int:
         return len(self.source) * len(self.target)

@@ -24,7 +24,7 @@ DATASET_TYPES = _names("""
     MapillaryDataset""")
 # Datasets made of datasets, with all their keys.
 WRAPPER_KEYS = {
-    'UDADataset': _names('type source target rare_class_sampling sync_crop_size'),
+    'UDADataset': _names('type source target rare_class_sampling sync_crop_size cache'),
     'DGDataset': _names('type source target rare_class_sampling'),
     'ConcatDataset': _names('type datasets'),
     'RepeatDataset': _names('type dataset times'),

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg.datasets import build_dataset
+from mmseg.datasets import DataError, build_dataset
 from mmseg.datasets.conversion import main
-from tests.datasets import scenes
-from tools.convert_datasets import cityscapes, gta, synthia
+from mmseg.datasets.gta import GTA_TRAIN_IDS
+from tests.datasets import layouts, scenes
+from tools.convert_datasets import acdc, cityscapes, gta, mapillary, synthia
 
 ROOT = Path(__file__).parents[2]
 STATS = ('sample_class_stats.json', 'sample_class_stats_dict.json', 'samples_with_class.json')
@@ -48,39 +49,26 @@ def check_statistics(folder: Path, files: list[Path]) -> None:
     assert (folder / STATS[0]).read_text().startswith('[\n  {\n    "')
 
 
-def write_gta(root: Path, count: int = 3) -> list[Path]:
-    files = []
-    for i in range(count):
-        ids = np.random.RandomState(i).randint(0, 35, (12, 16)).astype(np.uint8)
-        ids[0, :4] = (7, 33, 34, 4)
-        image = Image.fromarray(ids)
-        image.putpalette(np.random.RandomState(9).randint(0, 256, 768).astype(np.uint8).tolist())
-        files.append(root / 'labels' / f'{i:05d}.png')
-        files[-1].parent.mkdir(parents=True, exist_ok=True)
-        image.save(files[-1])
-    return files
-
-
 def converted(files: list[Path]) -> list[Path]:
     return [file.with_name(f'{file.stem}_labelTrainIds.png') for file in files]
 
 
 @pytest.mark.parametrize('nproc', [1, 2])
 def test_gta(tmp_path, monkeypatch, nproc) -> None:
-    files = write_gta(tmp_path)
+    files = layouts.write_gta(tmp_path)
     run(monkeypatch, gta, tmp_path, '--nproc', nproc)
     for before, after in zip(files, converted(files)):
         ids, label = np.asarray(Image.open(before)), read(after)
         assert label.dtype == np.uint8 and label[0, :4].tolist() == [0, 18, 255, 255]
         expected = np.full(ids.shape, 255)
-        for label_id, train_id in gta.TRAIN_IDS.items():
+        for label_id, train_id in GTA_TRAIN_IDS.items():
             expected[ids == label_id] = train_id
         np.testing.assert_array_equal(label, expected)
     check_statistics(tmp_path, converted(files))
 
 
 def test_as_a_plain_script_with_relative_path(tmp_path) -> None:
-    write_gta(tmp_path / 'data/gta', 1)
+    layouts.write_gta(tmp_path / 'data/gta', 1)
     script = ROOT / 'tools/convert_datasets/gta.py'
     command = [sys.executable, str(script), 'data/gta', '--nproc', '2', '-o', 'stats']
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ)
@@ -91,7 +79,7 @@ def test_as_a_plain_script_with_relative_path(tmp_path) -> None:
 
 
 def test_an_interrupted_run_goes_on(tmp_path, monkeypatch) -> None:
-    files = write_gta(tmp_path)
+    files = layouts.write_gta(tmp_path)
     run(monkeypatch, gta, tmp_path)
     whole = [path.read_bytes() for path in converted(files)]
     statistics = [(tmp_path / name).read_text() for name in STATS]
@@ -135,25 +123,11 @@ def test_synthia(tmp_path, monkeypatch, count) -> None:
     check_statistics(tmp_path, converted(files))
 
 
-def write_polygons(root: Path, frame: str, objects: list[dict]) -> Path:
-    path = root / 'gtFine' / f'{frame}_gtFine_polygons.json'
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(dict(imgHeight=20, imgWidth=30, objects=objects)))
-    return path
-
-
-SCENE = [dict(label='sky', polygon=[[0, 0], [29, 0], [29, 9], [0, 9]]),
-         dict(label='road', polygon=[[0, 10], [29, 10], [29, 19], [0, 19]]),
-         dict(label='cargroup', polygon=[[5, 12], [9, 12], [9, 15], [5, 15]]),
-         dict(label='license plate', polygon=[[6, 13], [7, 13], [7, 14], [6, 14]]),
-         dict(label='ego vehicle', polygon=[[0, 18], [29, 18], [29, 19], [0, 19]])]
-
-
 def test_cityscapes(tmp_path, monkeypatch) -> None:
     root = tmp_path / 'train' / 'cityscapes'  # `train` in the path of the data set is not the split
     frames = ['train/ulm/ulm_000001_000019', 'train/bonn/bonn_000000_000019', 'val/lindau/lindau_000000_000019']
     for frame in frames:
-        write_polygons(root, frame, SCENE)
+        layouts.write_polygons(root, frame, layouts.SCENE)
         scenes.write_image(root / 'leftImg8bit' / f'{frame}_leftImg8bit.png', 0, (20, 30))
     run(monkeypatch, cityscapes, root)
     label = read(root / 'gtFine' / f'{frames[0]}_gtFine_labelTrainIds.png')
@@ -169,7 +143,8 @@ def test_cityscapes(tmp_path, monkeypatch) -> None:
 
 @pytest.mark.parametrize('content', ['', '{"objects": []}', None])
 def test_bad_polygons_name_the_file(tmp_path, monkeypatch, content) -> None:
-    path = write_polygons(tmp_path, 'train/ulm/ulm_0', [dict(label='unicorn', polygon=[[0, 0], [1, 1], [2, 0]])])
+    scene = [dict(label='unicorn', polygon=[[0, 0], [1, 1], [2, 0]])]
+    path = layouts.write_polygons(tmp_path, 'train/ulm/ulm_0', scene)
     if content is not None:
         path.write_text(content)
     with pytest.raises(SystemExit, match='error: label file .*ulm_0_gtFine_polygons.json cannot be drawn'):
@@ -177,7 +152,7 @@ def test_bad_polygons_name_the_file(tmp_path, monkeypatch, content) -> None:
 
 
 def test_bad_label_names_the_file(tmp_path, monkeypatch) -> None:
-    write_gta(tmp_path)[1].write_bytes(b'nothing')
+    layouts.write_gta(tmp_path)[1].write_bytes(b'nothing')
     with pytest.raises(SystemExit, match='error: label map .*00001.png: the file is damaged'):
         run(monkeypatch, gta, tmp_path, '--nproc', 2)
 
@@ -191,3 +166,93 @@ def test_wrong_folders(tmp_path, monkeypatch) -> None:
     scenes.write_label(tmp_path / 'other' / '0.png', 0, ids=(0, 1))
     with pytest.raises(SystemExit, match='none of the 1 label maps holds a known class id'):
         run(monkeypatch, gta, tmp_path, '--gt-dir', 'other', '--nproc', 1)
+
+
+def test_counts_at_the_end(tmp_path, monkeypatch, capsys) -> None:
+    files = layouts.write_gta(tmp_path)
+    run(monkeypatch, gta, tmp_path)
+    converted(files)[1].unlink()
+    capsys.readouterr()
+    run(monkeypatch, gta, tmp_path)
+    output = capsys.readouterr().out
+    assert '3 label maps: 1 converted, 2 were already' in output
+    assert f'Statistics of 3 label maps are in {tmp_path}: 19 of 19 classes occur' in output
+
+
+def test_labels_of_another_data_set(tmp_path, monkeypatch) -> None:
+    layouts.write_palette_png(tmp_path / 'labels/00001.png', np.array([[7, 35, 123, 255]], np.uint8))
+    with pytest.raises(SystemExit, match=r'00001.png holds the ids \[35, 123\], the data set has 0 to 34'):
+        run(monkeypatch, gta, tmp_path, '--nproc', 2)
+
+
+@pytest.mark.parametrize('whole', [True, False])
+def test_mapillary(tmp_path, monkeypatch, whole, capsys) -> None:
+    """The folder of a split, and the one that holds all splits."""
+    files = [tmp_path / split / 'labels' / f'-{i}Ab_{split}.png' for split in ('training', 'validation')
+             for i in range(2)]
+    for i, file in enumerate(files):
+        layouts.write_palette_png(file, np.random.RandomState(i).randint(0, 66, (20, 30)).astype(np.uint8))
+        scenes.write_image(file.parents[1] / 'images' / f'{file.stem}.jpg', i, (20, 30))
+    root, wanted = (tmp_path, files) if whole else (tmp_path / 'validation', files[2:])
+    for _ in range(2):
+        run(monkeypatch, mapillary, root, '--nproc', 2)
+    for before, after in zip(wanted, converted(wanted)):
+        ids, expected = np.asarray(Image.open(before)), np.full((20, 30), 255)
+        for label_id, train_id in mapillary.TRAIN_IDS.items():
+            expected[ids == label_id] = train_id
+        np.testing.assert_array_equal(read(after), expected)
+    check_statistics(root, converted(wanted[:2]))
+    assert f'{len(wanted)} label maps: 0 converted' in capsys.readouterr().out
+    dataset = build_dataset(dict(type='MapillaryDataset', data_root=str(tmp_path), img_dir='validation/images',
+                                 ann_dir='validation/labels', pipeline=scenes.train_pipeline()))
+    assert len(dataset) == 2 and dataset[0]['gt_semantic_seg'].shape == (1, 32, 32)
+
+
+def acdc_names(root: Path, split: str, **changes) -> list[str]:
+    cfg = dict(type='ACDCDataset', data_root=str(root), img_dir=f'rgb_anon/{split}', ann_dir=f'gt/{split}',
+               pipeline=scenes.train_pipeline(labels=split != 'test'))
+    dataset = build_dataset(dict(cfg, **changes))
+    assert 'img' in dataset[0] and (split == 'test' or dataset.label(0).shape == (27, 48))
+    return sorted(Path(info['filename']).name for info in dataset.img_infos)
+
+
+@pytest.mark.parametrize('links', [True, False])
+def test_acdc(tmp_path, monkeypatch, capsys, links) -> None:
+    """All splits, test included, by links or copies; the data set reads the layout of before, too."""
+    layouts.write_acdc(tmp_path)
+    published = {split: acdc_names(tmp_path, split) for split in ('train', 'val', 'test')}
+    assert all(len(names) == 4 and not any('ref' in name for name in names) for names in published.values())
+    if not links:
+        monkeypatch.setattr(os, 'link', lambda *_: (_ for _ in ()).throw(OSError('no links')))
+    run(monkeypatch, acdc, tmp_path, '--nproc', 1)
+    assert 'train: 4 images, 4 label maps; 8 files laid out, 0 were already' in capsys.readouterr().out
+    for split in ('train', 'val', 'test'):
+        flat = sorted(path.name for path in (tmp_path / 'rgb_anon' / split).iterdir())
+        assert flat == published[split] == acdc_names(tmp_path, split)
+        assert (tmp_path / 'gt' / split).exists() == (split != 'test')
+    check_statistics(tmp_path, sorted((tmp_path / 'gt/train').iterdir()))
+    broken = next((tmp_path / 'rgb_anon/val').iterdir())  # as an interrupted copy leaves it
+    broken.unlink()
+    broken.write_bytes(b'half')
+    run(monkeypatch, acdc, tmp_path, '--nproc', 2)
+    output = capsys.readouterr().out
+    assert '4 images, 4 label maps; 1 files laid out, 7 were already' in output
+    assert 'test: 4 images, 0 label maps; 0 files laid out, 4 were already' in output
+    assert read(broken).shape == (27, 48, 3)
+
+
+def test_acdc_that_is_incomplete(tmp_path, monkeypatch) -> None:
+    with pytest.raises(SystemExit, match='no image in .*rgb_anon/<condition>/<split>/<sequence>'):
+        run(monkeypatch, acdc, tmp_path)
+    layouts.write_acdc(tmp_path)
+    damaged = tmp_path / 'rgb_anon/fog/test/GOPR02/GOPR02_frame_000001_rgb_anon.png'
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:len(content) // 2])
+    with pytest.raises(SystemExit, match='error: image .*GOPR02_frame_000001_rgb_anon.png: the file is damaged'):
+        run(monkeypatch, acdc, tmp_path, '--nproc', 2)
+    label = tmp_path / 'gt/rain/val/GOPR21/GOPR21_frame_000001_gt_labelTrainIds.png'
+    label.unlink()
+    with pytest.raises(SystemExit, match='1 of 4 images of val have no label map, such as .*GOPR21_frame_000001'):
+        run(monkeypatch, acdc, tmp_path)
+    with pytest.raises(DataError, match='img_dir .*rgb_anon/trian does not exist'):
+        acdc_names(tmp_path, 'trian')

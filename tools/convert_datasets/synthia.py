@@ -6,20 +6,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmseg.datasets.conversion import Converter, convert_dataset, main, parse_arguments, train_id_table
+from mmseg.datasets.conversion import Converter, convert_dataset, main, parse_arguments, train_ids
 from mmseg.datasets.files import read_image
+from mmseg.datasets.label_format import id_table
 
 # The train ids 9 (terrain), 14 (truck) and 16 (train) have no class here.
 TRAIN_IDS = {3: 0, 4: 1, 2: 2, 21: 3, 5: 4, 7: 5, 15: 6, 9: 7, 6: 8, 16: 9, 1: 10, 10: 11, 17: 12, 8: 13, 18: 14,
              19: 15, 20: 16, 12: 17, 11: 18}
-TABLE = train_id_table(TRAIN_IDS)
+TABLE = id_table(TRAIN_IDS)
 
 
 def read(file: str) -> np.ndarray:
     """Train ids of a 16-bit PNG with the class in its first (red) channel and the instance in the second."""
     channels = read_image(file, 'unchanged')
     ids = channels if channels.ndim == 2 else channels[:, :, 2]  # OpenCV's order is blue, green, red
-    return TABLE[np.minimum(ids, 255)]
+    return train_ids(ids, TABLE, 23, file)
 
 
 def convert() -> None:

@@ -71,9 +71,9 @@ class Compose:
         """The whole chain. ``results`` may hold ``rng``; without it numpy's global stream is used."""
         return self.finish(self.prepare(results), results.get('rng', np.random))
 
-    def prepare(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Run the transforms before the first random one."""
-        return _apply(self.transforms[:self.num_fixed], results)
+    def prepare(self, results: dict[str, Any], start: int = 0) -> dict[str, Any]:
+        """Run the transforms before the first random one, the first ``start`` left out."""
+        return _apply(self.transforms[start:self.num_fixed], results)
 
     def finish(self, prepared: dict[str, Any], rng: np.random.RandomState) -> dict[str, Any]:
         """Run the rest on what :meth:`prepare` returned, which stays as it is and can be used again."""

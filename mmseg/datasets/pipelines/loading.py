@@ -7,8 +7,17 @@ from typing import Any
 import numpy as np
 
 from mmseg.datasets.errors import DataError
-from mmseg.datasets.files import check_ids, read_image, read_label
+from mmseg.datasets.files import read_image
+from mmseg.datasets.label_format import LabelFormat
 from mmseg.registry import PIPELINES
+
+
+def loaded(path: str, name: str, shape: tuple[int, ...]) -> dict[str, Any]:
+    """What is known of an image that was just read, of ``shape`` [H, W, C] or [H, W]."""
+    channels = 1 if len(shape) == 2 else shape[2]
+    return dict(
+        filename=path, ori_filename=name, img_shape=shape, ori_shape=shape, pad_shape=shape, scale_factor=1.0,
+        img_norm_cfg=dict(mean=np.zeros(channels, np.float32), std=np.ones(channels, np.float32), to_rgb=False))
 
 
 @PIPELINES.register_module()
@@ -32,11 +41,7 @@ class LoadImageFromFile:
         image = read_image(path, self.color_type)
         if self.to_float32:
             image = image.astype(np.float32)
-        channels = 1 if image.ndim == 2 else image.shape[2]
-        results.update(
-            filename=path, ori_filename=name, img=image, img_shape=image.shape, ori_shape=image.shape,
-            pad_shape=image.shape, scale_factor=1.0,
-            img_norm_cfg=dict(mean=np.zeros(channels, np.float32), std=np.ones(channels, np.float32), to_rgb=False))
+        results.update(loaded(path, name, image.shape), img=image)
         return results
 
 
@@ -44,8 +49,7 @@ class LoadImageFromFile:
 class LoadAnnotations:
     """Read the label map into ``gt_semantic_seg``: uint8 [H, W], and name it in ``seg_fields``.
 
-    The dataset says through ``results`` how many ids there are (``num_label_ids``, for the check), which id is
-    ignored, and how ids are mapped when the config names a subset of the classes (``label_table``).
+    The dataset says through ``results['label_format']`` how to read it.
 
     Args:
         reduce_zero_label: id 0 becomes 255 and all others go down by one.
@@ -59,8 +63,7 @@ class LoadAnnotations:
         name = results['ann_info']['seg_map']
         prefix = results.get('seg_prefix')
         path = osp.join(prefix, name) if prefix else name
-        label = load_label(path, self.reduce_zero_label, results.get('num_label_ids'),
-                           results.get('ignore_index', 255), results.get('label_table'))
+        label = results.get('label_format', LabelFormat()).load(path, self.reduce_zero_label)
         if 'img' in results and label.shape != results['img'].shape[:2]:
             raise DataError(f'label map {path} is {label.shape[1]}x{label.shape[0]} but image {results["filename"]} is '
                             f'{results["img"].shape[1]}x{results["img"].shape[0]}: they do not belong together, or one '
@@ -69,24 +72,3 @@ class LoadAnnotations:
         results.setdefault('seg_fields', []).append('gt_semantic_seg')
         return results
 
-
-def load_label(path: str, reduce_zero_label: bool = False, num_ids: int | None = None, ignore_index: int = 255,
-               table: np.ndarray | None = None) -> np.ndarray:
-    """Read a label map, check its ids and map them to the class indices of the dataset.
-
-    Args:
-        path: label file.
-        reduce_zero_label: id 0 becomes 255 and all others go down by one (before the check).
-        num_ids: number of class ids in the file, None for no check.
-        ignore_index: an id that is allowed beside 255.
-        table: uint8 [256], from id to class index; None to keep the ids.
-
-    Returns:
-        uint8 [H, W].
-    """
-    label = read_label(path)
-    if reduce_zero_label:
-        label = np.where((label == 0) | (label == 255), np.uint8(255), label - np.uint8(1))
-    if num_ids is not None:
-        check_ids(label, num_ids, ignore_index, path)
-    return label if table is None else table[label]

@@ -35,6 +35,18 @@ def _paddings(results: dict[str, Any], pad_val: float, seg_pad_val: int) -> dict
     return {'img': pad_val, **{key: _SEG_PADDING.get(key, seg_pad_val) for key in results.get('seg_fields', [])}}
 
 
+def resize_fields(results: dict[str, Any], keys: Sequence[str], shape: tuple[int, ...]) -> None:
+    """Resize segmentation fields to the size of an image of ``shape`` [H, W, ...]."""
+    for key in keys:
+        results[key] = cv2.resize(results[key], (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST)
+
+
+def resized(before: tuple[int, ...], after: tuple[int, ...]) -> dict[str, Any]:
+    """What is known of an image of the shape ``after`` that had the shape ``before``."""
+    factors = (after[1] / before[1], after[0] / before[0])
+    return dict(scale_factor=np.array(factors * 2, dtype=np.float32), img_shape=after, pad_shape=after)
+
+
 @PIPELINES.register_module()
 class Resize:
     """Resize the image (bilinear) and the segmentation fields (nearest neighbour).
@@ -65,10 +77,13 @@ class Resize:
         """Whether a random number is drawn."""
         return self.ratio_range is not None or (self.scales is not None and len(self.scales) > 1)
 
+    def fixed_scale(self, shape: tuple[int, ...]) -> ImageScale:
+        """The scale for an image of ``shape`` [H, W, ...] where no random number is drawn."""
+        return self.scales[0] if self.scales else (shape[1], shape[0])
+
     def _scale(self, results: dict[str, Any]) -> ImageScale:
         rng = results.get('rng', np.random)
-        height, width = results['img'].shape[:2]
-        scales = self.scales or [(width, height)]
+        scales = self.scales or [self.fixed_scale(results['img'].shape)]
         if self.ratio_range is not None:
             low, high = self.ratio_range
             ratio = rng.random_sample() * (high - low) + low
@@ -88,13 +103,9 @@ class Resize:
         height, width = image.shape[:2]
         new_height, new_width = rescaled_size(height, width, results['scale']) if self.keep_ratio \
             else results['scale'][::-1]
-        size = (new_width, new_height)
-        results['img'] = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
-        for key in results.get('seg_fields', []):
-            results[key] = cv2.resize(results[key], size, interpolation=cv2.INTER_NEAREST)
-        factors = (new_width / width, new_height / height)
-        results['scale_factor'] = np.array(factors * 2, dtype=np.float32)
-        results['img_shape'] = results['pad_shape'] = results['img'].shape
+        results['img'] = cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_LINEAR)
+        resize_fields(results, results.get('seg_fields', []), results['img'].shape)
+        results.update(resized(image.shape, results['img'].shape))
         return results
 
 

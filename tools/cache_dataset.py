@@ -1,0 +1,57 @@
+"""Decode and resize the training images of a config once.
+
+    python tools/cache_dataset.py CONFIG --out data/cache/gta2cs --nproc 8
+    python run_experiments.py --config CONFIG     # with data=dict(train=dict(cache='data/cache/gta2cs')) in it
+"""
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from mmengine.config import DictAction
+
+from mmseg.apis import load_config
+from mmseg.datasets import DataError, build_dataset
+from mmseg.datasets.sample_cache import write_cache
+from mmseg.engine.config_errors import ConfigError
+
+
+def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line of tools/cache_dataset.py."""
+    parser = argparse.ArgumentParser(description='Decode and resize the training images of a config once',
+                                     allow_abbrev=False)
+    parser.add_argument('config')
+    parser.add_argument('--out', required=True, help='folder of the cache; data.train.cache names it afterwards')
+    parser.add_argument('--nproc', type=int, default=4, help='processes (default: %(default)s)')
+    parser.add_argument('--options', nargs='+', action=DictAction, help='KEY=VALUE: config overrides')
+    return parser.parse_args(args)
+
+
+def cache_dataset(section: dict, out: str, nproc: int) -> None:
+    """Cache source and target of a ``data.train`` section.
+
+    Raises:
+        DataError: if it is no UDADataset, or see :func:`~mmseg.datasets.sample_cache.write_cache`.
+    """
+    if section.get('type') != 'UDADataset':
+        raise DataError(f"data.train is a {section.get('type')}: only the parts of a UDADataset can be cached")
+    dataset = build_dataset({**section, 'rare_class_sampling': None, 'cache': None})
+    for name, part in dataset.leaves():
+        write_cache(part, os.path.join(out, name), nproc)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the program."""
+    options = parse_args(args)
+    try:
+        cache_dataset(load_config(options.config, options.options).data.train, options.out, options.nproc)
+    except (DataError, ConfigError) as error:
+        sys.exit(f'error: {error}')
+    print(f'Use it with data=dict(train=dict(cache={options.out!r})) in the config, or --options '
+          f'data.train.cache={options.out}')
+
+
+if __name__ == '__main__':
+    main()
