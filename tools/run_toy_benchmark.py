@@ -2,7 +2,7 @@
 
     python tools/run_toy_benchmark.py           # three seeds of everything, a Markdown table into docs/results.md
     python tools/run_toy_benchmark.py --demo    # one seed of source only and DAFormer, with pictures
-    python tools/run_toy_benchmark.py --methods source_only daformer mic    # other configs of configs/toy
+    python tools/run_toy_benchmark.py --methods hrda mic    # other configs of configs/toy, added to the table
 
 Repeating the command continues where it was stopped: finished runs are not run again while their config stays the same.
 """
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from mmseg.apis import load_config  # noqa: E402
-from tools.analyze_logs import read_log, table  # noqa: E402
+from tools.analyze_logs import Log, read_log, table  # noqa: E402
 from tools.make_toy_data import make_toy_data  # noqa: E402
 from tools.make_toy_data import parse_args as toy_data_args  # noqa: E402
 
@@ -33,6 +33,7 @@ DATA = ROOT / 'data' / 'toy'
 CONFIGS = ROOT / 'configs' / 'toy'
 METHODS = ('source_only', 'dacs', 'daformer', 'oracle')
 SUPERVISED = ('source_only', 'oracle')
+BY_CLASS = ('source_only', 'dacs', 'daformer', 'hrda', 'mic', 'oracle')  # columns of the table of classes
 DEMO_METHODS = ('source_only', 'daformer')
 SECTION = re.compile(r'(<!-- toy benchmark -->\n).*?(<!-- end of toy benchmark -->)', re.DOTALL)
 
@@ -65,8 +66,7 @@ class Run:
 
     def scores(self) -> dict[str, float]:
         """The last validation, 0 to 1."""
-        validations = read_log(self.folder).val
-        return validations[max(validations)]
+        return last_scores(read_log(self.folder))
 
     def finished(self) -> bool:
         """Whether it has reached its last iteration with the present config."""
@@ -123,7 +123,7 @@ def demo(folder: Path, iterations: int, parallel: int) -> None:
     # the longer run first
     runs = {method: Run(method, 0, folder / method, iterations) for method in DEMO_METHODS}
     train_all([runs['daformer'], runs['source_only']], parallel)
-    summary = {method: dict(mIoU=run.scores()['mIoU'], IoU=class_scores(run)) for method, run in runs.items()}
+    summary = {method: dict(mIoU=run.scores()['mIoU'], IoU=class_scores(run.scores())) for method, run in runs.items()}
     pictures = write_pictures({method: (run.config, run.checkpoint()) for method, run in runs.items()},
                               folder / 'pictures')
     summary['seconds'] = round(time.perf_counter() - start, 1)
@@ -138,9 +138,14 @@ def draw_data() -> None:
     make_toy_data(DATA, args.seed, tuple(args.num), tuple(args.size), args.nproc)
 
 
-def class_scores(run: Run) -> dict[str, float]:
-    """IoU by class, 0 to 1."""
-    return {key.removeprefix('IoU.'): value for key, value in run.scores().items() if key.startswith('IoU.')}
+def last_scores(log: Log) -> dict[str, float]:
+    """The last validation of a run, 0 to 1."""
+    return log.val[max(log.val)]
+
+
+def class_scores(scores: dict[str, float]) -> dict[str, float]:
+    """IoU by class, 0 to 1, of all scores of a validation."""
+    return {key.removeprefix('IoU.'): value for key, value in scores.items() if key.startswith('IoU.')}
 
 
 def demo_table(summary: dict) -> str:
@@ -155,40 +160,49 @@ def demo_table(summary: dict) -> str:
 
 def benchmark(folder: Path, methods: list[str], seeds: list[int], iterations: int | None, parallel: int,
               report: Path) -> None:
-    """The methods with all seeds; the tables go to the terminal and, between its two marks, into ``report``."""
+    """Train the methods with all seeds; their logs go below logs/toy beside the report, whose tables are made anew."""
     draw_data()
     runs = [Run(method, seed, folder / f'{method}_s{seed}', iterations) for seed in seeds for method in methods]
     train_all(sorted(runs, key=lambda run: run.method in SUPERVISED), parallel)  # the longer runs first
-    text = f'{table([read_log(run.folder) for run in runs], ["mIoU", "mAcc", "aAcc"])}\n\n{class_table(runs)}\n'
-    print(text)
-    publish(text, runs, report)
+    publish(runs, report)
 
 
-def class_table(runs: list[Run]) -> str:
-    """A Markdown table: mean IoU over the seeds, in percent, by class and method."""
-    methods = list(dict.fromkeys(run.method for run in runs))
-    lines = ['| class | ' + ' | '.join(methods) + ' |', '|---' * (len(methods) + 1) + '|']
-    for name in class_scores(runs[0]):
-        means = [[100 * class_scores(run)[name] for run in runs if run.method == method] for method in methods]
-        lines.append(f'| {name} | ' + ' | '.join(f'{sum(values) / len(values):.1f}' for values in means) + ' |')
-    return '\n'.join(lines)
-
-
-def publish(text: str, runs: list[Run], report: Path) -> None:
-    """Put the tables between the marks of ``report`` and the runs' JSON logs, with relative paths, below logs/toy.
+def publish(runs: list[Run], report: Path) -> None:
+    """Copy the runs' JSON logs, with relative paths, and tabulate all logs that stand there by now.
 
     Raises:
-        SystemExit: if the report has no such marks.
+        SystemExit: if the report has no marks between which the tables belong.
     """
     content = report.read_text() if report.is_file() else ''
     if not SECTION.search(content):
         raise SystemExit(f'{report} has no lines <!-- toy benchmark --> and <!-- end of toy benchmark -->: add them')
-    report.write_text(SECTION.sub(lambda marks: f'{marks[1]}{text}{marks[2]}', content))
-    logs = report.parent / 'logs' / 'toy'
-    logs.mkdir(parents=True, exist_ok=True)
+    folder = report.parent / 'logs' / 'toy'
+    folder.mkdir(parents=True, exist_ok=True)
     for run in runs:
         records = ''.join(file.read_text() for file in sorted(run.folder.glob('*.log.json')))
-        (logs / f'{run.folder.name}.log.json').write_text(records.replace(f'{ROOT}{os.sep}', ''))
+        (folder / f'{run.folder.name}.log.json').write_text(records.replace(f'{ROOT}{os.sep}', ''))
+    logs = sorted(map(read_log, folder.glob('*.log.json')), key=table_order)
+    by_class = [log for log in logs if log.group in BY_CLASS]
+    text = f'{table(logs, ["mIoU", "mAcc", "aAcc"])}\n\n{class_table(by_class)}\n'
+    print(text)
+    report.write_text(SECTION.sub(lambda marks: f'{marks[1]}{text}{marks[2]}', content))
+
+
+def table_order(log: Log) -> tuple[bool, int, str]:
+    """Methods of the class table first, in its order, the others by name; then by seed."""
+    known = log.group in BY_CLASS
+    return not known, BY_CLASS.index(log.group) if known else 0, log.name
+
+
+def class_table(logs: list[Log]) -> str:
+    """A Markdown table: mean IoU over the seeds, in percent, by class and method."""
+    methods = list(dict.fromkeys(log.group for log in logs))
+    lines = ['| class | ' + ' | '.join(methods) + ' |', '|---' * (len(methods) + 1) + '|']
+    for name in class_scores(last_scores(logs[0])) if logs else ():
+        means = [[100 * class_scores(last_scores(log))[name] for log in logs if log.group == method]
+                 for method in methods]
+        lines.append(f'| {name} | ' + ' | '.join(f'{sum(values) / len(values):.1f}' for values in means) + ' |')
+    return '\n'.join(lines)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -11,7 +11,8 @@ from mmseg.models import build_segmentor, build_train_model
 CONFIGS = Path(__file__).parents[2] / 'configs'
 METHODS = ('source_only', 'dacs', 'daformer', 'mic', 'eb', 'dida', 'combined', 'oracle')
 RUNS = [f'{folder}/{name}' for folder in ('toy', 'camvid') for name in METHODS]
-RUNS += ['toy/hrda', 'toy/mic_hrda', 'toy/dacs_mrm', 'toy/daformer_mrm', 'toy/mic_mrm']
+RUNS += [f'toy/{name}' for name in ('hrda', 'mic_hrda', 'dacs_mrm', 'daformer_mrm', 'mic_mrm', 'dacs_mrm_ratio02',
+                                   'dacs_mrm_ratio06', 'dacs_mrm_no_rebuilding')]
 
 
 def load(name):

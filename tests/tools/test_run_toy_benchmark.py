@@ -66,7 +66,10 @@ def test_methods_are_chosen_by_the_names_of_their_configs(trainings, tmp_path, c
     arguments = ['--work-dir', str(tmp_path / 'toy'), '--report', str(report), '--seeds', '0', '--methods']
     benchmark.main([*arguments, 'source_only', 'mic', 'hrda'])
     assert {Path(command[3]).stem for command in trainings.commands} == {'source_only', 'mic', 'hrda'}
-    assert '| class | source_only | mic | hrda |' in report.read_text()
+    assert '| class | source_only | hrda | mic |' in report.read_text()
+    benchmark.main([*arguments, 'dacs_mrm'])
+    assert [line.split()[1] for line in report.read_text().splitlines() if '| 0 |' in line] == [
+        'source_only', 'hrda', 'mic', 'dacs_mrm'], 'runs of an earlier call are no longer in the table'
     with pytest.raises(SystemExit):
         benchmark.main([*arguments, 'mci'])
     assert "'mci'" in capsys.readouterr().err
