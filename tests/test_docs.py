@@ -6,19 +6,15 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
-from mmseg.apis import load_config
-from mmseg.datasets import build_dataset
 from mmseg.engine.config_schema import SECTIONS, TOP_LEVEL
 from mmseg.models.uda import DACS, AdvSeg, MinEnt
 from mmseg.registry import DATASETS, OBJECTIVES, PIPELINES
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob('*.md'), *ROOT.glob('docs/**/*.md'), *(ROOT / name / 'README.md' for name in
-                                                                   ('data', 'pretrained', 'work_dirs'))])
+                                                                   ('data', 'embedding_cache', 'pretrained', 'work_dirs'))])
 MIGRATION = (ROOT / 'docs' / 'migration.md').read_text()
 CLI = (ROOT / 'docs' / 'reference' / 'cli.md').read_text()
 
@@ -155,35 +151,6 @@ def test_config_keys_are_those_of_the_reference():
     rows = re.findall(r'^\| (`[^|]+`) \|', table, re.MULTILINE)
     documented = {key for row in rows for key in re.findall(r'`(\w+)`', row)}
     assert documented <= hosts, f'unknown to the program: {sorted(documented - hosts)}'
-
-
-@pytest.fixture
-def own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The files of docs/how-to/own_data.md, and its config in the place that the page names."""
-    rng = np.random.RandomState(0)
-    for folder, name in (('sim/images', '0001.png'), ('real/images/train', 'a.jpg'), ('real/images/val', 'b.jpg')):
-        (tmp_path / 'data/mine' / folder).mkdir(parents=True)
-        cv2.imwrite(str(tmp_path / 'data/mine' / folder / name), rng.randint(0, 256, (720, 1280, 3)).astype(np.uint8))
-    for folder, name in (('sim/labels', '0001.png'), ('real/labels/val', 'b.png')):
-        (tmp_path / 'data/mine' / folder).mkdir(parents=True)
-        cv2.imwrite(str(tmp_path / 'data/mine' / folder / name), rng.randint(0, 3, (720, 1280)).astype(np.uint8))
-    (tmp_path / 'configs' / 'mine').mkdir(parents=True)
-    (tmp_path / 'configs' / '_base_').symlink_to(ROOT / 'configs' / '_base_')
-    config = tmp_path / 'configs' / 'mine' / 'sim2real.py'
-    config.write_text(fenced(ROOT / 'docs' / 'how-to' / 'own_data.md', 'python')[0])
-    monkeypatch.chdir(tmp_path)
-    return config
-
-
-def test_the_example_of_own_data_works(own_data: Path):
-    cfg = load_config(own_data)
-    sample = build_dataset(cfg.data.train).sample(0, np.random.RandomState(0))
-    assert sample['img'].shape == sample['target_img'].shape == (3, 512, 512)
-    assert sample['gt_semantic_seg'].shape == (1, 512, 512)
-    assert (Path('data/mine/sim') / 'sample_class_stats.json').exists()
-    val = build_dataset(cfg.data.val, dict(test_mode=True))
-    assert val.label(0).shape == (720, 1280)
-    assert val.CLASSES == ('road', 'vehicle', 'other') and cfg.model.decode_head.num_classes == 3
 
 
 def test_the_example_of_a_method_works():

@@ -132,13 +132,11 @@ class DACS(UDADecorator):
         """What the training panels show of this step."""
         panels = super().panels(step)
         if self.teacher is not None:
-            if 'target' not in step.seen:
-                panels.append(Panel('Target', 'image', step.target_img))
-            panels += [
-                Panel('Pseudo label', 'label', step.pseudo.label),
-                Panel('Source pixels', 'mask', step.mix_mask.squeeze(1)),
-                Panel('Weight', 'weight', step.mix.weight),
-            ]
+            target = [] if 'target' in step.seen else [Panel('Target', 'image', step.target_img)]
+            panels[2:2] = [  # behind the source image and its label
+                *target, Panel('Pseudo label', 'label', step.pseudo.label),
+                Panel('Source pixels', 'mask', step.mix_mask.squeeze(1))]
+            panels.append(Panel('Weight', 'weight', step.mix.weight))
         if 'cells' in step.notes:
             panels += [Panel('Label cells', 'label', step.notes['cells']),
                        Panel('Compared cells', 'mask', step.notes['compared'])]

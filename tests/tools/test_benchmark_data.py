@@ -1,0 +1,19 @@
+"""tools/benchmark_data.py: what its JSON says."""
+from __future__ import annotations
+
+import json
+
+from tools import benchmark_data
+
+
+def test_rates_without_and_with_cache(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(benchmark_data, 'SIZES', dict(source=(526, 957), target=(512, 1024)))
+    out = tmp_path / 'result.json'
+    benchmark_data.main(['configs/_base_/datasets/uda_gta_to_cityscapes_512x512.py', '--mib', '0.7', '--num', '2',
+                         '--iters', '3', '--out', str(out)])
+    result = json.loads(out.read_text())
+    assert all(0.6 < mib < 0.8 for mib in result['png_mib'].values())
+    for kind in ('source', 'target', 'pairs'):
+        rate = result['plain'][kind]['per_second']
+        assert rate == 1 / result['plain'][kind]['median_seconds'] > 0
+        assert result['cached'][kind]['per_second'] > 0

@@ -1,0 +1,120 @@
+"""Samples per second of a config's training data, without and with cache, on images as large as real ones.
+
+    python -m tools.benchmark_data configs/_base_/datasets/uda_gta_to_cityscapes_512x512.py --out result.json
+
+Images are drawn: smooth shapes with as much noise as makes PNG files of the wanted size. All runs in this process,
+and all files are in the system's file cache, so the figures say what a core can do, not what a disk can.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import tempfile
+from collections.abc import Callable, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from mmseg.apis import load_config
+from mmseg.datasets import build_dataset
+from mmseg.registry import DATASETS
+from tools.benchmark import measure
+from tools.cache_dataset import cache_dataset
+
+SIZES = {'source': (1052, 1914), 'target': (1024, 2048)}  # height and width of GTA and of Cityscapes
+RARE_CLASS_SAMPLING = dict(min_pixels=3000, class_temp=0.01, min_crop_ratio=0.5)
+ShownSize = tuple[int, int]
+
+
+def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line of tools/benchmark_data.py."""
+    parser = argparse.ArgumentParser(description='Samples per second of the training data, without and with cache')
+    parser.add_argument('config', help='config with a UDADataset; its own images are not needed')
+    parser.add_argument('--mib', type=float, default=2.8, help='size of the PNG files (default: %(default)s)')
+    parser.add_argument('--num', type=int, default=8, help='images per domain (default: %(default)s)')
+    parser.add_argument('--iters', type=int, default=60, help='measured samples (default: %(default)s)')
+    parser.add_argument('--threads', type=int, default=1, help='of OpenCV (default: %(default)s)')
+    parser.add_argument('--out', help='write the result as JSON to this file')
+    return parser.parse_args(args)
+
+
+def picture(size: ShownSize, noise: float, seed: int) -> np.ndarray:
+    """uint8 [H, W, 3]: smooth shapes, and noise of this standard deviation."""
+    rng = np.random.RandomState(seed)
+    shapes = cv2.resize(rng.randint(40, 216, (9, 16, 3)).astype(np.float32), size[::-1], interpolation=cv2.INTER_CUBIC)
+    return np.clip(shapes + noise * rng.standard_normal((*size, 3)), 0, 255).astype(np.uint8)
+
+
+def encode(image: np.ndarray) -> bytes:
+    """The image as PNG."""
+    return cv2.imencode('.png', image)[1].tobytes()
+
+
+def find_noise(size: ShownSize, mib: float) -> float:
+    """The standard deviation that makes PNG files of about ``mib`` MiB."""
+    low, high = 0.0, 60.0
+    for _ in range(8):
+        middle = (low + high) / 2
+        low, high = (middle, high) if len(encode(picture(size, middle, 0))) < mib * 2**20 else (low, middle)
+    return middle
+
+
+def write_domain(section: dict[str, Any], root: Path, size: ShownSize, num: int, mib: float) -> float:
+    """Images and labels of one domain below ``root``; returns the mean size of an image file in MiB."""
+    kind, noise = DATASETS.get(section['type']), find_noise(size, mib)
+    section['data_root'] = str(root)
+    sizes = []
+    for i in range(num):
+        ids = np.random.RandomState(i).randint(0, len(kind.CLASSES), (size[0] // 64 + 1, size[1] // 64 + 1))
+        label = ids.astype(np.uint8).repeat(64, 0).repeat(64, 1)[:size[0], :size[1]]
+        for folder, suffix, content in ((section['img_dir'], kind.IMG_SUFFIX, encode(picture(size, noise, i))),
+                                        (section['ann_dir'], kind.SEG_MAP_SUFFIX, encode(label))):
+            path = root / folder / f'{i:05d}{suffix}'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            sizes.append(len(content))
+    return float(np.mean(sizes[::2])) / 2**20
+
+
+def rates(train: dict[str, Any], iters: int) -> dict[str, Any]:
+    """Source samples, target samples and pairs per second."""
+    dataset, numbers = build_dataset(train), count()
+
+    def draw(get: Callable[[int, np.random.RandomState], Any]) -> None:
+        position = next(numbers)
+        get(position, np.random.RandomState(position))
+
+    kinds = {'source': dataset.source.sample, 'target': dataset.target.sample, 'pairs': dataset.sample}
+    results = {name: measure(lambda get=get: draw(get), iters, 3, torch.device('cpu')) for name, get in kinds.items()}
+    return {name: dict(result, per_second=1 / result['median_seconds']) for name, result in results.items()}
+
+
+def main(args: Sequence[str] | None = None) -> dict[str, Any]:
+    """Run the program; returns what it writes."""
+    options = parse_args(args)
+    cv2.setNumThreads(options.threads)
+    train = load_config(options.config).data.train.to_dict()
+    train['rare_class_sampling'] = RARE_CLASS_SAMPLING
+    with tempfile.TemporaryDirectory() as folder:
+        mib = {domain: write_domain(train[domain], Path(folder, domain), size, options.num, options.mib)
+               for domain, size in SIZES.items()}
+        result = dict(plain=rates(train, options.iters))
+        cache_dataset(train, f'{folder}/cache', 1)
+        result['cached'] = rates({**train, 'cache': f'{folder}/cache'}, options.iters)
+    result = dict(config=options.config, image_sizes=SIZES, png_mib=mib, images=options.num, threads=options.threads,
+                  device=platform.processor() or platform.machine(), opencv=cv2.__version__, **result)
+    for kind in ('source', 'target', 'pairs'):
+        plain, cached = (result[how][kind]['per_second'] for how in ('plain', 'cached'))
+        print(f'{kind}: {plain:.1f} per second, with cache {cached:.1f}')
+    if options.out:
+        Path(options.out).write_text(json.dumps(result, indent=1) + '\n')
+    return result
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,57 @@
+"""Look at what the network is fed: python -m tools.browse_dataset CONFIG [--out FOLDER or PAGE.html]"""
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine import DictAction
+
+from mmseg.apis import load_config
+from mmseg.apis.browse import fed_images, write_page, write_pictures
+from mmseg.datasets.errors import DataError
+from mmseg.engine.checkpoint import CheckpointError
+from mmseg.engine.config_errors import ConfigError
+from mmseg.engine.env import resolve_device
+
+
+def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line of tools/browse_dataset.py."""
+    parser = argparse.ArgumentParser(description='Draw the images, labels, mixed and masked images of the first '
+                                     'iterations of a training')
+    parser.add_argument('config', help='config file (.py, .json, .yaml)')
+    parser.add_argument('--out', type=Path, help='folder for a PNG per image, or a single file that ends in .html; '
+                        'default: work_dirs/<name of the config>/browse')
+    parser.add_argument('--num', type=int, default=8, help='images per domain (default: %(default)s)')
+    parser.add_argument('--start', type=int, default=0, metavar='ITERATION', help='0-based iteration to begin with')
+    parser.add_argument('--checkpoint', metavar='FILE', help='weights for the pseudo labels; default: random ones')
+    parser.add_argument('--network', choices=['model', 'ema_model'], default='model',
+                        help='the student or the EMA teacher of the checkpoint')
+    parser.add_argument('--options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries')
+    parser.add_argument('--device', default='auto', help="e.g. 'cuda:0' or 'cpu'; default: the GPU if there is one")
+    args = parser.parse_args(args)
+    if args.num < 1 or args.start < 0:
+        parser.error('--num must be at least 1, --start at least 0')
+    args.out = args.out or Path('work_dirs') / Path(args.config).stem / 'browse'
+    return args
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Draw. Errors are left to the caller."""
+    args = parse_args(args)
+    cfg = load_config(args.config, args.options)
+    images = fed_images(cfg, args.num, start=args.start, checkpoint=args.checkpoint, network=args.network,
+                        device=resolve_device(args.device))
+    if args.out.suffix == '.html':
+        write_page(images, args.out, args.config)
+        print(f'written: {args.out}')
+    else:
+        write_pictures(images, args.out)
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except (CheckpointError, ConfigError, DataError, OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
