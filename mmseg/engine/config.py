@@ -25,13 +25,16 @@ __all__ = ['ConfigError', 'dump_config', 'format_config', 'load_config', 'valida
 SUFFIXES = ('.py', '.json', '.yml', '.yaml')
 
 
-def load_config(path: str | Path, options: dict[str, Any] | None = None) -> Config:
+def load_config(path: str | Path, options: dict[str, Any] | None = None,
+                mistakes: list[ConfigError] | None = None) -> Config:
     """Read a config file with everything that it inherits, translate what older files say, and check the result.
 
     Args:
         path: a .py, .json, .yml or .yaml file. ``_base_`` in it names one file or several, relative to it.
         options: values that replace those of the file, by dotted key as ``mmengine.config.DictAction`` makes them from
             ``--options``; a whole number in the key is a position in a list (``data.train.pipeline.2.img_scale``).
+        mistakes: a list that gets what is wrong with single entries, which are left out then; without it the first
+            one is raised.
 
     Raises:
         ConfigError: for whatever cannot be used, naming the file, the dotted key and the nearest known name. A missing
@@ -48,12 +51,17 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None) -> Conf
         for key, value in options.items():
             _set_option(content, key, value)
         content = apply_legacy_fixes(content)
-        check_content(content)
     except ConfigError as error:
-        place = _origin(error, files, options)
-        read_for = '' if place == str(path) else f' (read for {path})'
-        raise ConfigError(f'{place}: {error}{read_for}', error.word, error.key) from error
-    return Config(content, cfg_text=cfg.text, filename=str(path))
+        raise _placed(error, path, files, options) from error
+    while True:
+        try:
+            check_content(content)
+            return Config(content, cfg_text=cfg.text, filename=str(path))
+        except ConfigError as error:
+            placed = _placed(error, path, files, options)
+            if mistakes is None or not _drop(content, error.key):
+                raise placed from error
+            mistakes.append(placed)
 
 
 def validate_config(cfg: Config) -> None:
@@ -184,6 +192,25 @@ def _origin(error: ConfigError, files: Iterable[Path], options: dict[str, Any]) 
     files = list(files)
     pattern = re.compile(rf'(?<!\w){re.escape(error.word)}(?!\w)')
     return str(next((file for file in files if pattern.search(file.read_text(encoding='utf-8'))), files[0]))
+
+
+def _placed(error: ConfigError, path: Path, files: Iterable[Path], options: dict[str, Any]) -> ConfigError:
+    """The same error with the place of the wrong word."""
+    place = _origin(error, files, options)
+    read_for = '' if place == str(path) else f' (read for {path})'
+    return ConfigError(f'{place}: {error}{read_for}', error.word, error.key)
+
+
+def _drop(content: dict[str, Any], key: str) -> bool:
+    """Take out the entry of a dotted key, with a wrong type the dict that has it; False if there is none."""
+    *parents, last = key.removesuffix('.type').split('.')
+    node: Any = content
+    for part in parents:
+        node = node[int(part)] if isinstance(node, list) and part.isdigit() else node.get(part, {})
+    if isinstance(node, list) and last.isdigit():
+        node.pop(int(last))
+        return True
+    return isinstance(node, dict) and node.pop(last, None) is not None
 
 
 def _set_option(content: dict[str, Any], key: str, value: Any) -> None:

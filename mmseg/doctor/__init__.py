@@ -1,0 +1,73 @@
+"""What is wrong with a training, said before it starts."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mmengine import Config
+
+from mmseg.datasets import build_dataset
+from mmseg.doctor.data import check_data, places
+from mmseg.doctor.machine import check_machine
+from mmseg.doctor.network import check_network, check_step
+from mmseg.doctor.report import Report
+from mmseg.engine.config import ConfigError, load_config
+
+__all__ = ['Report', 'examine']
+
+SECTIONS = ('model', 'data', 'runner', 'optimizer')  # that every training needs
+
+
+def examine(config: str | Path, options: dict[str, Any] | None = None, device: str | None = None) -> Report:
+    """Look at all that a training needs and print what is found. Nothing is written, nothing is raised.
+
+    Args:
+        config: a config file.
+        options: values that replace those of the file, by dotted key.
+        device: where to try an iteration; None follows the config, else a GPU if there is one.
+
+    Returns:
+        The counts of what was found.
+    """
+    report = Report()
+    cfg = _read(report, config, options)
+    place = check_machine(report, device or (cfg.get('device') if cfg else None))
+    if cfg is not None:
+        before = report.counts['problem']
+        check_data(report, cfg)
+        readable = report.counts['problem'] == before
+        check_network(report, cfg, _classes(cfg))
+        if place is not None and all(cfg.get(name) for name in SECTIONS):
+            check_step(report, cfg, place, readable)
+    print(f'\n{config}: {report.summary()}')
+    return report
+
+
+def _read(report: Report, config: str | Path, options: dict[str, Any] | None) -> Config | None:
+    report.section(f'config: {config}')
+    mistakes: list[ConfigError] = []
+    remedy = 'correct the file or the --options (docs/reference/config.md)'
+    with report.guarded(remedy):
+        cfg = load_config(config, options, mistakes)
+        for mistake in mistakes:
+            report.problem(str(mistake), f'{remedy}; what follows is without it')
+        if not mistakes:
+            report.ok('read, all keys are known')
+        for name in SECTIONS:
+            if not cfg.get(name):
+                report.problem(f'there is no section {name}', 'inherit from the files in configs/_base_')
+        if cfg.get('runner') and not cfg.runner.get('max_iters'):
+            report.problem('the length of the training is not set', 'runner.max_iters=40000, say')
+            cfg.runner.max_iters = 1
+        return cfg
+    return None
+
+
+def _classes(cfg: Config) -> tuple[str, ...] | None:
+    """Class names of the first data set that can be built."""
+    for place in places(cfg.get('data') or {}):
+        try:
+            return build_dataset(place.section).CLASSES
+        except Exception:  # reported where the data is looked at
+            continue
+    return None

@@ -1,0 +1,85 @@
+"""Is the machine fit: versions of what is installed, GPU, memory."""
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from importlib import metadata
+from pathlib import Path
+
+import torch
+from packaging.requirements import InvalidRequirement, Requirement
+
+from mmseg.doctor.report import Report
+from mmseg.engine.env import collect_env, resolve_device
+
+REQUIREMENTS = Path(__file__).parents[2] / 'requirements.txt'
+GIB = 2**30
+INSTALL = 'pip install -r requirements.txt'
+
+
+def check_machine(report: Report, wanted: str | None) -> torch.device | None:
+    """Report on versions and the device.
+
+    Args:
+        wanted: name of the device, None for a GPU if there is one.
+
+    Returns:
+        The device to try a training step on; None if the wanted one does not exist.
+    """
+    report.section('machine')
+    env = collect_env()
+    report.ok(', '.join(f'{name} {version}' for name, version in env.items() if not name.startswith('gpu')))
+    _check_requirements(report)
+    device = None
+    with report.guarded('use --device cpu, change device in the config, or install a CUDA build of torch'):
+        device = resolve_device(wanted)
+        _check_device(report, device)
+    return device
+
+
+def _check_requirements(report: Report) -> None:
+    lines = REQUIREMENTS.read_text().splitlines() if REQUIREMENTS.is_file() else []
+    for line in lines:
+        try:
+            wanted = Requirement(line.partition('#')[0].strip())
+        except InvalidRequirement:  # a comment, or an option of pip
+            continue
+        try:
+            version = metadata.version(wanted.name)
+        except metadata.PackageNotFoundError:
+            if _replaced(wanted.name):
+                continue
+            report.problem(f'{wanted.name} is not installed', INSTALL)
+            continue
+        if not wanted.specifier.contains(version, prereleases=True):
+            report.problem(f'{wanted.name} is {version}, needed is {wanted.specifier}', INSTALL)
+
+
+def _replaced(name: str) -> bool:
+    """Whether another package brings the same modules (mmcv for mmcv-lite, the other builds of OpenCV)."""
+    family = re.sub(r'-(lite|headless)$', '', name).removesuffix('-python')
+    installed = (distribution.metadata['Name'] or '' for distribution in metadata.distributions())
+    return any(other.lower().startswith(family) for other in installed)
+
+
+def _check_device(report: Report, device: torch.device) -> None:
+    if device.type == 'cpu':
+        hint = 'install a CUDA build of torch: https://pytorch.org/get-started/locally' if shutil.which('nvidia-smi') \
+            else 'rent or borrow a GPU; configs/toy and configs/camvid are made for CPUs'
+        report.warn(f'the training would run on the CPU ({torch.get_num_threads()} threads, '
+                    f'{total_memory(device) / GIB:.0f} GiB of memory): weeks at the sizes of the papers', hint)
+        return
+    free, total = torch.cuda.mem_get_info(device)
+    torch.ones(8, 8, device=device) @ torch.ones(8, 8, device=device)  # fails where torch has no code for the GPU
+    report.ok(f'{device}: {torch.cuda.get_device_name(device)}, {free / GIB:.1f} of {total / GIB:.1f} GiB free')
+    if free < 0.8 * total:
+        report.warn(f'other programs use {(total - free) / GIB:.1f} GiB of the GPU', 'nvidia-smi names them: end them, '
+                    'or choose another GPU with --device')
+
+
+def total_memory(device: torch.device) -> int:
+    """Bytes of memory of a GPU, or of the machine."""
+    if device.type == 'cuda':
+        return torch.cuda.get_device_properties(device).total_memory
+    return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')

@@ -1,0 +1,172 @@
+"""Is the network fit: classes, pretrained weights, one training step and its memory."""
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from mmengine import Config
+from torch import nn
+
+from mmseg.datasets import build_dataset, build_train_loader
+from mmseg.datasets.class_stats import cache_folder, load_stats
+from mmseg.datasets.made_up import synthetic_batch
+from mmseg.doctor.machine import GIB, total_memory
+from mmseg.doctor.memory import SavedBytes, fixed_bytes
+from mmseg.doctor.report import Report
+from mmseg.engine.checkpoint import read_checkpoint
+from mmseg.engine.optim import build_optim_wrapper
+from mmseg.engine.seeds import seed_everything
+from mmseg.models import build_segmentor, build_train_model
+from mmseg.models.backbones.pretrained import FOLDER, address
+from mmseg.models.builder import training_crop
+
+SMALL = 128  # shorter side in pixels of the crops of a small step
+FETCH = 'sh tools/download_checkpoints.sh mit, or docs/model_zoo.md and docs/how-to/encoders.md'
+SMALLER = ("a smaller data.samples_per_gpu, amp=dict(dtype='bfloat16'), smaller crops, a smaller encoder, or a GPU "
+           'with more memory')
+MODEL = 'correct the sections model and uda (docs/reference/config.md)'
+
+
+def check_network(report: Report, cfg: Config, classes: tuple[str, ...] | None) -> None:
+    """Report on the network and its weights.
+
+    Args:
+        classes: names of the data set's classes, if it could be built.
+    """
+    report.section('network')
+    if not cfg.get('model'):
+        report.problem('there is no model section', 'inherit from a file in configs/_base_/models')
+        return
+    with report.guarded(MODEL):
+        segmentor = build_segmentor(cfg.model)
+        parameters = sum(p.numel() for p in segmentor.parameters())
+        report.ok(f'{type(segmentor).__name__} with {type(segmentor.backbone).__name__}: {parameters / 1e6:.1f} M '
+                  f'parameters, {segmentor.num_classes} classes')
+        if classes is not None and len(classes) != segmentor.num_classes:
+            report.problem(f'the network predicts {segmentor.num_classes} classes, the data set has {len(classes)}',
+                           f'model.decode_head.num_classes={len(classes)}')
+        _check_pretrained(report, segmentor.backbone)
+    for key in ('load_from', 'resume_from'):
+        if cfg.get(key) and cfg[key] != 'auto':
+            with report.guarded(f'correct {key}, or set it to None'):
+                read_checkpoint(cfg[key])
+
+
+def _check_pretrained(report: Report, backbone: nn.Module) -> None:
+    source = getattr(backbone, 'pretrained', None)
+    if source is None:
+        report.warn('the encoder starts from random weights', f'model.pretrained, the published runs use ImageNet '
+                    f'weights: {FETCH}')
+        return
+    with report.guarded(f'{FETCH}; model.pretrained=None starts from random weights, with far lower scores'):
+        if source is True:
+            report.warn('timm downloads the weights of the encoder when a training starts', 'start one while online')
+        elif '://' in source and not (FOLDER / address(source).rpartition('/')[2]).exists():
+            report.warn(f'{source} is downloaded to {FOLDER} when a training starts', f'fetch {address(source)} now')
+        else:
+            backbone.init_weights()
+            report.ok(f'{source} holds the weights of the encoder')
+
+
+def check_step(report: Report, cfg: Config, device: torch.device, readable: bool) -> None:
+    """Try a training iteration with the config's data: first of small crops, on a GPU then of the full size.
+
+    Args:
+        readable: whether the data is fit; else the images are made up.
+    """
+    report.section('one training iteration')
+    crop = training_crop(cfg)
+    small = _at_size(cfg, crop)
+    batch = _batch(report, cfg, crop, readable)
+    with report.guarded(f'{MODEL}; out of memory: {SMALLER}'):
+        seed_everything(0)
+        model = build_train_model(small).to(device).train()
+        wrapper = build_optim_wrapper(model, small)
+        if small is not cfg:
+            batch, full = _batch(Report(quiet=True), small, training_crop(small), readable), batch
+        start = time.perf_counter()
+        with SavedBytes(model) as saved:
+            logs = model.train_step(batch, wrapper)
+        losses = {name: float(value) for name, value in logs.items() if 'loss' in name}
+        seconds, size = time.perf_counter() - start, batch['img'].shape[-2:]
+        report.ok(f'{len(batch["img"])} crops of {size[0]}x{size[1]} on {device} in {seconds:.1f} s: '
+                  + ', '.join(f'{name} {value:.3g}' for name, value in losses.items()))
+        wrong = [name for name, value in losses.items() if not math.isfinite(value)]
+        if wrong:
+            report.problem(f'not a finite number: {", ".join(wrong)}', 'look at images and labels '
+                           '(tools/browse_dataset.py); lower optimizer.lr; leave amp out')
+        scale = crop[0] * crop[1] / (size[0] * size[1]) if crop else 1
+        _check_memory(report, fixed_bytes(model, wrapper.optimizer), saved.peak * scale, scale, device)
+        del model, wrapper
+        if device.type == 'cuda' and small is not cfg:
+            _check_full_step(report, cfg, full, device)
+
+
+def _check_memory(report: Report, fixed: float, saved: float, scale: float, device: torch.device) -> None:
+    needed, there = fixed + saved, total_memory(device)
+    scaled = '' if scale == 1 else f', scaled by {scale:.3g}'
+    text = (f'memory, estimated: {needed / GIB:.2f} GiB at least ({fixed / GIB:.2f} for weights, gradients and '
+            f'optimizer, {saved / GIB:.2f} for the backward pass{scaled})')
+    if needed > there:
+        report.problem(f'{text}; {device} has {there / GIB:.1f} GiB', SMALLER)
+    else:
+        report.ok(text)
+
+
+def _check_full_step(report: Report, cfg: Config, batch: dict[str, Any], device: torch.device) -> None:
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(device)
+    model = build_train_model(cfg).to(device).train()
+    model.train_step(batch, build_optim_wrapper(model, cfg))
+    torch.cuda.synchronize(device)
+    report.ok(f'an iteration of the full size used {torch.cuda.max_memory_allocated(device) / GIB:.1f} GiB')
+
+
+def _batch(report: Report, cfg: Config, crop: tuple[int, int] | None, readable: bool) -> dict[str, Any]:
+    """The first batch of a training, without counting classes for hours; a made-up one if the data cannot be read."""
+    samples = cfg.data.get('samples_per_gpu', 2)
+    if readable:
+        with report.guarded('correct the training pipelines (docs/reference/config.md, data)'):
+            train = copy.deepcopy(cfg.data.train)
+            if isinstance(train, Mapping) and train.get('rare_class_sampling') and not _counted(train['source']):
+                train['rare_class_sampling'] = None
+            start = time.perf_counter()
+            batch = next(iter(build_train_loader(build_dataset(train), samples, 0, seed=cfg.get('seed') or 0, stop=1)))
+            report.ok(f'a batch is loaded in {time.perf_counter() - start:.1f} s in one process')
+            return batch
+    report.ok('with made-up images, since the data cannot be read')
+    return synthetic_batch(samples, crop or (SMALL, SMALL), cfg.model.decode_head.num_classes)
+
+
+def _counted(source: Any) -> bool:
+    folder = build_dataset(source).stats_folder
+    return bool(load_stats(folder) or load_stats(cache_folder(folder)))
+
+
+def _at_size(cfg: Config, crop: tuple[int, int] | None) -> Config:
+    """The config with all crops shrunk so that the shorter side has about SMALL pixels; itself if it is that small."""
+    if crop is None or min(crop) <= SMALL:
+        return cfg
+    factor = SMALL / min(crop)
+    small = copy.deepcopy(cfg)
+    for owner, key in _crops(small):
+        owner[key] = tuple(max(32, round(side * factor / 32) * 32) for side in owner[key])
+    return small
+
+
+def _crops(cfg: Config) -> Iterator[tuple[Any, str]]:
+    """Where the config says the size of what networks see while training."""
+    if cfg.model.get('hr_crop_size'):
+        yield cfg.model, 'hr_crop_size'
+    train = cfg.data.train
+    if train.get('sync_crop_size'):
+        yield train, 'sync_crop_size'
+    for section in (train.get('source'), train.get('target'), train):
+        for step in (section or {}).get('pipeline') or ():
+            for kind, key in (('RandomCrop', 'crop_size'), ('Pad', 'size')):
+                if step['type'] == kind and step.get(key):
+                    yield step, key

@@ -1,0 +1,25 @@
+"""What is wrong, before a training starts: python -m tools.doctor CONFIG"""
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from mmengine import DictAction
+
+from mmseg.doctor import examine
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Examine a config, its data and this machine; returns 0 if nothing stops a training, else 1."""
+    parser = argparse.ArgumentParser(description='Look at config, machine, data and network, and try one iteration; '
+                                     'says how to mend what is found. Exit status 0: no problem, 1: problems')
+    parser.add_argument('config', help='config file (.py, .json, .yaml)')
+    parser.add_argument('--options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries')
+    parser.add_argument('--device', help="'cuda', 'cuda:1', 'cpu' or 'auto'; default: the config's, else a GPU if any")
+    args = parser.parse_args(args)
+    return int(examine(args.config, args.options, args.device).counts['problem'] > 0)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
