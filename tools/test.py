@@ -11,9 +11,10 @@ from mmseg.apis import load_config
 from mmseg.apis.test import TestOutputs, run_test
 from mmseg.datasets.errors import DataError
 from mmseg.engine.checkpoint import CheckpointError
-from mmseg.engine.config_errors import ConfigError
 from mmseg.engine.env import resolve_device
+from mmseg.engine.launch import LAUNCHERS, error_line, joined
 from mmseg.evaluation import config_changes
+from mmseg.utils.processes import ProcessLost
 
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
@@ -43,10 +44,11 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
                         help="HRDA's low-resolution or detail prediction, or its scale attention")
     parser.add_argument('--options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries')
     parser.add_argument('--device', default='auto', help="e.g. 'cuda:0' or 'cpu'; default: the GPU if there is one")
-    parser.add_argument('--launcher', choices=['none'], default='none', help='testing runs in one process')
-    parser.add_argument('--gpu-collect', action='store_true', help='accepted, has no effect in one process')
-    parser.add_argument('--tmpdir', help='accepted, has no effect in one process')
-    parser.add_argument('--local_rank', type=int, default=0, help='accepted, has no effect in one process')
+    parser.add_argument('--launcher', choices=LAUNCHERS, default='none',
+                        help='who has started the processes: torchrun (tools/dist_test.sh) or Slurm')
+    parser.add_argument('--gpu-collect', action='store_true', help='accepted, has no effect')
+    parser.add_argument('--tmpdir', help='accepted, has no effect')
+    parser.add_argument('--local_rank', type=int, help='accepted, has no effect: the environment says it')
     parsed = parser.parse_args(args)
     try:
         parsed.device = resolve_device(parsed.device)
@@ -57,6 +59,8 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error(str(error))
     if parsed.hrda_out == 'ATT' and (parsed.eval or parsed.format_only or parsed.out):
         parser.error('--hrda-out ATT gives attention maps, not classes: use it with --show-dir or --show only')
+    if parsed.show and parsed.launcher != 'none':
+        parser.error('--show opens windows in one process only: use --show-dir, or --launcher none')
     return parsed
 
 
@@ -70,11 +74,12 @@ def main(args: Sequence[str] | None = None) -> dict[str, float]:
         config_changes.use_test_set(cfg)
     config_changes.set_inference_mode(cfg, args.inference_mode)
     config_changes.set_hrda_output(cfg, args.hrda_out)
-    return run_test(cfg, args.checkpoint, args.outputs, args.model, args.device)
+    with joined(args.launcher, str(args.device)) as device:
+        return run_test(cfg, args.checkpoint, args.outputs, args.model, device)
 
 
 if __name__ == '__main__':
     try:
         main()
-    except (ConfigError, DataError, CheckpointError, OSError) as error:
-        sys.exit(f'error: {error}')
+    except (DataError, CheckpointError, ProcessLost, OSError, ValueError) as error:
+        sys.exit(error_line(error))

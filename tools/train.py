@@ -11,11 +11,13 @@ from mmengine import Config, DictAction
 from mmseg.apis import load_config, train_segmentor
 from mmseg.datasets import DataError, build_dataset
 from mmseg.engine.checkpoint import CheckpointError
-from mmseg.engine.config import ConfigError, dump_config
+from mmseg.engine.config import dump_config
 from mmseg.engine.env import archive_sources
+from mmseg.engine.launch import LAUNCHERS, error_line, joined
 from mmseg.engine.logging import NonFiniteLoss
 from mmseg.engine.seeds import random_seed, seed_everything
 from mmseg.models import build_train_model
+from mmseg.utils import processes
 
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
@@ -28,19 +30,19 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
                         help="continue the training of this checkpoint; 'auto': latest.pth of the work-dir, if any")
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate during training')
     gpus = parser.add_mutually_exclusive_group()
-    gpus.add_argument('--gpus', type=int, metavar='N', help='only 1: training uses one GPU')
+    gpus.add_argument('--gpus', type=int, metavar='N', help='only 1: a process uses one GPU')
     gpus.add_argument('--gpu-ids', type=int, nargs='+', metavar='ID', help='number of the GPU to use')
     parser.add_argument('--device', help="'cuda', 'cuda:1', 'cpu' or 'auto' (default): a GPU if there is one")
     parser.add_argument('--seed', type=int, help='of all random draws; default: a random one, which is logged')
     parser.add_argument('--deterministic', action='store_true', help='deterministic kernels, slower')
     parser.add_argument('--amp', choices=['bf16', 'bfloat16'], help='forward passes in bfloat16')
     parser.add_argument('--options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries')
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
-                        help='only none: training runs in one process')
-    parser.add_argument('--local_rank', type=int, default=0, help='accepted, has no effect in one process')
+    parser.add_argument('--launcher', choices=LAUNCHERS, default='none',
+                        help='who has started the processes: torchrun (tools/dist_train.sh) or Slurm')
+    parser.add_argument('--local_rank', type=int, help='accepted, has no effect: the environment says it')
     parsed = parser.parse_args(args)
-    if parsed.launcher != 'none' or (parsed.gpus or 1) > 1 or len(parsed.gpu_ids or []) > 1:
-        parser.error('training on several GPUs is not supported yet: use --launcher none and one GPU')
+    if (parsed.gpus or 1) > 1 or len(parsed.gpu_ids or []) > 1:
+        parser.error('a process uses one GPU: start several with sh tools/dist_train.sh CONFIG N')
     return parsed
 
 
@@ -67,6 +69,14 @@ def main(args: Sequence[str] | None = None) -> None:
     """Train. Errors are left to the caller."""
     args = parse_args(args)
     cfg = configure(args)
+    with joined(args.launcher, cfg.get('device')) as device:
+        cfg = processes.from_main(lambda: prepare(args, cfg))
+        cfg.device = device
+        run(cfg)
+
+
+def prepare(args: argparse.Namespace, cfg: Config) -> Config:
+    """Make the work-dir; the config that is left for this training."""
     work_dir = Path(cfg.work_dir)
     work_dir.mkdir(parents=True, exist_ok=True)
     dump_config(cfg, work_dir / Path(args.config).name)
@@ -74,7 +84,13 @@ def main(args: Sequence[str] | None = None) -> None:
     for key in ('load_from', 'resume_from'):
         if getattr(args, key):
             cfg[key] = getattr(args, key)
-    dataset = build_dataset(cfg.data.train)  # first, since missing data shows at once
+    return cfg
+
+
+def run(cfg: Config) -> None:
+    """Build data and model, and train."""
+    with processes.main_first():  # it counts the classes of the data set, if nobody has
+        dataset = build_dataset(cfg.data.train)  # first, since missing data shows at once
     seed_everything(cfg.get('seed') or 0, bool(cfg.get('deterministic')))  # initial weights
     model = build_train_model(cfg)
     if cfg.get('resume_from') in (None, 'auto'):  # else everything comes from the checkpoint
@@ -85,5 +101,5 @@ def main(args: Sequence[str] | None = None) -> None:
 if __name__ == '__main__':
     try:
         main()
-    except (CheckpointError, ConfigError, DataError, NonFiniteLoss, OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
+    except (CheckpointError, DataError, NonFiniteLoss, processes.ProcessLost, OSError, ValueError) as error:
+        sys.exit(error_line(error))

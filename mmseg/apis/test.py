@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from mmseg.evaluation import (
     predictions,
 )
 from mmseg.models import build_segmentor
+from mmseg.utils import processes
 from mmseg.utils.names import nearest
 
 OFFICIAL = 'cityscapes'  # the metric that the program of the Cityscapes authors computes
@@ -99,6 +101,8 @@ def run_test(cfg: Config, checkpoint: str, outputs: TestOutputs, network: str = 
              device: torch.device | str = 'cpu') -> dict[str, float]:
     """Predict ``cfg.data.test`` with a checkpoint and produce the outputs; tables are printed.
 
+    Several processes share the images; process 0 prints, collects and runs the official evaluation.
+
     Args:
         cfg: a loaded config.
         checkpoint: file with the weights.
@@ -118,7 +122,8 @@ def run_test(cfg: Config, checkpoint: str, outputs: TestOutputs, network: str = 
     if outputs.official:
         official_truths(dataset)  # first, since they are asked for after hours only
     metrics = outputs.own_metrics
-    loader = build_eval_loader(dataset, cfg.data.get('workers_per_gpu', 2), with_label=bool(metrics))
+    loader = build_eval_loader(dataset, cfg.data.get('workers_per_gpu', 2), with_label=bool(metrics),
+                               rank=processes.rank(), world_size=processes.count())
     with ExitStack() as folders:
         with Background() as background, ExitStack() as files:
             export = _export(outputs, model, dataset, background, folders)
@@ -130,6 +135,10 @@ def run_test(cfg: Config, checkpoint: str, outputs: TestOutputs, network: str = 
 
             scores = evaluate_network(model.to(device), loader, device=device, dataset=dataset, metrics=metrics,
                                       subsets=class_subsets(cfg, dataset.CLASSES), on_prediction=on_prediction)
+        if export is not None:
+            export.gather()
+        if not processes.is_main():
+            return scores
         if scores:
             print(f'{format_table(scores, dataset.CLASSES)}\n{iou_lines(scores)}')
         if outputs.format_only:
@@ -146,7 +155,8 @@ def _export(outputs: TestOutputs, model: nn.Module, dataset: Any, background: Ba
     """Who writes server files, if they are asked for or read by the official evaluation (then in a passing folder)."""
     if not (outputs.format_only or outputs.official):
         return None
-    folder = outputs.eval_options.get('imgfile_prefix') or folders.enter_context(tempfile.TemporaryDirectory())
+    folder = outputs.eval_options.get('imgfile_prefix') or processes.from_main(
+        lambda: folders.enter_context(tempfile.TemporaryDirectory()))
     return TestServerExport(folder, dataset.CLASSES, model.PALETTE, background,
                             outputs.eval_options.get('to_label_id', True))
 
@@ -164,7 +174,7 @@ def _consumers(outputs: TestOutputs, model: nn.Module, background: Background, f
 
 
 class _Pickle:
-    """Keeps the predictions as uint8 and writes them at the end, if all went well.
+    """Keeps the predictions as uint8 and writes those of all processes at the end, if all went well.
 
     The file is opened first: that it cannot be written must not turn out after hours.
     """
@@ -176,14 +186,18 @@ class _Pickle:
         self.maps.append(pred.to(torch.uint8).cpu().numpy())
 
     def __enter__(self) -> _Pickle:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.file = self.path.open('wb')
+        if processes.is_main():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.file = self.path.open('wb')
         return self
 
     def __exit__(self, kind: type | None, *_: Any) -> None:
+        shares = processes.gather(self.maps) if kind is None else []
+        if not processes.is_main():
+            return
         with self.file:
-            if kind is None:
-                pickle.dump(self.maps, self.file)
+            if kind is None:  # the processes have taken turns
+                pickle.dump([pred for turn in zip_longest(*shares) for pred in turn if pred is not None], self.file)
         if kind is not None:
             self.path.unlink()
 

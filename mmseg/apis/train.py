@@ -8,6 +8,7 @@ from torch import nn
 
 from mmseg.engine.runner import build_runner
 from mmseg.engine.seeds import seed_everything
+from mmseg.utils import processes
 
 
 def set_random_seed(seed: int, deterministic: bool = False) -> None:
@@ -33,7 +34,7 @@ def train_segmentor(model: nn.Module,
         model: segmentor or UDA method, weights initialised.
         dataset: training data, or a list with nothing else in it.
         cfg: the whole config, from ``load_config``.
-        distributed: must be False, training runs in one process.
+        distributed: whether this is one of several processes; see :func:`mmseg.engine.launch.joined`.
         validate: follow ``evaluation`` on ``data.val``.
         timestamp: name of the log files; None takes the time.
         meta: more for the checkpoints' meta.
@@ -47,8 +48,9 @@ def train_segmentor(model: nn.Module,
         NonFiniteLoss: if a loss became NaN or infinite.
         SystemExit: after Ctrl-C or SIGTERM, when a checkpoint has been saved.
     """
-    if distributed:
-        raise ValueError('training in several processes is not supported: call train_segmentor with distributed=False')
+    if distributed and processes.count() == 1:
+        raise ValueError('distributed=True, but this process has not joined others: start with sh tools/dist_train.sh, '
+                         'or call train_segmentor within mmseg.engine.launch.joined')
     datasets = list(dataset) if isinstance(dataset, (list, tuple)) else [dataset]
     if len(datasets) != 1:
         raise ValueError(f'one training data set is needed, got {len(datasets)}: validation data goes to data.val')

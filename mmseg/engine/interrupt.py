@@ -7,6 +7,8 @@ import threading
 from types import FrameType
 from typing import Any
 
+from mmseg.utils import processes
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -35,6 +37,13 @@ class StopRequest:
         """130 after Ctrl-C, 143 after SIGTERM."""
         return 128 + int(self.signal or 0)
 
+    def agreed(self) -> bool:
+        """Whether any process has received a signal; then all of them have that signal and stop at the same place."""
+        number = processes.largest(self.signal or 0)
+        if number:
+            self.signal = number
+        return bool(number)
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._process:
             return  # a data worker, forked with this handler: the main process decides
@@ -45,5 +54,6 @@ class StopRequest:
             if hasattr(signal, 'SIGCHLD'):
                 self._previous[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
             name = 'Ctrl-C' if number == signal.SIGINT else signal.Signals(number).name
-            print(f'\n{name}: finishing the iteration, then saving. Ctrl-C again quits at once.', flush=True)
+            if processes.is_main():
+                print(f'\n{name}: finishing the iteration, then saving. Ctrl-C again quits at once.', flush=True)
         self.signal = number

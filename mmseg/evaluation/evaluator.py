@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from mmseg.datasets.errors import DataError
 from mmseg.evaluation.metrics import ConfusionMatrix, check_metrics
+from mmseg.utils import processes
 
 OnPrediction = Callable[[int, Tensor, dict[str, Any]], None]
 
@@ -39,7 +40,8 @@ def predictions(network: nn.Module,
     # Written to a file, a bar that moves ten times a second is only noise.
     interval = 0.1 if sys.stderr.isatty() else 10.0
     try:
-        for batch in tqdm(loader, desc='evaluating', unit='img', mininterval=interval, disable=not progress):
+        for batch in tqdm(loader, desc='evaluating', unit='img', mininterval=interval,
+                          disable=not (progress and processes.is_main())):
             with torch.no_grad(), torch.autocast(device.type, autocast_dtype, autocast_dtype is not None):
                 imgs = [img.to(device, non_blocking=True) for img in batch['img']]
                 pred = network.predict(imgs, batch['img_metas'])
@@ -61,11 +63,13 @@ def evaluate_network(network: nn.Module,
                      subsets: Mapping[str, Sequence[str]] | None = None) -> dict[str, float]:
     """Score a segmentor. No prediction is kept and, on a GPU, nothing waits for the device until the end.
 
+    Several processes, each with a share of the images, count their pixels together: all get the scores of all images.
+
     Args:
         network, loader, device, autocast_dtype, progress: see :func:`predictions`; the loader also gives ``label``, an
             integer [H, W] map at original image size.
         dataset: says CLASSES and ignore_index.
-        on_prediction: called with (index of the image, int64 [h, w] on the device, its meta dict).
+        on_prediction: called with (running number in this process, int64 [h, w] on the device, its meta dict).
         metrics: of 'mIoU', 'mDice', 'mFscore'; an empty list only predicts and returns {}.
         subsets: further mean IoUs, see :meth:`ConfusionMatrix.compute`.
 
@@ -96,9 +100,12 @@ def evaluate_network(network: nn.Module,
             if on_prediction is not None:
                 on_prediction(index, pred, meta)
             index += 1
-    if index == 0:
+    if int(processes.add_up(torch.tensor(index))) == 0:
         raise DataError(f'the {type(dataset).__name__} to evaluate holds no image: check its img_dir and split')
-    return confusion.compute(classes, metrics, subsets) if metrics else {}
+    if not metrics:
+        return {}
+    confusion.gather()
+    return confusion.compute(classes, metrics, subsets)
 
 
 def _check_labels(labels: Tensor, preds: Tensor, metas: Sequence[dict[str, Any]], num_classes: int,

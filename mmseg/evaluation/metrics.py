@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmseg.utils import processes
 from mmseg.utils.names import nearest
 
 # What each metric reports per class, in the order of the table's columns.
@@ -66,6 +67,10 @@ class ConfusionMatrix:
         cell = torch.where(ignored, self.num_classes**2, label * self.num_classes + pred)
         # bincount would read the largest value back to the host
         self._bins.scatter_add_(0, cell, self._bins.new_ones(1).expand_as(cell))
+
+    def gather(self) -> None:
+        """Let every process have the counts of all."""
+        processes.add_up(self._bins)
 
     def per_class(self) -> dict[str, np.ndarray]:
         """Every quantity of :data:`METRIC_COLUMNS` as float64 [C] in 0..1; NaN where it is 0/0."""

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mmseg.datasets.errors import DataError
 from mmseg.datasets.files import read_image, write_atomically
+from mmseg.utils import processes
 from mmseg.visualization.palettes import Palette
 from mmseg.visualization.predictions import blend, heat_map, write_image, write_palette_png
 
@@ -120,12 +121,24 @@ class TestServerExport:
         Raises:
             DataError: if two images of different folders have one name.
         """
-        name, image = server_name(meta['ori_filename']), meta['ori_filename']
-        if name in self._written:
+        name = server_name(meta['ori_filename'])
+        self._claim(name, meta['ori_filename'])
+        self.background.submit(self._write, name, _compact(pred))
+
+    def gather(self) -> None:
+        """Wait for the files of all processes, and let process 0 know them. To be called when the background has ended.
+
+        Raises:
+            DataError: as when they are written.
+        """
+        for written in processes.gather(self._written):
+            for name, image in written.items():
+                self._claim(name, image)
+
+    def _claim(self, name: str, image: str) -> None:
+        if self._written.setdefault(name, image) != image:
             raise DataError(f'{self._written[name]} and {image} would both be written to {self.folder / name}: '
                              'the servers want one folder, test one of the subfolders at a time')
-        self._written[name] = image
-        self.background.submit(self._write, name, _compact(pred))
 
     def _write(self, name: str, pred: Tensor) -> None:
         write_palette_png(self.folder / name, self._ids[pred.cpu().numpy()], self._palette)
@@ -133,7 +146,7 @@ class TestServerExport:
     def archive(self) -> Path:
         """Pack the files of this run, below the name of their folder, into ``<folder>.zip`` beside it.
 
-        To be called when the background has ended. Files that lay in the folder before are left out.
+        To be called by process 0 after :meth:`gather`. Files that lay in the folder before are left out.
 
         Returns:
             The archive, ready to upload.

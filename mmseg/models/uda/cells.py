@@ -5,6 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg.utils import processes
+
 IGNORE = 255
 
 
@@ -56,7 +58,7 @@ def boundary_pixels(label: Tensor) -> Tensor:
 
 
 def class_means(embedding: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean embedding of each class, by one matrix product.
+    """Mean embedding of each class over the batches of all processes, by one matrix product.
 
     Args:
         embedding: [B, D, h, w].
@@ -65,6 +67,17 @@ def class_means(embedding: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         [C, D] (0 for absent classes) and the number of pixels [C].
     """
-    pixels = counts.sum(dim=(0, 1, 2))
-    sums = torch.einsum('bhwc,bdhw->cd', counts, embedding)
+    return means_of_sums(torch.einsum('bhwc,bdhw->cd', counts, embedding), counts.sum(dim=(0, 1, 2)))
+
+
+def means_of_sums(sums: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Class means [C, D] over all processes, with the same bits in each, and the number of pixels [C].
+
+    Args:
+        sums: what the features of each class add up to in this process, [C, D].
+        pixels: how many pixels a sum runs over, [C].
+    """
+    if processes.count() > 1:
+        joined = processes.add_up(torch.cat((sums, pixels[:, None]), dim=1))
+        sums, pixels = joined[:, :-1], joined[:, -1]
     return sums / pixels.clamp_min(1)[:, None], pixels

@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmseg.models.layers import resize
 from mmseg.models.segmentors.results import Decoded, Features
+from mmseg.models.uda.cells import means_of_sums
 from mmseg.models.uda.instance_bank import InstanceBank, projected
 from mmseg.models.uda.instance_relation import gather, scatter
 from mmseg.models.uda.step_state import StepState, View
@@ -88,7 +89,7 @@ class PublishedInstanceBank(InstanceBank):
         """Mean of the first image's enlarged embedding where any image shows a class, [C, D]; 0 for absent classes.
 
         Interpolation is linear: its transpose brings the places of a class down to the embedding, which is much less
-        than bringing the embedding up.
+        than bringing the embedding up. With several processes each has a first image; their sums are added up.
 
         Args:
             embedding: [B, D, h, w].
@@ -105,7 +106,7 @@ class PublishedInstanceBank(InstanceBank):
                 shown = (image[rows] == classes).float()
                 places += down[:, rows] @ (shown @ across.T)
                 pixels += shown.sum(dim=(1, 2))
-        return torch.einsum('chw,dhw->cd', places, embedding[0]) / pixels.clamp_min(1)[:, None]
+        return means_of_sums(torch.einsum('chw,dhw->cd', places, embedding[0]), pixels)[0]
 
     def products(self, decoded: Decoded) -> Tensor:
         """Products [B, K, h, w] of the embedding with the rows."""
