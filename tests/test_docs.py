@@ -126,7 +126,7 @@ def documented_flags(heading: str) -> set[str]:
     return set(re.findall(r'`(--?[\w-]+)`', cells))
 
 
-PROGRAMS = [path for path in [ROOT / 'run_experiments.py', *sorted([*ROOT.glob('tools/*.py'), *ROOT.glob('demo/*.py')])]
+PROGRAMS = [path for path in [ROOT / 'run_experiments.py', ROOT / 'create_buffer.py', *sorted([*ROOT.glob('tools/*.py'), *ROOT.glob('demo/*.py')])]
             if "if __name__ == '__main__':" in path.read_text()]
 
 

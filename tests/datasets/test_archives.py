@@ -64,8 +64,9 @@ def test_gta_and_acdc_in_forked_workers_with_statistics(tmp_path) -> None:
             layouts.zip_folder(tmp_path / 'gta', part, tmp_path / f'zips/{i % 3:02d}_{part}.zip', f'{i:05d}.png')
     for part in ('rgb_anon', 'gt'):
         layouts.zip_folder(tmp_path / 'acdc', part, tmp_path / f'{part}_trainvaltest.zip')
-    target = dict(type='ACDCDataset', data_root=str(tmp_path / 'rgb_anon_trainvaltest.zip'), img_dir='rgb_anon/train',
+    target = dict(type='ACDCDataset', data_root=str(tmp_path / '*_trainvaltest.zip'), img_dir='rgb_anon/train',
                   ann_dir='gt/train', pipeline=scenes.train_pipeline(labels=False))
+    assert build_dataset(target).label(0).shape == (27, 48)
     source = scenes.game_cfg(tmp_path / 'zips/*.zip', pipeline=scenes.train_pipeline())
     dataset = build_dataset(dict(type='UDADataset', source=source, target=target, rare_class_sampling=RCS))
     assert len(dataset.source) == 6 and len(dataset.target) == 4
