@@ -242,13 +242,13 @@ def test_wrong_names_end_in_one_message(arguments, part):
     assert part in run.stderr and 'Traceback' not in run.stderr
 
 
-# run_exp.sh and run_config.sh
+# run_exp.sh, run_config.sh and demo.sh
 
 
 @pytest.fixture
 def scripts(tmp_path) -> Path:
     """A folder with the shell scripts, and a Python that only says what it is asked to do."""
-    for name in ('run_exp.sh', 'run_config.sh'):
+    for name in ('run_exp.sh', 'run_config.sh', 'demo.sh'):
         shutil.copy(ROOT / name, tmp_path)
     python = tmp_path / 'python'
     python.write_text('#!/bin/sh\necho "GPU=$CUDA_VISIBLE_DEVICES $*"\n')
@@ -297,3 +297,28 @@ def test_run_config_trains_the_config_of_dida_or_the_one_it_is_told(scripts):
     (scripts / 'configs/dida/gta2cs_dida_daformer_mitb5.py').touch()
     run = shell(scripts, 'run_config.sh', '--dry-run')
     assert run.stdout == 'GPU= run_experiments.py --config configs/dida/gta2cs_dida_daformer_mitb5.py --dry-run\n'
+
+
+def test_what_run_exp_and_run_config_train_is_there(repository, trained, script):
+    for arguments in (['--exp', '70'], ['--exp', '71'], ['--config', 'configs/dida/gta2cs_dida_daformer_mitb5.py']):
+        script.main(arguments)
+    assert [cfg.data.train.source.type for _, cfg in trained] == ['GTADataset', 'SynthiaDataset', 'GTADataset']
+    assert all(cfg.uda.instance_bank.preset == 'dida' for _, cfg in trained)
+
+
+def test_demo_segments_its_picture_wherever_it_is_called(scripts, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('elsewhere')
+    for name in ('a.json', 'latest.pth'):
+        (folder / name).touch()
+    run = shell(folder, str(scripts / 'demo.sh'), 'a.json', str(folder / 'latest.pth'), '--device', 'cpu',
+                PYTHON=str(scripts / 'python'))
+    assert run.stdout == (f'GPU= -m demo.image_demo demo/demo.png {folder}/a.json {folder}/latest.pth '
+                          '--palette cityscapes --device cpu\n')
+    assert (ROOT / 'demo/demo.png').is_file()
+
+
+@pytest.mark.parametrize('arguments, part', [(['a.json'], 'usage: sh demo.sh CONFIG CHECKPOINT'),
+                                             (['run_exp.sh', 'absent.pth'], 'there is no file absent.pth')])
+def test_demo_needs_a_config_and_a_checkpoint(scripts, arguments, part):
+    run = shell(scripts, 'demo.sh', *arguments)
+    assert run.returncode == 2 and part in run.stderr

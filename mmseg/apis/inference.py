@@ -54,8 +54,8 @@ def init_segmentor(config: str | os.PathLike | Config, checkpoint: str | None = 
     model_cfg.update(pretrained=None, train_cfg=None)
     model = build_segmentor(model_cfg)
     meta = load_segmentor(model, checkpoint, network) if checkpoint is not None else {}
-    test_set = (config.get('data') or {}).get('test') or {}
-    load_classes(model, meta, DATASETS.get(test_set.get('type', '')))
+    test_set = ((config.get('data') or {}).get('test') or {}).get('type')
+    load_classes(model, meta, test_set and DATASETS.get(test_set))
     model.cfg = config
     return model.to(device).eval()
 

@@ -1,0 +1,114 @@
+"""Write an instance bank (DIDA): f_buffer_s.npz and l_buffer_s.npz in embedding_cache/.
+
+    python create_buffer.py                                                         random unit vectors, a placeholder
+    python create_buffer.py --mode source --config CONFIG --checkpoint CHECKPOINT   class means of source images
+    python create_buffer.py --mode checkpoint --checkpoint CHECKPOINT               the bank of a training with DIDA
+"""
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmseg.apis import init_segmentor
+from mmseg.datasets import build_dataset, build_train_loader
+from mmseg.engine.checkpoint import CheckpointError, read_checkpoint
+from mmseg.models.preprocess import prepare
+from mmseg.models.uda.bank import FEATURES, LABELS, RAREST_FIRST, Bank, balanced_labels, write_bank
+from mmseg.models.uda.cells import class_counts, class_means
+from mmseg.models.uda.instance_bank import known_classes
+
+
+def random_bank(size: int, dim: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Unit vectors [K, D] in random directions, and labels [K] that share them equally among 19 classes."""
+    rows = torch.randn(size, dim, generator=torch.Generator().manual_seed(seed))
+    return F.normalize(rows, dim=1), balanced_labels(size, RAREST_FIRST)
+
+
+@torch.no_grad()
+def source_bank(config: str, checkpoint: str, size: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Features [K, D] and labels [K] of the labelled images of a config, seen by a trained network.
+
+    Each row is the mean embedding of one class in one training crop; the images are drawn until all rows are filled,
+    each once at most.
+
+    Raises:
+        ValueError: if the images do not fill the bank, or the config projects embeddings.
+    """
+    segmentor = init_segmentor(config, checkpoint)
+    options = (segmentor.cfg.get('uda') or {}).get('instance_bank') or {}
+    if options.get('projection'):
+        raise ValueError(f'{config} projects the embedding, and the projection is trained with the bank: take that of '
+                         'a training with --mode checkpoint')
+    train, num_classes = segmentor.cfg.data.train, segmentor.num_classes
+    source = build_dataset(train.get('source', train))
+    label = balanced_labels(size, known_classes(options.get('classes'), num_classes))
+    device = next(segmentor.parameters()).device
+    bank = Bank(torch.zeros(size, segmentor.embedding_channels), label, num_classes, filled=False).to(device)
+    for batch in build_train_loader(source, 1, 0, seed=seed, stop=len(source)):
+        batch = prepare(batch, device)
+        embedding = segmentor.decode_image(batch['img']).embedding.float()
+        counts = class_counts(batch['gt_semantic_seg'], embedding.shape[-2:], num_classes)[..., :-1]
+        means, pixels = class_means(embedding, counts)
+        bank.learn(means, pixels > 0, renew=False, momentum=None)
+        if bank.full:
+            return bank.feature, bank.label
+    missing = sorted(set(bank.label[~bank.filled].tolist()))
+    raise ValueError(f'{len(source)} images do not fill {size} rows, those of the classes {missing} are missing: lower '
+                     '--size, or name the classes of the source in uda.instance_bank.classes')
+
+
+def checkpoint_bank(checkpoint: str) -> tuple[Tensor, Tensor]:
+    """The features [K, D] and labels [K] that a training with DIDA has collected.
+
+    Raises:
+        ValueError: if the checkpoint has no bank, or one that is not full.
+    """
+    state = read_checkpoint(checkpoint).get('state_dict', {})
+    feature, label, filled = (state.get(f'instance_bank.bank.{name}') for name in ('feature', 'label', 'filled'))
+    if feature is None:
+        raise ValueError(f'{checkpoint} has no instance bank: it is no checkpoint of a training with DIDA')
+    if not filled.all():
+        raise ValueError(f'{checkpoint}: {int(filled.sum())} of {len(filled)} rows of its bank are filled, take a later '
+                         'checkpoint')
+    return feature, label
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Write the two files. Errors are left to the caller."""
+    parser = argparse.ArgumentParser(description='Write an instance bank of DIDA')
+    parser.add_argument('--mode', choices=['random', 'source', 'checkpoint'], default='random',
+                        help='random unit vectors; class means of source images; the bank of a training with DIDA')
+    parser.add_argument('--size', type=int, default=300, help='rows, of a random bank or one of source images')
+    parser.add_argument('--dim', type=int, default=256, help='channels of a random bank')
+    parser.add_argument('--seed', type=int, default=0, help='of the random rows, or of the order of the images')
+    parser.add_argument('--config', help='whose data.train and network make a bank of source images')
+    parser.add_argument('--checkpoint', help='weights of that network, or the training whose bank is written')
+    parser.add_argument('--out', type=Path, default=Path('embedding_cache'), help='folder of the two files')
+    args = parser.parse_args(args)
+    for name in dict(source=('config', 'checkpoint'), checkpoint=('checkpoint', )).get(args.mode, ()):
+        if getattr(args, name) is None:
+            parser.error(f'--mode {args.mode} needs --{name}')
+    if min(args.size, args.dim) < 1:
+        parser.error('--size and --dim must be at least 1')
+    for path in (args.out / FEATURES, args.out / LABELS):
+        if path.exists():
+            raise FileExistsError(f'{path} exists: remove it, or name another folder with --out')
+    banks = dict(random=lambda: random_bank(args.size, args.dim, args.seed),
+                 source=lambda: source_bank(args.config, args.checkpoint, args.size, args.seed),
+                 checkpoint=lambda: checkpoint_bank(args.checkpoint))
+    feature, label = banks[args.mode]()
+    write_bank(args.out, feature, label)
+    print(f'wrote {args.out}: {len(label)} rows of {feature.shape[1]} channels for {len(label.unique())} classes')
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except (CheckpointError, OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
