@@ -74,8 +74,8 @@ def checkpoint_bank(checkpoint: str) -> tuple[Tensor, Tensor]:
     if feature is None:
         raise ValueError(f'{checkpoint} has no instance bank: it is no checkpoint of a training with DIDA')
     if not filled.all():
-        raise ValueError(f'{checkpoint}: {int(filled.sum())} of {len(filled)} rows of its bank are filled, take a later '
-                         'checkpoint')
+        raise ValueError(f'{checkpoint}: {int(filled.sum())} of {len(filled)} rows of its bank are filled, take a '
+                         'later checkpoint')
     return feature, label
 
 

@@ -13,8 +13,8 @@ from mmseg.models.uda import DACS, AdvSeg, MinEnt
 from mmseg.registry import DATASETS, OBJECTIVES, PIPELINES
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob('*.md'), *ROOT.glob('docs/**/*.md'), *(ROOT / name / 'README.md' for name in
-                                                                   ('data', 'embedding_cache', 'pretrained', 'work_dirs'))])
+PAGES = sorted([*ROOT.glob('*.md'), *ROOT.glob('docs/**/*.md'),
+                *(ROOT / name / 'README.md' for name in ('data', 'embedding_cache', 'pretrained', 'work_dirs'))])
 MIGRATION = (ROOT / 'docs' / 'migration.md').read_text()
 CLI = (ROOT / 'docs' / 'reference' / 'cli.md').read_text()
 
@@ -126,7 +126,8 @@ def documented_flags(heading: str) -> set[str]:
     return set(re.findall(r'`(--?[\w-]+)`', cells))
 
 
-PROGRAMS = [path for path in [ROOT / 'run_experiments.py', ROOT / 'create_buffer.py', *sorted([*ROOT.glob('tools/*.py'), *ROOT.glob('demo/*.py')])]
+PROGRAMS = [path for path in (ROOT / 'run_experiments.py', ROOT / 'create_buffer.py', *sorted(ROOT.glob('tools/*.py')),
+                              *sorted(ROOT.glob('demo/*.py')))
             if "if __name__ == '__main__':" in path.read_text()]
 
 

@@ -17,8 +17,8 @@ from tools.analyze_logs import read_log
 
 TEXT = (ROOT / 'docs' / 'how-to' / 'new_method.md').read_text()
 SMALL = ['runner.max_iters=3', 'checkpoint_config.interval=2', 'evaluation.interval=3', 'log_config.interval=1',
-         'log_config.img_interval=100', 'model.decode_head.channels=16', 'model.decode_head.decoder_params.embed_dims=16',
-         'uda.diversity.weight=1.0', 'device=cpu']
+         'log_config.img_interval=100', 'model.decode_head.channels=16',
+         'model.decode_head.decoder_params.embed_dims=16', 'uda.diversity.weight=1.0', 'device=cpu']
 IMAGES = [('game/images/{}.png', 'game/labels/{}_labelTrainIds.png'),
           ('camera/leftImg8bit/train/a/{}_leftImg8bit.png', 'camera/gtFine/train/a/{}_gtFine_labelTrainIds.png'),
           ('camera/leftImg8bit/val/a/{}_leftImg8bit.png', 'camera/gtFine/val/a/{}_gtFine_labelTrainIds.png')]
@@ -42,7 +42,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ('_base_', 'toy'):
         (tmp_path / 'configs' / name).parent.mkdir(exist_ok=True)
         (tmp_path / 'configs' / name).symlink_to(ROOT / 'configs' / name)
-    for name, content in re.findall(r'Save this as `([\w/.]+)`:\n\n```python\n(.*?)^```', TEXT, re.MULTILINE | re.DOTALL):
+    files = re.findall(r'Save this as `([\w/.]+)`:\n\n```python\n(.*?)^```', TEXT, re.MULTILINE | re.DOTALL)
+    for name, content in files:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content)
     monkeypatch.chdir(tmp_path)

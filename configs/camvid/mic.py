@@ -1,5 +1,5 @@
-# MIC on top of DAFormer: images of both domains whose blocks are hidden, as published for sources that are real. A block
-# is an eighth of the crop, see ../toy/mic.py.
+# MIC on top of DAFormer: images of both domains whose blocks are hidden, as published for sources that are real. A
+# block is an eighth of the crop, see ../toy/mic.py.
 _base_ = ['daformer.py']
 uda = dict(
     mask_mode='separate',

@@ -1,4 +1,5 @@
-# The strongest sensible combination for Synthia -> Cityscapes: that of gtaHR2csHR_mic_hrda_mrm_dida.py, for its reasons.
+# The strongest sensible combination for Synthia -> Cityscapes: that of gtaHR2csHR_mic_hrda_mrm_dida.py, for its
+# reasons.
 _base_ = '../mrm/synHR2csHR_mic_hrda_mrm.py'
 uda = dict(
     instance_bank=dict(

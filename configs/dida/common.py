@@ -16,6 +16,7 @@ uda = dict(
     # Rows of the crop without pseudo labels, made for Cityscapes.
     pseudo_weight_ignore_top=15,
     pseudo_weight_ignore_bottom=120)
-# 25 evaluations, each with a checkpoint, all of which stay, as published. checkpoint_config.max_keep_ckpts=1 saves disk.
+# 25 evaluations, each with a checkpoint, all of which stay, as published. checkpoint_config.max_keep_ckpts=1 saves
+# disk.
 checkpoint_config = dict(interval=1600, max_keep_ckpts=50)
 evaluation = dict(interval=1600)

@@ -1,5 +1,5 @@
-# What the trainings with entropy balancing (EBDA) share: DAFormer with one image of each domain per iteration, which fits
-# on an 11 GB card, for 50,000 iterations.
+# What the trainings with entropy balancing (EBDA) share: DAFormer with one image of each domain per iteration, which
+# fits on an 11 GB card, for 50,000 iterations.
 _base_ = '../daformer/common.py'
 uda = dict(
     # Holds the entropy of what the student predicts for the mixed images near a moderate constant: confident
