@@ -6,6 +6,7 @@ instance_published.py.
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -126,10 +127,13 @@ class InstanceBank(Objective):
         if preset not in presets:
             raise ValueError(f'uda.instance_bank.preset={preset!r}: {nearest(preset, presets)}')
         try:
-            return presets[preset].from_options('instance_bank', options, num_classes=host.num_classes,
+            made = presets[preset].from_options('instance_bank', options, num_classes=host.num_classes,
                                                 channels=host.model.embedding_channels, alpha=uda['alpha'])
         except (FileNotFoundError, ValueError) as error:
             raise type(error)(f'uda.instance_bank: {error}') from error
+        if made.preset == cls.preset:
+            warn_of_unsure_labels(made.smoothing, uda['pseudo_threshold'])
+        return made
 
     # phases of a training step
 
@@ -178,7 +182,7 @@ class InstanceBank(Objective):
         return step.draws.iteration < self.warmup
 
     def entries(self, embedding: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        """Feature [C, D] of each class in the batch, and which classes have one, bool [C].
+        """Feature [C, D] of each class in the batches of all processes, and which classes have one, bool [C].
 
         Args:
             embedding: [B, D, h, w].
@@ -214,6 +218,15 @@ def projected(projection: Projection | None, decoded: Decoded) -> Tensor:
     """The embedding that the bank is about, fp32 [B, D, h, w]."""
     embedding = decoded.embedding.float()
     return embedding if projection is None else projection(embedding).float()
+
+
+def warn_of_unsure_labels(smoothing: float, threshold: float) -> None:
+    """Warn if class scores alone, however certain, make no pixel confident: the target losses may vanish."""
+    if smoothing < threshold:
+        least = (threshold - smoothing) / (1 - smoothing)
+        warnings.warn(f'uda.instance_bank.smoothing={smoothing} is below uda.pseudo_threshold={threshold}: even where '
+                      f'class scores are certain, a pixel counts as confident only if the bank gives its class '
+                      f'{least:.2f}. If pseudo_weight vanishes in the log, lower pseudo_threshold', stacklevel=2)
 
 
 def known_classes(classes: Sequence[int] | None, num_classes: int) -> Sequence[int]:

@@ -1,4 +1,4 @@
-"""The instance bank: what its relation between pixels and rows must satisfy, its place in the step, its memory."""
+"""The instance bank: what its relation between pixels and rows must satisfy, its place in the step."""
 from __future__ import annotations
 
 import math
@@ -6,14 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from mmseg.engine.checkpoint import segmentor_state
 from mmseg.engine.optim import parameter_groups
 from mmseg.models.segmentors.results import Decoded, HeadOutput
-from mmseg.models.uda import instance_published
-from mmseg.models.uda.bank import write_bank
 from mmseg.models.uda.instance_bank import EPS, InstanceBank
 from mmseg.models.uda.instance_relation import calibrate, cosine_similarities, gather, relation_loss, scatter
 from tests.models import nets
@@ -186,6 +182,25 @@ def test_pasted_cells_get_no_gradient():
     assert teacher.grad is None and made.bank.feature.grad is None
 
 
+def test_cells_whose_mass_is_on_classes_without_rows_do_not_count():
+    made = objective()
+    made.bank.label[made.bank.label == 3] = 0  # class 3 has no rows, as those that Synthia lacks
+    step = fake_step(mix_mask=torch.zeros(2, 1, 16, 24, dtype=torch.bool),
+                     pseudo=SimpleNamespace(valid=torch.ones(2, 16, 24)))
+    logits = maps(C, 1)
+    logits[:, 3, 1:] = 100  # all but the first row of cells
+    made.refine(step, probabilities(), decoded(maps(D, 7), logits, (4, 6)))
+    student = maps(D, 8).requires_grad_()
+    loss = made.losses(step, None, None, decoded(student, None))['instance.loss_in']
+    loss.backward()
+    assert loss.isfinite() and (student.grad[:, :, 1:] == 0).all() and (student.grad[:, :, 0] != 0).any()
+
+
+def test_smoothing_below_the_threshold_is_warned_of():
+    with pytest.warns(UserWarning, match='only if the bank gives its class 0.68. If pseudo_weight vanishes'):
+        make_host(pseudo_threshold=0.968, instance_bank=dict(READY, smoothing=0.9))
+
+
 # the training step
 
 
@@ -313,96 +328,3 @@ def test_the_step_never_waits_for_the_device(options):
 def test_bad_options_are_named(options, message):
     with pytest.raises((TypeError, ValueError, FileNotFoundError), match=message):
         make_host(instance_bank=options)
-
-
-# the published program, and memory
-
-
-@pytest.fixture
-def folder(tmp_path):
-    write_bank(tmp_path, torch.rand(K, 16, generator=torch.Generator().manual_seed(0)) + 0.1, LABEL)
-    return str(tmp_path)
-
-
-def test_an_existing_bank_is_used_from_the_start(folder):
-    host, wrapper = make_host(instance_bank=dict(bank=folder, warmup=0))
-    (log, ) = run(host, wrapper, 1)
-    assert log['instance.bank_filled'] == 1 and log['instance.loss_in'] > 0
-
-
-def test_the_published_loss_does_not_depend_on_the_strips(folder, monkeypatch):
-    steps = {}
-    for size in (2**26, 9000):
-        monkeypatch.setattr(instance_published, 'STRIP_BYTES', size)
-        host, wrapper = make_host(instance_bank=dict(preset='dida_code', bank=folder, calibrate=False))
-        (log, ) = run(host, wrapper, 1)
-        steps[size] = log['instance.loss_in'], torch.cat([p.grad.flatten() for p in host.model.parameters()])
-    (loss, gradient), (other, other_gradient) = steps.values()
-    assert loss == pytest.approx(other, rel=1e-6)
-    torch.testing.assert_close(gradient, other_gradient, rtol=1e-4, atol=1e-6)
-
-
-class Made(TorchDispatchMode):
-    """Notes shape and bytes of every tensor that an operation makes, views aside."""
-
-    def __init__(self):
-        super().__init__()
-        self.tensors = []
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        given = {x.untyped_storage().data_ptr() for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)}
-        for x in tree_leaves(result):
-            if isinstance(x, torch.Tensor) and x.untyped_storage().data_ptr() not in given:
-                self.tensors.append((tuple(x.shape), x.numel() * x.element_size()))
-        return result
-
-
-def all_phases(made, rows=40, cells=16, pixels=64):
-    """What the phases of one step make, the backward included, with D = 16 channels."""
-    size = (pixels, pixels)
-    rng = torch.Generator().manual_seed(0)
-    embedding = [torch.rand(2, 16, cells, cells, generator=rng) for _ in range(3)]
-    label = torch.randint(0, C, (2, *size), generator=rng)
-    p = torch.rand(2, C, *size, generator=rng).softmax(dim=1)
-    pasted = torch.arange(pixels).expand(2, 1, *size) < pixels // 2
-    step = fake_step(mix_mask=pasted, source=SimpleNamespace(label=label),
-                     pseudo=SimpleNamespace(valid=torch.ones(2, *size)))
-    step.student.upsampled = lambda _: p
-    logits = torch.rand(2, C, cells, cells, generator=rng)
-    mixed = embedding[2].requires_grad_()
-    with Made() as everything:
-        with torch.no_grad():
-            made.on_source(step, None, decoded(embedding[0], logits, size))
-            made.refine(step, p, decoded(embedding[1], logits, size))
-        made.losses(step, SimpleNamespace(img=p), None, decoded(mixed, logits, size))['instance.loss_in'].backward()
-    assert (mixed.grad != 0).any()
-    return everything.tensors
-
-
-@pytest.mark.parametrize('select', ['mean', 'boundary_mean'])
-def test_no_tensor_is_larger_than_the_similarities_at_the_embeddings_stride(select):
-    made = InstanceBank(C, 16, 0.9, size=40, warmup=0, select=select, smoothing=0.9)
-    made.bank.feature.copy_(torch.rand(40, 16))
-    made.bank.filled.fill_(True)
-    tensors = all_phases(made)
-    refined = (2, C, 64, 64)  # the pseudo-label probabilities themselves, which the host has anyway
-    similarities = (2, 40, 16, 16)
-    assert similarities in [shape for shape, _ in tensors]
-    for shape, _ in tensors:
-        assert shape == refined or math.prod(shape) <= math.prod(similarities), shape
-
-
-def test_the_published_program_works_in_strips(tmp_path, monkeypatch):
-    write_bank(tmp_path, torch.rand(40, 16), torch.arange(40) % C)
-    made = instance_published.PublishedInstanceBank(C, 16, 0.9, str(tmp_path))
-    monkeypatch.setattr(instance_published, 'STRIP_BYTES', 2**17)
-    biggest = max(bytes_ for _, bytes_ in all_phases(made))
-    assert 2**16 < biggest < 2**17
-
-
-@pytest.mark.parametrize('batch,size', [(1, (512, 512)), (2, (512, 512)), (2, (1024, 1024)), (8, (512, 1024))])
-def test_strips_of_published_sizes_stay_below_64_mib(batch, size):
-    parts = instance_published.strips(batch, 300, size)
-    assert [row for part in parts for row in range(size[0])[part]] == list(range(size[0]))
-    assert max(batch * 300 * (part.stop - part.start) * size[1] * 4 for part in parts) < 64 * 2**20
