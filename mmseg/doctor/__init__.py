@@ -15,6 +15,7 @@ from mmseg.engine.config import ConfigError, load_config
 
 __all__ = ['Report', 'examine']
 
+REMEDY = 'correct the file or the --options (docs/reference/config.md)'
 SECTIONS = ('model', 'data', 'runner', 'optimizer')  # that every training needs
 
 
@@ -34,11 +35,14 @@ def examine(config: str | Path, options: dict[str, Any] | None = None, device: s
     place = check_machine(report, device or (cfg.get('device') if cfg else None))
     if cfg is not None:
         before = report.counts['problem']
-        check_data(report, cfg)
+        with report.guarded(REMEDY):
+            check_data(report, cfg)
         readable = report.counts['problem'] == before
-        check_network(report, cfg, _classes(cfg))
+        with report.guarded(REMEDY):
+            check_network(report, cfg, _classes(cfg))
         if place is not None and all(cfg.get(name) for name in SECTIONS):
-            check_step(report, cfg, place, readable)
+            with report.guarded(REMEDY):
+                check_step(report, cfg, place, readable)
     print(f'\n{config}: {report.summary()}')
     return report
 
@@ -46,11 +50,10 @@ def examine(config: str | Path, options: dict[str, Any] | None = None, device: s
 def _read(report: Report, config: str | Path, options: dict[str, Any] | None) -> Config | None:
     report.section(f'config: {config}')
     mistakes: list[ConfigError] = []
-    remedy = 'correct the file or the --options (docs/reference/config.md)'
-    with report.guarded(remedy):
+    with report.guarded(REMEDY):
         cfg = load_config(config, options, mistakes)
         for mistake in mistakes:
-            report.problem(str(mistake), f'{remedy}; what follows is without it')
+            report.problem(str(mistake), f'{REMEDY}; what follows is without it')
         if not mistakes:
             report.ok('read, all keys are known')
         for name in SECTIONS:

@@ -13,7 +13,7 @@ from prettytable import PrettyTable
 from mmseg.datasets import CustomDataset, build_dataset
 from mmseg.datasets.class_stats import cache_folder, load_stats
 from mmseg.datasets.errors import DataError
-from mmseg.datasets.files import count_ids, file_size, read_image
+from mmseg.datasets.files import count_ids, file_size, is_packed, read_image
 from mmseg.datasets.rare_class_sampling import RareClassSampler, build_sampler
 from mmseg.doctor.known import KNOWN, conversion, expected_tree
 from mmseg.doctor.report import Report
@@ -109,6 +109,8 @@ def _check_place(report: Report, place: Place) -> None:
 def _there(section: Mapping[str, Any]) -> str:
     """What lies where the data is looked for."""
     folder = Path(section.get('data_root') or '.')
+    if is_packed(str(folder)):
+        return f'it is looked for inside of {folder}'
     if not folder.is_dir():
         return f'{folder} does not exist in {os.getcwd()}'
     names = sorted(entry.name for entry in folder.iterdir())
@@ -158,7 +160,7 @@ def _check_count(report: Report, section: Mapping[str, Any], count: int, sizes: 
     """Compare with the published data set, unless the images have other sizes: then it is other data."""
     known, folder = KNOWN.get(section['type']), section['img_dir']
     expected = known.count(folder) if known and isinstance(folder, str) and not section.get('split') else None
-    if known and sizes and known.size not in sizes:
+    if known and known.size and sizes and known.size not in sizes:
         width, height = known.size
         report.warn(f'{count:,} images of other sizes than the published {width}x{height}',
                     'nothing, if other data is meant; else use the published images, which the configs are made for')

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mmseg.datasets.construction import known_arguments
 from mmseg.registry import DATASETS
 
 
@@ -15,12 +14,12 @@ class Known:
 
     Attributes:
         counts: number of images by split (the name of a folder); '' for one without splits.
-        size: (width, height) of most images.
+        size: (width, height) of most images, None if they differ.
         below: folders between the split and the files.
         convert: name of the script in tools/convert_datasets that makes the label maps, if one is needed.
     """
     counts: Mapping[str, int]
-    size: tuple[int, int]
+    size: tuple[int, int] | None
     below: str = ''
     convert: str | None = None
 
@@ -35,6 +34,7 @@ KNOWN = {
     'GTADataset': Known({'': 24966}, (1914, 1052), convert='gta'),
     'SynthiaDataset': Known({'': 9400}, (1280, 760), convert='synthia'),
     'ACDCDataset': Known(dict(train=1600, val=406, test=2000), (1920, 1080)),
+    'MapillaryDataset': Known({}, None, convert='mapillary'),
     'DarkZurichDataset': Known(dict(train=2416, val=50, test=151), (1920, 1080), '<sequence>/'),
 }
 
@@ -53,7 +53,7 @@ def expected_tree(section: Mapping[str, Any], labelled: bool) -> str:
         branches.append(('ann_dir', 'seg_map_suffix', 'SEG_MAP_SUFFIX'))
     lines = []
     for folder, suffix, default in branches:
-        files = section.get(suffix) or (getattr(cls, default, '') if suffix in known_arguments(cls) else '')
+        files = section.get(suffix) or getattr(cls, default, None) or ''
         for place in [section[folder]] if isinstance(section.get(folder), str) else section.get(folder) or []:
             lines.append(f'{place.rstrip("/")}/{below}*{files}')
     if isinstance(section.get('split'), str):

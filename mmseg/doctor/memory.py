@@ -57,7 +57,8 @@ class _Kept:
 
 
 def fixed_bytes(model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """Bytes of all weights and buffers, of the gradients, and of the optimizer's state after a step."""
+    """Bytes of all weights and buffers, of the gradients, and of the optimizer's state; makes a step."""
+    optimizer.step()  # with gradient accumulation there was none yet
     weights = [*model.parameters(), *model.buffers()]
     gradients = [p for p in model.parameters() if p.requires_grad]
     state = [value for entry in optimizer.state.values() for value in entry.values() if isinstance(value, Tensor)]

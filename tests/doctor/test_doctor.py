@@ -14,6 +14,7 @@ from mmengine import Config
 
 from mmseg.doctor import Report
 from mmseg.doctor import machine as machine_checks
+from mmseg.doctor.known import expected_tree
 from mmseg.engine.config import format_config
 from mmseg.models import build_backbone
 from tests.datasets import scenes
@@ -139,6 +140,13 @@ def test_missing_folders_are_answered_with_the_tree(game: Config, tmp_path: Path
                  f'tools/convert_datasets/gta.py {tmp_path}/game'):
         assert part in found
     assert '├── leftImg8bit/val/<city>/*_leftImg8bit.png' in answer.problem('leftImg8bit/val does not exist')
+
+
+def test_own_folders_and_archives_have_a_tree_too() -> None:
+    own = dict(type='FolderDataset', data_root='data/mine', img_dir='sim', ann_dir=['a', 'b'], split='train.txt')
+    assert expected_tree(own, True).splitlines() == ['data/mine', '├── sim/*', '├── a/*', '├── b/*', '└── train.txt']
+    packed = dict(type='GTADataset', data_root='data/gta.zip', img_dir='images', ann_dir='labels')
+    assert expected_tree(packed, False).splitlines() == ['data/gta.zip', '└── images/*.png']
 
 
 def test_labels_that_are_not_there(game: Config, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -34,5 +34,4 @@ def test_weights_gradients_and_the_state_of_adam() -> None:
     model = nn.Linear(100, 1000, bias=False)
     optimizer = torch.optim.AdamW(model.parameters())
     model(torch.randn(2, 100)).sum().backward()
-    optimizer.step()
     assert 4 * 400_000 <= fixed_bytes(model, optimizer) < 4 * 400_000 + 100
