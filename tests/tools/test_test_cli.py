@@ -171,7 +171,8 @@ def test_labels_that_are_not_converted_are_named(run: TinyRun, tmp_path: Path) -
     (['--eval', 'cityscapes', '--eval-options', 'to_label_id=False'], 'remove to_label_id=False'),
     (['--show-dir', 'x', '--opacity', '0'], 'opacity'),
     (['--eval', 'mIoU', '--hrda-out', 'ATT'], 'attention'),
-    (['--eval', 'mIoU', '--launcher', 'slurm'], 'launcher'),
+    (['--eval', 'mIoU', '--launcher', 'mpi'], 'launcher'),
+    (['--show', '--launcher', 'pytorch'], '--show-dir'),
 ])
 def test_flags_that_make_no_sense(run: TinyRun, flags: list[str], message: str,
                                   capsys: pytest.CaptureFixture) -> None:
