@@ -164,6 +164,15 @@ def test_pretrained_in_two_places_is_refused() -> None:
         nets.segmentor(pretrained='a.pth', backbone=nets.backbone(pretrained='b.pth'))
 
 
+@pytest.mark.parametrize('change, message', [
+    (dict(in_channels=[8, 16, 24, 99]), r'in_channels=\[8, 16, 24, 99\] of DAFormerHead does not fit'),
+    (dict(in_index=[0, 1, 2, 4]), r'in_index=\[0, 1, 2, 4\] of DAFormerHead names a level'),
+])
+def test_heads_for_other_maps_are_refused(change: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        nets.segmentor(decode_head={**nets.head(), **change})
+
+
 @pytest.mark.parametrize('device', DEVICES)
 def test_training_reduces_the_loss_and_repeats_bit_by_bit(device: str) -> None:
     from mmengine.optim import OptimWrapper

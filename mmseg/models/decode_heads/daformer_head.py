@@ -43,7 +43,7 @@ class DAFormerHead(BaseDecodeHead):
 
     def forward_embedding(self, feats: list[Tensor]) -> Tensor:
         """Fuse [B, C_i, h_i, w_i] maps to [B, channels, h_0, w_0]."""
-        maps = [layer(x) for layer, x in zip(self.embed_layers.values(), self.select(feats))]
-        size = maps[0].shape[-2:]
         # the maps come as channels-last from the tokens; dilated depthwise convolutions are many times slower in it
-        return self.fuse_layer(torch.cat([resize(x, size) for x in maps], dim=1).contiguous())
+        maps = [layer(x).contiguous() for layer, x in zip(self.embed_layers.values(), self.select(feats))]
+        size = maps[0].shape[-2:]
+        return self.fuse_layer(torch.cat([resize(x, size) for x in maps], dim=1))

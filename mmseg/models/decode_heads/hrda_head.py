@@ -63,6 +63,7 @@ class HRDAHead(nn.Module):
         self.head = build_head({**head, 'type': single_scale_head})
         self.num_classes, self.align_corners, self.levels, self.embedding_channels = (
             self.head.num_classes, self.head.align_corners, self.head.levels, self.head.embedding_channels)
+        self.in_channels, self.in_index = self.head.in_channels, self.head.in_index
         if len(scales) == 2 and fixed_attention is None:
             attention = {**head, 'type': single_scale_head}
             if single_scale_head == 'DAFormerHead':

@@ -1,40 +1,58 @@
 """Dilated depthwise convolutions on the CPU, where torch's own kernels are slow.
 
-A depthwise convolution is a weighted sum of nine shifted copies of the map. Summing them block by block, so that a
-block stays in the processor's cache, takes half of the time of the general convolution forwards and a third backwards.
+A depthwise convolution is a weighted sum of nine shifted copies of the map. Each copy is added where it overlaps the
+map, in blocks that the last-level cache holds together with their sum.
 """
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmengine.registry import MODELS as MMCV_LAYERS
 from torch import Tensor, nn
 
-BLOCK_CHANNELS = 64
+BLOCK_CELLS = 2**19  # smaller blocks would fit smaller caches, but start too many parallel regions
+
+Window = tuple[slice, slice]
 
 
-def _shifts(block: Tensor, dilation: int) -> list[Tensor]:
-    """The nine [B, c, H, W] views of a zero-padded [B, c, H, W] block, in the order of the kernel's weights."""
-    height, width = block.shape[-2:]
-    padded = F.pad(block, (dilation, ) * 4)
-    return [padded[..., y:y + height, x:x + width] for y in (0, dilation, 2 * dilation)
-            for x in (0, dilation, 2 * dilation)]
+def _overlap(size: int, shift: int) -> Window | None:
+    """Where an axis of ``size`` cells, and where the axis shifted by ``shift``, show the same cells; None: nowhere."""
+    if abs(shift) >= size:
+        return None
+    here, there = slice(max(-shift, 0), size - max(shift, 0)), slice(max(shift, 0), size - max(-shift, 0))
+    return here, there
 
 
-def _blocks(channels: int) -> list[slice]:
-    return [slice(start, start + BLOCK_CHANNELS) for start in range(0, channels, BLOCK_CHANNELS)]
+def _taps(size: tuple[int, int], dilation: int) -> list[tuple[int, Window, Window]]:
+    """Index of each of the nine weights that meets the map, with the rows and columns it writes to and reads from.
+
+    Zeros around the map add nothing: they are left out, at dilations near the size of the map most of the work.
+    """
+    shifts = (-dilation, 0, dilation)
+    rows, columns = ([_overlap(side, shift) for shift in shifts] for side in size)
+    return [(3 * i + j, (row[0], column[0]), (row[1], column[1])) for i, row in enumerate(rows)
+            for j, column in enumerate(columns) if row and column]
+
+
+def _blocks(x: Tensor) -> list[tuple[slice, slice]]:
+    """Images and channels of [B, C, H, W] maps, in blocks that stay in the cache."""
+    images, channels, height, width = x.shape
+    step = max(1, BLOCK_CELLS // (height * width))
+    if step >= channels:
+        together = step // channels
+        return [(slice(i, i + together), slice(None)) for i in range(0, images, together)]
+    return [(slice(i, i + 1), slice(c, c + step)) for i in range(images) for c in range(0, channels, step)]
 
 
 def _convolve(x: Tensor, weight: Tensor, dilation: int) -> Tensor:
-    out = torch.empty_like(x, memory_format=torch.contiguous_format)
-    for block in _blocks(x.shape[1]):
-        total, factors = out[:, block], weight[block].view(-1, 9, 1, 1).unbind(1)
-        first, *others = _shifts(x[:, block], dilation)
-        torch.mul(first, factors[0], out=total)
-        for shifted, factor in zip(others, factors[1:]):
-            total.addcmul_(shifted, factor)
+    out = torch.zeros_like(x, memory_format=torch.contiguous_format)
+    taps = _taps(tuple(x.shape[-2:]), dilation)
+    factors = weight.view(-1, 9, 1, 1)
+    for images, channels in _blocks(x):
+        read, written = x[images, channels], out[images, channels]
+        for index, here, there in taps:
+            written[(..., *here)].addcmul_(read[(..., *there)], factors[channels, index])
     return out
 
 
@@ -49,11 +67,12 @@ class _DilatedDepthwise(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         x, weight = ctx.saved_tensors
-        grad_weight = torch.empty_like(weight)
-        for block in _blocks(x.shape[1]):
-            sums = [(shifted * grad[:, block]).sum((0, 2, 3)) for shifted in _shifts(x[:, block], ctx.dilation)]
-            grad_weight[block] = torch.stack(sums, dim=1).view_as(grad_weight[block])
-        return _convolve(grad, weight.flip(2, 3), ctx.dilation), grad_weight, None
+        sums, taps = torch.zeros(len(weight), 9), _taps(tuple(x.shape[-2:]), ctx.dilation)
+        for images, channels in _blocks(x):
+            read, written = x[images, channels], grad[images, channels]
+            for index, here, there in taps:
+                sums[channels, index] += (read[(..., *there)] * written[(..., *here)]).sum((0, 2, 3))
+        return _convolve(grad, weight.flip(2, 3), ctx.dilation), sums.view_as(weight), None
 
 
 @MMCV_LAYERS.register_module('DepthwiseConv2d')

@@ -21,6 +21,10 @@ class SegFormerAdapter(nn.Module):
         super().__init__()
         self.out_layers, self.scales = tuple(out_layers), tuple(scales)
 
+    def out_channels(self, channels: list[int]) -> list[int]:
+        """Channels of the levels that :meth:`forward` returns, for maps with ``channels``."""
+        return [*channels[:-1], sum(channels[i] for i in self.out_layers)]
+
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         """Map [B, C_i, h_i, w_i] levels to the same with another last one."""
         parts = [

@@ -23,7 +23,8 @@ class EncoderDecoder(BaseSegmentor):
         init_cfg: None; weights come from ``pretrained``.
 
     Raises:
-        ValueError: if ``pretrained`` stands in the backbone's config, too, or ``init_cfg`` is given.
+        ValueError: if ``pretrained`` stands in the backbone's config, too, ``init_cfg`` is given, or a head is not made
+            for the maps that it would read.
     """
 
     def __init__(self,
@@ -52,6 +53,26 @@ class EncoderDecoder(BaseSegmentor):
             self.auxiliary_head = nn.ModuleList(build_head(cfg) for cfg in auxiliary_head)
         elif auxiliary_head is not None:
             self.auxiliary_head = build_head(auxiliary_head)
+        for head in (self.decode_head, *self._auxiliary_heads().values()):
+            self._check_channels(head)
+
+    def _check_channels(self, head: nn.Module) -> None:
+        """Refuse a head for other maps than backbone and neck make, if they say what they make."""
+        channels = getattr(self.backbone, 'channels', None)
+        if self.with_neck:
+            channels = channels and self.neck.out_channels(channels)
+        if not channels:
+            return
+        subject = f'{type(self.backbone).__name__} {"and its neck make" if self.with_neck else "makes"}'
+        makes = f'{subject} maps of {channels} channels'
+        try:
+            found = [channels[level] for level in head.levels]
+        except IndexError:
+            raise ValueError(f'in_index={head.in_index} of {type(head).__name__} names a level that there is not: '
+                             f'{makes}') from None
+        if sum(found) != head.in_channels if isinstance(head.in_channels, int) else found != list(head.in_channels):
+            raise ValueError(f'in_channels={head.in_channels} of {type(head).__name__} does not fit: {makes}, '
+                             f'of which in_index={head.in_index} reads {found}')
 
     @property
     def with_neck(self) -> bool:
