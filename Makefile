@@ -18,11 +18,14 @@ $(STAMP): requirements.txt requirements-dev.txt setup.py
 demo: $(STAMP)
 	$(BIN)/python tools/run_toy_benchmark.py --demo
 
+# a process per core; tests of one file stay together, since they share what is slow to make
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
+
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .

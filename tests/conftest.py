@@ -1,15 +1,22 @@
 """Fixtures and reporting for all tests."""
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 
 import pytest
+import torch
 
 from tests.parity.golden import Case
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line('markers', 'golden(file): the case comes from this golden file')
+    workers = int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', 1))
+    if workers > 1:  # they share the cores, and so do the programs that they start
+        threads = max(1, (os.cpu_count() or 1) // workers)
+        torch.set_num_threads(threads)
+        os.environ['OMP_NUM_THREADS'] = str(threads)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
