@@ -167,10 +167,9 @@ class MixVisionTransformer(nn.Module):
                  style: str = 'pytorch') -> None:
         super().__init__()
         self.pretrained = pretrained_source(pretrained, init_cfg)
-        self.depths, self.with_cp = tuple(depths), with_cp
+        self.channels, self.depths, self.with_cp = list(embed_dims), tuple(depths), with_cp
         rates = _drop_path_rates(drop_path_rate, sum(depths))
         # order of registration = order of the keys in published files: first the patch embeddings, then the stages
-        self.channels = list(embed_dims)
         for k, dim in enumerate(embed_dims):
             kernel, stride, channels = (7, 4, in_chans) if k == 0 else (3, 2, embed_dims[k - 1])
             setattr(self, f'patch_embed{k + 1}', OverlapPatchEmbed(kernel, stride, channels, dim))
