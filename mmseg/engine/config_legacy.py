@@ -46,7 +46,7 @@ def apply_legacy_fixes(content: dict[str, Any]) -> dict[str, Any]:
         _fix_model(content['model'])
     if isinstance(content.get('uda'), dict):
         _fix_uda(content)
-    (content.get('checkpoint_config') or {}).pop('meta', None)  # what the original programs added while running
+    _section(content, 'checkpoint_config').pop('meta', None)  # what the original programs added while running
     iterations = content.pop('total_iters', None)
     if iterations is not None and content.get('runner') is None:
         content['runner'] = dict(type='IterBasedRunner', max_iters=iterations)
@@ -64,29 +64,36 @@ def _clean(value: Any, key: str = '') -> Any:
     return tuple(entries) if isinstance(value, tuple) or (key in TUPLES and numbers) else entries
 
 
+def _section(content: dict[str, Any], *path: str) -> dict[str, Any]:
+    """The dict below ``path``; an empty one if there is none. What is no dict there is refused later, by name."""
+    for name in path:
+        content = content.get(name)
+        if not isinstance(content, dict):
+            return {}
+    return content
+
+
 def _refuse(content: dict[str, Any]) -> None:
     if content.get('fp16') is not None:
         raise ConfigError("fp16: float16 is too narrow for the pseudo-label losses; write amp=dict(dtype='bfloat16') "
                           'for mixed precision', 'fp16', 'fp16')
-    backbone = (content.get('model') or {}).get('backbone')
-    for section, name in ((content, 'style_hallucination_hook'), (content.get('uda'), 'style_consistency_lambda'),
-                          (backbone, 'style_hallucination_cfg')):
-        if isinstance(section, dict) and section.pop(name, None):
+    for section, name in ((content, 'style_hallucination_hook'), (_section(content, 'uda'), 'style_consistency_lambda'),
+                          (_section(content, 'model', 'backbone'), 'style_hallucination_cfg')):
+        if section.pop(name, None):
             raise ConfigError(f'{name}: {STYLE}', name, name)
 
 
 def _fix_model(model: dict[str, Any]) -> None:
     _rename(model, 'type')
-    if isinstance(model.get('backbone'), dict):
-        model['backbone'].pop('ema_drop_path_rate', None)
+    _section(model, 'backbone').pop('ema_drop_path_rate', None)
     for name in ('work_dir', 'log_config'):  # the original programs wrote them here at the start of a training
-        (model.get('train_cfg') or {}).pop(name, None)
+        _section(model, 'train_cfg').pop(name, None)
     head = model.get('decode_head')
     if not isinstance(head, dict):
         return
     for name in ('type', 'single_scale_head'):
         if head.get(name) == 'UniHead':
-            ((head.get('decoder_params') or {}).get('fusion_cfg') or {}).pop('fusion', None)
+            _section(head, 'decoder_params', 'fusion_cfg').pop('fusion', None)
         _rename(head, name)
 
 
@@ -98,7 +105,7 @@ def _rename(section: dict[str, Any], key: str) -> None:
 def _fix_uda(content: dict[str, Any]) -> None:
     uda = content['uda']
     if 'debug_img_interval' in uda:
-        content['log_config'] = {'img_interval': uda['debug_img_interval'], **(content.get('log_config') or {})}
+        content['log_config'] = {'img_interval': uda['debug_img_interval'], **_section(content, 'log_config')}
     for name in sorted(DROPPED_UDA_KEYS.keys() & uda.keys()):
         del uda[name]
         logger.info('uda.%s has no effect: %s', name, DROPPED_UDA_KEYS[name])

@@ -257,6 +257,11 @@ def test_the_refusal_names_the_base_that_is_wrong(write):
     assert message.startswith(f'{base}: optimizer.weigth_decay') and f'(read for {child})' in message
 
 
+@pytest.mark.parametrize('section', ['model', 'uda', 'checkpoint_config', 'log_config', 'data'])
+def test_sections_that_are_no_dicts_are_named(write, section):
+    assert f'{section}: has to be a dict, not 3' in refusal(write('a.py', f'{section} = 3'))
+
+
 @pytest.mark.parametrize('names', [
     'dataset_type data_root img_norm_cfg crop_size gta_train_pipeline acdc_train_pipeline test_pipeline norm_cfg',
     'n_gpus gpu_model name exp name_dataset name_architecture name_encoder name_decoder name_uda name_opt git_rev',
