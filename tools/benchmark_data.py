@@ -3,32 +3,32 @@
     python -m tools.benchmark_data configs/_base_/datasets/uda_gta_to_cityscapes_512x512.py --out result.json
 
 Images are drawn: smooth shapes with as much noise as makes PNG files of the wanted size. All runs in this process,
-and all files are in the system's file cache, so the figures say what a core can do, not what a disk can.
+and all files are in the system's file cache, so the figures say what a core can do, not what a disk can. Processor time
+does not depend on what other programs do at the same time, the clock does.
 """
 from __future__ import annotations
 
 import argparse
 import json
 import platform
+import statistics
 import tempfile
+import time
 from collections.abc import Callable, Sequence
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import torch
 
 from mmseg.apis import load_config
 from mmseg.datasets import build_dataset
 from mmseg.registry import DATASETS
-from tools.benchmark import measure
 from tools.cache_dataset import cache_dataset
 
 SIZES = {'source': (1052, 1914), 'target': (1024, 2048)}  # height and width of GTA and of Cityscapes
 RARE_CLASS_SAMPLING = dict(min_pixels=3000, class_temp=0.01, min_crop_ratio=0.5)
-ShownSize = tuple[int, int]
+WARMUP = 3  # samples before the measurement
 
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
@@ -43,7 +43,7 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(args)
 
 
-def picture(size: ShownSize, noise: float, seed: int) -> np.ndarray:
+def picture(size: tuple[int, int], noise: float, seed: int) -> np.ndarray:
     """uint8 [H, W, 3]: smooth shapes, and noise of this standard deviation."""
     rng = np.random.RandomState(seed)
     shapes = cv2.resize(rng.randint(40, 216, (9, 16, 3)).astype(np.float32), size[::-1], interpolation=cv2.INTER_CUBIC)
@@ -55,7 +55,7 @@ def encode(image: np.ndarray) -> bytes:
     return cv2.imencode('.png', image)[1].tobytes()
 
 
-def find_noise(size: ShownSize, mib: float) -> float:
+def find_noise(size: tuple[int, int], mib: float) -> float:
     """The standard deviation that makes PNG files of about ``mib`` MiB."""
     low, high = 0.0, 60.0
     for _ in range(8):
@@ -64,7 +64,7 @@ def find_noise(size: ShownSize, mib: float) -> float:
     return middle
 
 
-def write_domain(section: dict[str, Any], root: Path, size: ShownSize, num: int, mib: float) -> float:
+def write_domain(section: dict[str, Any], root: Path, size: tuple[int, int], num: int, mib: float) -> float:
     """Images and labels of one domain below ``root``; returns the mean size of an image file in MiB."""
     kind, noise = DATASETS.get(section['type']), find_noise(size, mib)
     section['data_root'] = str(root)
@@ -81,17 +81,24 @@ def write_domain(section: dict[str, Any], root: Path, size: ShownSize, num: int,
     return float(np.mean(sizes[::2])) / 2**20
 
 
+def rate(get: Callable[[int, np.random.RandomState], Any], iters: int) -> dict[str, Any]:
+    """Calls per second, by the clock and by the processor time of this process (of all its threads)."""
+    times = []
+    for position in range(WARMUP + iters):
+        rng = np.random.RandomState(position)
+        start = time.perf_counter(), time.process_time()
+        get(position, rng)
+        times.append((time.perf_counter() - start[0], time.process_time() - start[1]))
+    wall, processor = (list(column) for column in zip(*times[WARMUP:]))
+    return dict(per_second=1 / statistics.median(wall), per_processor_second=1 / statistics.median(processor),
+                seconds_each=wall, processor_seconds_each=processor)
+
+
 def rates(train: dict[str, Any], iters: int) -> dict[str, Any]:
-    """Source samples, target samples and pairs per second."""
-    dataset, numbers = build_dataset(train), count()
-
-    def draw(get: Callable[[int, np.random.RandomState], Any]) -> None:
-        position = next(numbers)
-        get(position, np.random.RandomState(position))
-
+    """Of source samples, target samples and pairs."""
+    dataset = build_dataset(train)
     kinds = {'source': dataset.source.sample, 'target': dataset.target.sample, 'pairs': dataset.sample}
-    results = {name: measure(lambda get=get: draw(get), iters, 3, torch.device('cpu')) for name, get in kinds.items()}
-    return {name: dict(result, per_second=1 / result['median_seconds']) for name, result in results.items()}
+    return {name: rate(get, iters) for name, get in kinds.items()}
 
 
 def main(args: Sequence[str] | None = None) -> dict[str, Any]:
@@ -109,8 +116,8 @@ def main(args: Sequence[str] | None = None) -> dict[str, Any]:
     result = dict(config=options.config, image_sizes=SIZES, png_mib=mib, images=options.num, threads=options.threads,
                   device=platform.processor() or platform.machine(), opencv=cv2.__version__, **result)
     for kind in ('source', 'target', 'pairs'):
-        plain, cached = (result[how][kind]['per_second'] for how in ('plain', 'cached'))
-        print(f'{kind}: {plain:.1f} per second, with cache {cached:.1f}')
+        plain, cached = (result[how][kind]['per_processor_second'] for how in ('plain', 'cached'))
+        print(f'{kind}: {plain:.1f} per second of processor time, with cache {cached:.1f}')
     if options.out:
         Path(options.out).write_text(json.dumps(result, indent=1) + '\n')
     return result
