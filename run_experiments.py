@@ -30,6 +30,7 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
                         help='log and draw every 10 iterations, evaluate every 200')
     parser.add_argument('--startup-test', action='store_true',
                         help='train for two iterations without checkpoint, to see whether everything starts')
+    parser.add_argument('--memory', choices=['low'], help='as of tools/train.py, for all runs')
     parsed = parser.parse_args(args)
     if parsed.startup_test and parsed.resume:
         parser.error('--resume: a start-up test saves nothing to continue from')
@@ -53,7 +54,8 @@ def main(args: Sequence[str] | None = None) -> None:
     else:
         configs = generate_from_experiment(generate_experiment_cfgs(args.exp), args.exp, args.machine, **switches)
     from tools.train import main as train
-    run_all(configs, train, resume=args.resume, dry_run=args.dry_run)
+    flags = ['--memory', args.memory] if args.memory else []
+    run_all(configs, lambda call: train([*call, *flags]), resume=args.resume, dry_run=args.dry_run)
 
 
 if __name__ == '__main__':

@@ -15,6 +15,7 @@ from mmseg.engine.config import dump_config
 from mmseg.engine.env import archive_sources
 from mmseg.engine.launch import LAUNCHERS, error_line, joined
 from mmseg.engine.logging import NonFiniteLoss
+from mmseg.engine.low_memory import save_memory
 from mmseg.engine.seeds import random_seed, seed_everything
 from mmseg.models import build_train_model
 from mmseg.utils import processes
@@ -36,6 +37,8 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--seed', type=int, help='of all random draws; default: a random one, which is logged')
     parser.add_argument('--deterministic', action='store_true', help='deterministic kernels, slower')
     parser.add_argument('--amp', choices=['bf16', 'bfloat16'], help='forward passes in bfloat16')
+    parser.add_argument('--memory', choices=['low'],
+                        help='low: for small cards: bfloat16, recomputation, one image at a time')
     parser.add_argument('--options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries')
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none',
                         help='who has started the processes: torchrun (tools/dist_train.sh) or Slurm')
@@ -58,6 +61,8 @@ def configure(args: argparse.Namespace) -> Config:
         cfg.deterministic = True
     if args.amp:
         cfg.amp = dict(dtype='bfloat16')
+    if args.memory:
+        save_memory(cfg)
     if args.no_validate:
         cfg.evaluation = None
     if args.device or args.gpu_ids:

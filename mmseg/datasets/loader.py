@@ -24,34 +24,36 @@ class TrainSlots(Dataset):
 
     Args:
         dataset: draws the samples.
-        samples_per_gpu: slots per iteration.
+        samples: slots per iteration.
         seed, rank, world_size: of the run and of this process.
     """
 
-    def __init__(self, dataset: SampledDataset, samples_per_gpu: int, seed: int, rank: int, world_size: int) -> None:
+    def __init__(self, dataset: SampledDataset, samples: int, seed: int, rank: int, world_size: int) -> None:
         self.dataset = dataset
-        self.samples_per_gpu = samples_per_gpu
+        self.samples = samples
         self.seed, self.rank, self.world_size = seed, rank, world_size
 
     def __getitem__(self, place: tuple[int, int]) -> dict[str, Any] | DataError:
         iteration, slot = place
-        position = (iteration * self.samples_per_gpu + slot) * self.world_size + self.rank
+        position = (iteration * self.samples + slot) * self.world_size + self.rank
         rng = Draws(self.seed, self.rank, iteration).numpy(f'sample{slot}')
         return _or_error(lambda: self.dataset.sample(position, rng, self.seed))
 
 
 class IterationSlots:
-    """For every iteration from ``start`` to ``stop - 1`` the list of its (iteration, slot)."""
+    """For every iteration from ``start`` to ``stop - 1`` and each of its parts the list of its (iteration, slot)."""
 
-    def __init__(self, start: int, stop: int, samples_per_gpu: int) -> None:
+    def __init__(self, start: int, stop: int, samples_per_gpu: int, parts: int) -> None:
         self.iterations = range(start, stop)
-        self.samples_per_gpu = samples_per_gpu
+        self.samples_per_gpu, self.parts = samples_per_gpu, parts
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        return ([(iteration, slot) for slot in range(self.samples_per_gpu)] for iteration in self.iterations)
+        starts = [part * self.samples_per_gpu for part in range(self.parts)]
+        return ([(iteration, slot) for slot in range(start, start + self.samples_per_gpu)]
+                for iteration in self.iterations for start in starts)
 
     def __len__(self) -> int:
-        return len(self.iterations)
+        return len(self.iterations) * self.parts
 
 
 class EvalImages(Dataset):
@@ -116,7 +118,7 @@ def _start_worker(_: int) -> None:
 
 
 def build_train_loader(dataset: SampledDataset, samples_per_gpu: int, workers_per_gpu: int, *, seed: int, stop: int,
-                       start: int = 0, rank: int = 0, world_size: int = 1, pin_memory: bool = False,
+                       start: int = 0, rank: int = 0, world_size: int = 1, parts: int = 1, pin_memory: bool = False,
                        persistent_workers: bool = False) -> Loader:
     """Batches of the iterations ``start`` to ``stop - 1`` (see :func:`~mmseg.datasets.collate.collate`).
 
@@ -126,12 +128,13 @@ def build_train_loader(dataset: SampledDataset, samples_per_gpu: int, workers_pe
         workers_per_gpu: worker processes; 0 loads in this process.
         seed: of the run.
         rank, world_size: of this process, and number of processes.
+        parts: batches per iteration. Two of one sample hold what one of two samples would.
         pin_memory: put batches into page-locked memory.
         persistent_workers: keep the workers when the loader is iterated again.
     """
     return Loader(DataLoader(
-        TrainSlots(dataset, samples_per_gpu, seed, rank, world_size),
-        batch_sampler=IterationSlots(start, stop, samples_per_gpu), num_workers=workers_per_gpu,
+        TrainSlots(dataset, samples_per_gpu * parts, seed, rank, world_size),
+        batch_sampler=IterationSlots(start, stop, samples_per_gpu, parts), num_workers=workers_per_gpu,
         collate_fn=_collate_or_error, pin_memory=pin_memory, worker_init_fn=_start_worker,
         persistent_workers=persistent_workers and workers_per_gpu > 0))
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 import mmseg
+from mmseg.engine.logging import unwritable
 from mmseg.engine.optim import load_optimizer_state, optimizer_state
 from mmseg.models.trainable import Trainable
 from mmseg.utils.checkpoint_file import CheckpointError, describe_difference, read_checkpoint
@@ -55,11 +56,10 @@ def write_atomically(checkpoint: dict[str, Any], path: Path) -> None:
     """Write the file beside its place, then move it there: no reader ever finds half a checkpoint.
 
     Raises:
-        CheckpointError: if it cannot be written (disk full, no permission); what was there before stays.
+        CheckpointError: if it cannot be written (disk full, no permission, folder gone); what was there before stays.
     """
     temporary = path.with_name(f'.{path.name}.tmp')
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open('wb') as file:
             torch.save(checkpoint, file)
             file.flush()
@@ -67,9 +67,7 @@ def write_atomically(checkpoint: dict[str, Any], path: Path) -> None:
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
         temporary.unlink(missing_ok=True)
-        free = shutil.disk_usage(path.parent).free // 2**20 if path.parent.is_dir() else 0
-        raise CheckpointError(f'{path} could not be written ({error}); {free} MB are free there. Earlier checkpoints '
-                              'are untouched: make room, then resume from latest.pth') from error
+        raise CheckpointError(unwritable(path, error)) from error
 
 
 def point_latest(path: Path) -> None:

@@ -50,6 +50,7 @@ def one_of(names: Collection[str]) -> Kind:
 
 
 ANY = Kind('anything', lambda value: True)
+DICT = Kind('a dict', lambda value: isinstance(value, dict))
 LIST = Kind('a list', lambda value: isinstance(value, (list, tuple)))
 FLAG = Kind('True or False', lambda value: isinstance(value, bool))
 NUMBER = Kind('a number', _number)
@@ -62,12 +63,18 @@ NAMES = Kind('a text or a list of texts',
              lambda value: isinstance(value, str) or all(isinstance(entry, str) for entry in value))
 NOT_BY_EPOCH = Kind('False: training counts iterations', lambda value: value is False)
 
-LOG_HOOKS = ('TextLoggerHook', 'TensorboardLoggerHook', 'PrecisionLoggerHook')
-LOG_HOOK = dict(type=one_of(LOG_HOOKS), by_epoch=ANY, interval=ITERATIONS, log_dir=NAME, ignore_last=ANY,
-                reset_flag=ANY)
+LOG_HOOK = dict(type=NAME, by_epoch=ANY, interval=ITERATIONS, ignore_last=ANY, reset_flag=ANY)
+LOG_HOOKS = dict(
+    TextLoggerHook=LOG_HOOK,
+    PrecisionLoggerHook=LOG_HOOK,
+    TensorboardLoggerHook=dict(LOG_HOOK, log_dir=NAME),
+    WandbLoggerHook=dict(LOG_HOOK, init_kwargs=DICT, define_metric_cfg=ANY, commit=ANY, with_step=ANY,
+                         log_artifact=ANY, out_suffix=ANY),
+    MlflowLoggerHook=dict(LOG_HOOK, exp_name=NAME, run_name=NAME, tags=DICT, params=DICT, tracking_uri=NAME,
+                          log_model=ANY))
 SECTIONS: dict[str, dict[str, Kind]] = {
     'runner': dict(type=one_of(['IterBasedRunner']), max_iters=ITERATIONS),
-    'optimizer_config': dict(grad_clip=ANY),
+    'optimizer_config': dict(grad_clip=ANY, accumulate=COUNT),
     'lr_config': dict(policy=one_of(list(POLICIES)), by_epoch=NOT_BY_EPOCH, warmup=one_of(WARMUPS), warmup_iters=WHOLE,
                       warmup_ratio=NUMBER, **dict.fromkeys(sorted(set().union(*POLICIES.values())), ANY)),
     'checkpoint_config': dict(by_epoch=NOT_BY_EPOCH, interval=ITERATIONS, max_keep_ckpts=Kind(
@@ -78,7 +85,8 @@ SECTIONS: dict[str, dict[str, Kind]] = {
     'amp': dict(dtype=one_of(['bfloat16', 'bf16'])),
     'data': dict(samples_per_gpu=COUNT, workers_per_gpu=WHOLE, train=ANY, val=ANY, test=ANY),
 }
-VALUES = dict(seed=WHOLE, deterministic=FLAG, device=NAME, work_dir=NAME, load_from=NAME, resume_from=NAME)
+VALUES = dict(seed=WHOLE, deterministic=FLAG, auto_scale_lr=FLAG, device=NAME, work_dir=NAME, load_from=NAME,
+              resume_from=NAME)
 UDA_VALUES = dict(alpha=NUMBER, pseudo_threshold=NUMBER, imnet_feature_dist_lambda=NUMBER, mask_lambda=NUMBER,
                   pseudo_weight_ignore_top=WHOLE, pseudo_weight_ignore_bottom=WHOLE, lr_D=POSITIVE, lr_D_power=NUMBER,
                   lr_D_min=NUMBER)
@@ -200,8 +208,7 @@ def _check_uda(section: Any) -> None:
 def _check_log_hooks(hooks: list[Any]) -> None:
     for position, hook in enumerate(hooks):
         key = f'log_config.hooks.{position}'
-        _typed(hook, LOG_HOOKS, key)
-        _check_section(hook, LOG_HOOK, key)
+        _check_section(hook, LOG_HOOKS[_typed(hook, LOG_HOOKS, key)], key)
 
 
 def _check_model(section: Any) -> None:

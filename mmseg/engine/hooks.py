@@ -15,10 +15,12 @@ from mmseg.engine.checkpoint_saving import (
     remove_leftovers,
     write_atomically,
 )
-from mmseg.engine.logging import check_finite, peak_memory, text_line
+from mmseg.engine.logging import peak_memory, text_line
 from mmseg.engine.loops import EvaluationStopped
 from mmseg.engine.schedule import LearningRate
+from mmseg.engine.synchronise import average_running_statistics
 from mmseg.evaluation import format_table
+from mmseg.utils import processes
 
 
 def _due(runner: Any, interval: int) -> bool:
@@ -40,7 +42,7 @@ class ScheduleHook(Hook):
 
 
 class LogHook(Hook):
-    """Collects the logged values on the device and reports their means at each interval.
+    """Reports the means of the logged values at each interval.
 
     Args:
         interval: iterations between two reports.
@@ -56,7 +58,6 @@ class LogHook(Hook):
         runner.json_log.write(plain({**runner.meta, 'seed': runner.seed}))
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        runner.log_buffer.add(outputs)
         due = _due(runner, self.interval)
         means = runner.log_buffer.means() if due else {}  # waits for the device, so it goes before the clock is read
         loop = runner.train_loop
@@ -76,13 +77,12 @@ class LogHook(Hook):
             **means
         }
         eta = self.total_time / self.total_count * (runner.max_iters - iteration)
-        runner.logger.info(text_line(values, iteration, runner.max_iters, eta))
         runner.json_log.write({'mode': 'train', 'epoch': 1, 'iter': iteration, **values})
+        runner.logger.info(text_line(values, iteration, runner.max_iters, eta))
         runner.add_scalars('train', values, iteration)
         runner.log_buffer.clear()
         self.time = self.data_time = 0.
         self.count = 0
-        check_finite(means, iteration)
 
 
 class EvaluationHook(Hook):
@@ -103,6 +103,7 @@ class EvaluationHook(Hook):
         finished = runner.train_loop.finished
         if not _due(runner, self.interval) or finished < self.start:
             return
+        average_running_statistics(runner.model)
         try:
             by_network = runner.val_loop.run()
         except EvaluationStopped:
@@ -118,11 +119,11 @@ class EvaluationHook(Hook):
             self._keep_best(runner, scores)
 
     def _report(self, runner: Any, scores: dict[str, float]) -> None:
-        batches, step = len(runner.val_loop.dataloader), runner.train_loop.finished
-        summary = ', '.join(f'{key}: {value:.4f}' for key, value in scores.items())
-        runner.logger.info(f'Iter(val) [{batches}]\t{summary}')
+        batches, step = len(runner.val_loop.dataset), runner.train_loop.finished
         lr = runner.optim_wrapper.optimizer.param_groups[0]['lr']
         runner.json_log.write({'mode': 'val', 'epoch': 1, 'iter': batches, 'step': step, 'lr': lr, **scores})
+        summary = ', '.join(f'{key}: {value:.4f}' for key, value in scores.items())
+        runner.logger.info(f'Iter(val) [{batches}]\t{summary}')
         runner.add_scalars('val', scores, step)
 
     def _keep_best(self, runner: Any, scores: dict[str, float]) -> None:
@@ -135,7 +136,7 @@ class EvaluationHook(Hook):
         previous, file = best.get('best_ckpt'), f'best_{self.save_best}_iter_{runner.train_loop.finished}.pth'
         best.update(best_score=score, best_ckpt=file)
         runner.checkpoints.write(runner, file)
-        if previous not in (None, file):
+        if previous not in (None, file) and processes.is_main():
             (runner.checkpoints.folder / previous).unlink(missing_ok=True)
         runner.logger.info(f'best {self.save_best} so far: {score:.4f}, saved as {file}')
 
@@ -159,7 +160,9 @@ class CheckpointHook(Hook):
         self.latest: int | None = None
 
     def before_train(self, runner: Any) -> None:
-        remove_leftovers(self.folder)
+        if processes.is_main():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(self.folder)
         if runner.iter:  # resumed: the files of the first part belong to this run
             self.kept = numbered_checkpoints(self.folder, runner.iter)
 
@@ -168,28 +171,37 @@ class CheckpointHook(Hook):
             self.save(runner)
 
     def save(self, runner: Any) -> Path:
-        """Write ``iter_N.pth`` for the N finished iterations, unless it is there, and drop the oldest of too many."""
+        """Write ``iter_N.pth`` for the N finished iterations, unless it is there, and drop the oldest of too many.
+
+        With several processes all of them call it; process 0 writes.
+        """
         finished = runner.train_loop.finished
         path = self.folder / f'iter_{finished}.pth'
         if self.latest == finished:
             return path
         self.write(runner, path.name)
-        point_latest(path)
         self.latest = finished
+        if not processes.is_main():
+            return path
+        point_latest(path)
         self.kept = [kept for kept in self.kept if kept != path] + [path]
         while 0 < self.max_keep < len(self.kept):
             self.kept.pop(0).unlink(missing_ok=True)
         return path
 
     def write(self, runner: Any, name: str) -> None:
-        """Write the present state under ``name``.
+        """Write the present state under ``name``, with the running statistics of all processes.
 
         Raises:
             NonFiniteLoss: rather than storing a network that is lost.
             CheckpointError: if the file cannot be written.
         """
         finished = runner.train_loop.finished
-        check_finite(runner.log_buffer.means(), finished)
+        runner.call_hook('before_checkpoint', means=runner.log_buffer.means())
+        average_running_statistics(runner.model)
+        if not processes.is_main():
+            return
         optimizer = runner.optim_wrapper.optimizer if self.save_optimizer else None
-        meta = dict(runner.meta, iter=finished, epoch=1, seed=runner.seed, max_iters=runner.max_iters)
+        meta = dict(runner.meta, iter=finished, epoch=1, seed=runner.seed, max_iters=runner.max_iters,
+                    processes=runner.world_size)
         write_atomically(pack(runner.model, optimizer, meta), self.folder / name)

@@ -5,15 +5,20 @@ import datetime
 import json
 import math
 import os
+import shutil
 import sys
+from collections import deque
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from mmseg.utils import processes
+
 SCIENTIFIC = ('lr', )
 TIMES = ('time', 'data_time')
+KEPT_LOSSES = 1000  # how far back the first loss that is no number can be found, in iterations (or their parts)
 
 
 class NonFiniteLoss(RuntimeError):
@@ -26,9 +31,11 @@ class LogBuffer:
     def __init__(self) -> None:
         self._sums: dict[str, Tensor | float] = {}
         self._counts: dict[str, int] = {}
+        self._losses: deque[tuple[int, dict[str, Tensor | float]]] = deque(maxlen=KEPT_LOSSES)
 
-    def add(self, values: dict[str, Tensor | float]) -> None:
-        """Add one iteration's values: scalars or tensors with one element."""
+    def add(self, values: dict[str, Tensor | float], iteration: int = 0) -> None:
+        """Add the values of a 0-based iteration, or of a part of it: scalars or tensors with one element."""
+        self._losses.append((iteration, {name: value for name, value in values.items() if 'loss' in name}))
         for name, value in values.items():
             if isinstance(value, Tensor):
                 value = value.detach().reshape(()).to(torch.float32)
@@ -36,36 +43,28 @@ class LogBuffer:
             self._counts[name] = self._counts.get(name, 0) + 1
 
     def means(self) -> dict[str, float]:
-        """The means so far: one transfer from the device, the only one."""
+        """The means so far: one transfer from the device, the only one. Those of all processes, which ask together."""
         names = [name for name, value in self._sums.items() if isinstance(value, Tensor)]
         sums = dict(self._sums)
         if names:
             device = self._sums[names[0]].device
-            sums.update(zip(names, torch.stack([self._sums[name].to(device) for name in names]).tolist()))
+            stacked = processes.add_up(torch.stack([self._sums[name].to(device) for name in names]))
+            sums.update(zip(names, (stacked / processes.count()).tolist()))
         return {name: total / self._counts[name] for name, total in sums.items()}
+
+    def first_lost(self) -> tuple[int, dict[str, float]] | None:
+        """The first iteration since the last reading with a loss that is no number, and such losses; waits a lot."""
+        for iteration, losses in self._losses:
+            bad = {name: float(value) for name, value in losses.items() if not math.isfinite(value)}
+            if bad:
+                return iteration, bad
+        return None
 
     def clear(self) -> None:
         """Start a new interval."""
+        self._losses.clear()
         self._sums.clear()
         self._counts.clear()
-
-
-def check_finite(means: dict[str, float], iteration: int) -> None:
-    """Refuse to go on with a loss that is no number.
-
-    Args:
-        means: logged values; those with 'loss' in their name are looked at.
-        iteration: number of finished iterations, for the message.
-
-    Raises:
-        NonFiniteLoss: naming the losses.
-    """
-    bad = [f'{name} = {value}' for name, value in means.items() if 'loss' in name and not math.isfinite(value)]
-    if bad:
-        raise NonFiniteLoss(
-            f'Training stopped at iteration {iteration}: {", ".join(bad)}. The checkpoints written so far stay. Lower '
-            'optimizer.lr, lengthen lr_config.warmup_iters, set optimizer_config=dict(grad_clip=dict(max_norm=1.)), '
-            'or train without amp; then resume from the last checkpoint.')
 
 
 def peak_memory(device: torch.device) -> int:
@@ -107,8 +106,18 @@ def _rounded(value: Any, name: str = '') -> Any:
     return value
 
 
+def unwritable(path: Path, error: Exception) -> str:
+    """What to tell about a file of a run that could not be written: why, and how to go on."""
+    if not path.parent.is_dir():
+        return (f'{path} could not be written: its folder is gone. Was it removed, renamed or unmounted? Put it back, '
+                'then resume from the latest.pth in it')
+    free = shutil.disk_usage(path.parent).free // 2**20
+    return (f'{path} could not be written ({error}); {free} MB are free there. Earlier checkpoints are untouched: make '
+            'room, then resume from latest.pth')
+
+
 class JsonLog:
-    """A file with one JSON object per line.
+    """A file with one JSON object per line, written by process 0.
 
     Args:
         path: the ``.log.json`` file.
@@ -119,9 +128,18 @@ class JsonLog:
         self.path, self.rounded = path, rounded
 
     def write(self, values: dict[str, Any]) -> None:
-        """Append one line."""
-        with self.path.open('a') as file:
-            file.write(json.dumps(_rounded(values) if self.rounded else values) + '\n')
+        """Append one line.
+
+        Raises:
+            OSError: if the disk is full or the folder is gone.
+        """
+        if not processes.is_main():
+            return
+        try:
+            with self.path.open('a') as file:
+                file.write(json.dumps(_rounded(values) if self.rounded else values) + '\n')
+        except OSError as error:
+            raise OSError(unwritable(self.path, error)) from error
 
 
 def claim_timestamp(work_dir: Path, moment: str) -> str:

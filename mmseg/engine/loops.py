@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from mmengine.runner import BaseLoop
@@ -45,36 +45,57 @@ class TrainLoop(BaseLoop):
         runner = self.runner
         runner.call_hook('before_train')
         runner.call_hook('before_train_epoch')
-        runner.model.start(runner.seed, runner.rank, self.iter)
+        parts = runner.optim_wrapper.accumulate
+        runner.model.start(runner.seed, runner.rank, self.iter, parts)
         runner.model.train()
         batches = iter(self.dataloader(self.iter, self.max_iters))
-        while self.iter < self.max_iters and not runner.stop.signal:
+        while self.iter < self.max_iters:
             self.iteration_start = time.perf_counter()
-            batch = self._next(batches)
-            if batch is None:
+            needed = [self._next(batches) for _ in range(parts)]  # an iteration is done whole or not at all
+            if runner.stop.agreed():
                 break
             self.data_time = time.perf_counter() - self.iteration_start
-            self._run_iteration(batch)
+            self._run_iteration(needed)
         runner.call_hook('after_train_epoch')
         runner.call_hook('after_train')
         return runner.model
 
-    def _next(self, batches: Any) -> dict | None:
+    def _next(self, batches: Iterator[dict]) -> dict | None:
+        """The next batch; None if it is not needed any more."""
+        stop = self.runner.stop
         try:
-            return next(batches)
+            return None if stop.signal else next(batches)
         except RuntimeError:
-            if self.runner.stop.signal:  # it has reached the data workers too
+            if stop.signal:  # it has reached the data workers too
                 return None
             raise
 
-    def _run_iteration(self, batch: dict) -> None:
+    def _run_iteration(self, batches: list[dict]) -> None:
         runner = self.runner
-        runner.call_hook('before_train_iter', batch_idx=self.iter, data_batch=batch)
-        outputs = runner.model.train_step(batch, runner.optim_wrapper)
-        outputs = {**outputs, **runner.optim_wrapper.log_vars}
+        runner.call_hook('before_train_iter', batch_idx=self.iter, data_batch=batches[0])
+        for batch in batches:
+            outputs = runner.model.train_step(batch, runner.optim_wrapper)
+            runner.log_buffer.add(outputs, self.iter)
+        runner.log_buffer.add(runner.optim_wrapper.log_vars, self.iter)
         self.finished = self.iter + 1
         runner.call_hook('after_train_iter', batch_idx=self.iter, data_batch=batch, outputs=outputs)
         self.iter = self.finished
+
+
+class _UntilSignal:
+    """A loader that ends early, but not empty, when a signal asks to stop."""
+
+    def __init__(self, loader: Any, stop: Any) -> None:
+        self.loader, self.stop = loader, stop
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[dict]:
+        for batch in self.loader:
+            yield batch
+            if self.stop.signal:
+                return
 
 
 class ValLoop(BaseLoop):
@@ -109,9 +130,9 @@ class ValLoop(BaseLoop):
             return {name: self._score(networks[name]) for name in self.names}
 
     def _score(self, network: nn.Module) -> dict[str, float]:
-        return evaluate_network(network, self.dataloader, device=self.runner.device, dataset=self.dataset,
-                                metrics=self.metrics, subsets=self.subsets, on_prediction=self._look_for_signal)
-
-    def _look_for_signal(self, *_: Any) -> None:
-        if self.runner.stop.signal:
+        stop = self.runner.stop
+        scores = evaluate_network(network, _UntilSignal(self.dataloader, stop), device=self.runner.device,
+                                  dataset=self.dataset, metrics=self.metrics, subsets=self.subsets)
+        if stop.agreed():
             raise EvaluationStopped
+        return scores

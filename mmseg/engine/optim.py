@@ -11,6 +11,9 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from mmseg.engine.synchronise import average_gradients
+from mmseg.utils import processes
+
 BFLOAT16_NAMES = ('bfloat16', 'bf16')
 FUSED = ('Adam', 'AdamW', 'SGD')  # those with one kernel for all tensors on CPU and CUDA since torch 2.4
 
@@ -121,15 +124,19 @@ def load_optimizer_state(optimizer: Optimizer, saved: dict[str, Any]) -> None:
 class StepWrapper(OptimWrapper):
     """MMEngine's optimizer wrapper with bfloat16 autocast on any device and without host synchronisation.
 
+    With several processes, :meth:`step` first averages the gradients of all its parameters over them.
+
     Args:
         optimizer: the optimizer.
         clip_grad: arguments of ``clip_grad_norm_`` (``max_norm``, ``norm_type``), or None.
         autocast: run the forwards under ``optim_context`` in bfloat16.
+        accumulate: parts of an iteration: so many calls of :meth:`step` make one step, with their mean gradient.
     """
 
-    def __init__(self, optimizer: Optimizer, clip_grad: dict[str, Any] | None = None, autocast: bool = False) -> None:
+    def __init__(self, optimizer: Optimizer, clip_grad: dict[str, Any] | None = None, autocast: bool = False,
+                 accumulate: int = 1) -> None:
         super().__init__(optimizer, clip_grad=dict(clip_grad) if clip_grad else None)
-        self.autocast = autocast
+        self.autocast, self.accumulate, self.part = autocast, accumulate, 0
         self.device_type = optimizer.param_groups[0]['params'][0].device.type
         self.log_vars: dict[str, Tensor] = {}
 
@@ -138,6 +145,19 @@ class StepWrapper(OptimWrapper):
         """Open it around each forward, as often as needed."""
         with super().optim_context(model), torch.autocast(self.device_type, torch.bfloat16, enabled=self.autocast):
             yield
+
+    def zero_grad(self, **kwargs: Any) -> None:
+        if self.part == 0:
+            super().zero_grad(**kwargs)
+
+    def backward(self, loss: Tensor, **kwargs: Any) -> None:
+        super().backward(loss / self.accumulate, **kwargs)
+
+    def step(self, **kwargs: Any) -> None:
+        self.part = (self.part + 1) % self.accumulate
+        if self.part == 0:
+            average_gradients([p for group in self.optimizer.param_groups for p in group['params']])
+            super().step(**kwargs)
 
     def _clip_grad(self) -> None:
         # MMEngine reads the norm to the host in every iteration; here it stays a tensor until the logging interval
@@ -166,14 +186,18 @@ def _wants_autocast(cfg: Any) -> bool:
 
 
 def build_optim_wrapper(model: nn.Module, cfg: Any) -> StepWrapper:
-    """Translate ``optimizer``, ``optimizer_config`` (grad_clip) and ``amp`` of a whole config.
+    """Translate ``optimizer``, ``optimizer_config``, ``amp`` and ``auto_scale_lr`` of a whole config.
 
     Raises:
         ValueError: if one of the three asks for something unknown.
     """
     step_cfg = dict(cfg.get('optimizer_config') or {})
-    clip = step_cfg.pop('grad_clip', None)
+    clip, accumulate = step_cfg.pop('grad_clip', None), step_cfg.pop('accumulate', None) or 1
     if step_cfg:
-        raise ValueError(f'optimizer_config knows grad_clip only, not {", ".join(sorted(step_cfg))}'
+        raise ValueError(f'optimizer_config knows grad_clip and accumulate only, not {", ".join(sorted(step_cfg))}'
                          " (mixed precision: amp=dict(dtype='bfloat16'))")
-    return StepWrapper(build_optimizer(model, cfg['optimizer']), clip, _wants_autocast(cfg))
+    optimizer = build_optimizer(model, cfg['optimizer'])
+    if cfg.get('auto_scale_lr'):
+        for group in optimizer.param_groups:
+            group['lr'] = group['initial_lr'] = group['initial_lr'] * processes.count()
+    return StepWrapper(optimizer, clip, _wants_autocast(cfg), accumulate)

@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable
-from importlib.util import find_spec
-from logging import FileHandler
+from contextlib import suppress
+from logging import FileHandler, Logger
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ from mmengine.visualization import Visualizer
 from torch import nn
 
 import mmseg
-from mmseg.datasets import build_dataset, build_eval_loader, build_train_loader
+from mmseg.datasets import DataError, build_dataset, build_eval_loader, build_train_loader
 from mmseg.engine.checkpoint import load_segmentor
 from mmseg.engine.checkpoint_saving import read_for_resume, restore
 from mmseg.engine.compilation import compile_student
 from mmseg.engine.config import format_config
 from mmseg.engine.env import collect_env, resolve_device
+from mmseg.engine.health_hook import HealthHook
 from mmseg.engine.hooks import CheckpointHook, EvaluationHook, LogHook, ScheduleHook
 from mmseg.engine.interrupt import StopRequest
 from mmseg.engine.logging import JsonLog, LogBuffer, claim_timestamp
@@ -30,14 +31,19 @@ from mmseg.engine.optim import StepWrapper, bfloat16_is_slow, build_optim_wrappe
 from mmseg.engine.panel_hook import PanelHook
 from mmseg.engine.schedule import LearningRate
 from mmseg.engine.seeds import random_seed, seed_everything
+from mmseg.engine.synchronise import share_state
+from mmseg.engine.trackers import tracker_backends
 from mmseg.evaluation import class_subsets
+from mmseg.models.uda.base import KEYS
+from mmseg.utils import processes
 
 
 class TrainRunner(Runner):
     """MMEngine's runner with our loops, hooks, logs and checkpoints.
 
     What it changes: logs lie in the work_dir itself, one set per run; nothing is read from the device between logging
-    intervals; resuming restores everything and reads no batch twice; the model is moved, not wrapped.
+    intervals; resuming restores everything and reads no batch twice; the model is moved, not wrapped. Of several
+    processes each has a runner; they start from one state, and process 0 logs and saves.
 
     Args:
         model: what to train, on ``device``.
@@ -77,7 +83,7 @@ class TrainRunner(Runner):
         self.checkpoints = next(hook for hook in hooks if isinstance(hook, CheckpointHook))
         self.log_buffer = LogBuffer()
         self.json_log = JsonLog(Path(self.work_dir) / f'{self.timestamp}.log.json',
-                                rounded='PrecisionLoggerHook' not in log_hook_types(cfg))
+                                rounded=all(hook['type'] != 'PrecisionLoggerHook' for hook in _log_hooks(cfg)))
 
     # -- what MMEngine's constructor asks for ---------------------------------------------------------------------
 
@@ -91,22 +97,23 @@ class TrainRunner(Runner):
 
     def setup_env(self, env_cfg: dict) -> None:
         super().setup_env(env_cfg)
-        self._timestamp = claim_timestamp(Path(self._work_dir), self._wanted_timestamp or self._timestamp)
+        wanted = self._wanted_timestamp or self._timestamp
+        self._timestamp = processes.from_main(lambda: claim_timestamp(Path(self._work_dir), wanted))
 
     def set_randomness(self, seed: int, deterministic: bool = False, benchmark: bool = False) -> None:
         self._seed, self._deterministic = seed, deterministic
         seed_everything(seed, deterministic, benchmark)
 
     def build_logger(self, log_level: int | str = 'INFO', **kwargs: Any) -> Any:
-        return super().build_logger(log_level, logger_name='mmseg', **kwargs)
+        logger = super().build_logger(log_level, logger_name='mmseg', **kwargs)
+        for handler in _file_handlers(logger):
+            handler.handleError = lambda record: None  # a full disk shows in the JSON log, too, which tells it once
+        return logger
 
     def build_visualizer(self, visualizer: Any = None) -> Visualizer:
         backends = []
-        if 'TensorboardLoggerHook' in log_hook_types(self.cfg):
-            if find_spec('tensorboard'):
-                backends.append(dict(type='TensorboardVisBackend', save_dir=str(Path(self.work_dir) / 'tf_logs')))
-            else:
-                self.logger.warning('TensorboardLoggerHook writes nothing: install it with "pip install tensorboard"')
+        if processes.is_main():
+            backends = tracker_backends(_log_hooks(self.cfg), Path(self.work_dir), self.logger)
         return Visualizer.get_instance(self._experiment_name, vis_backends=backends)
 
     def wrap_model(self, model_wrapper_cfg: Any, model: nn.Module) -> nn.Module:
@@ -140,27 +147,50 @@ class TrainRunner(Runner):
 
         Raises:
             SystemExit: after Ctrl-C (130) or SIGTERM (143), when a checkpoint has been saved.
+            ProcessLost: if another process has ended, when a checkpoint has been saved.
+            DataError: if a file cannot be read, when a checkpoint of what is done has been saved.
         """
         with StopRequest() as self.stop:
             self.call_hook('before_run')
             self.load_or_resume()
+            share_state(self.model)
             compile_student(self.model.networks()['student'], self.cfg.get('compile'), self.logger)
             try:
                 self.train_loop.run()
+            except processes.ProcessLost as lost:
+                raise processes.ProcessLost(f'{lost}. {self._rescue()}') from lost
+            except DataError as error:
+                if self.rank or not self.train_loop.finished:
+                    raise
+                raise DataError(f'{error}. {self._rescue()}') from error
             finally:
                 self.call_hook('after_run')
                 self.visualizer.close()
                 self._close_log()
-            if self.stop.signal:
+            if self.stop.agreed():
                 path = self.checkpoints.save(self)
                 self.logger.warning(f'stopped, saved {path}; go on with: {self.resume_command()}')
                 raise SystemExit(self.stop.exit_code)
         return self.model
 
+    def _rescue(self) -> str:
+        """Save what there is when another process or the data is lost; says what is saved and how to go on.
+
+        Process 0 saves, then leaves; without it, process 1 does. The iteration in which the process was lost is done
+        again after resuming: teacher, running statistics and bank have seen a part of it, the weights have not.
+        """
+        command = self.resume_command()
+        processes.go_on_alone()
+        path = self.checkpoints.folder / f'iter_{self.train_loop.finished}.pth'
+        if self.rank > 1 or (self.rank == 1 and path.exists()):
+            return f'The training has stopped at iteration {self.train_loop.finished}'
+        self.checkpoints.save(self)
+        return f'Saved {path}; go on with: {command}'
+
     def _close_log(self) -> None:
         """Let go of the log file, for processes with many runs; a later message opens it again."""
-        for handler in self.logger.handlers:
-            if isinstance(handler, FileHandler):
+        for handler in _file_handlers(self.logger):
+            with suppress(OSError):
                 handler.close()
 
     def resume_command(self) -> str:
@@ -169,6 +199,8 @@ class TrainRunner(Runner):
         latest = self.checkpoints.folder / 'latest.pth'
         if not config.is_file():
             return f'cfg.resume_from = {str(latest)!r}'
+        if processes.count() > 1:
+            return f'sh tools/dist_train.sh {config} {processes.count()} --resume-from {latest}'
         return f'python -m tools.train {config} --resume-from {latest}'
 
     def load_or_resume(self) -> None:
@@ -196,6 +228,9 @@ class TrainRunner(Runner):
         if meta['max_iters'] != self.max_iters:
             self.logger.warning(f'{filename} belongs to a training of {meta["max_iters"]} iterations, this one has '
                                 f'{self.max_iters}: the learning rate follows the new schedule')
+        if meta.get('processes', 1) != self.world_size:
+            self.logger.warning(f'{filename} was written by {meta.get("processes", 1)} process(es), these are '
+                                f'{self.world_size}: an iteration sees another number of images from here on')
         if self.cfg.get('seed') not in (None, meta['seed']):
             self.logger.warning(f'seed {self.cfg.seed} is ignored: the resumed training keeps its seed {meta["seed"]}')
         self._seed = meta['seed']
@@ -206,13 +241,18 @@ class TrainRunner(Runner):
             self.logger.warning(f'all {self.max_iters} iterations are done, nothing is left to train')
 
     def add_scalars(self, mode: str, values: dict[str, float], step: int) -> None:
-        """Hand numbers to TensorBoard, if it is on."""
+        """Hand what was logged in ``mode`` 'train' or 'val' to trackers, if there are any, and to the hooks."""
+        self.call_hook('after_report', mode=mode, values=values, step=step)
         self.visualizer.add_scalars({f'{mode}/{key}': value for key, value in values.items()}, step)
 
 
-def log_hook_types(cfg: Any) -> list[str]:
-    """Names of the loggers in ``log_config.hooks``."""
-    return [hook['type'] for hook in (cfg.get('log_config') or {}).get('hooks', ())]
+def _file_handlers(logger: Logger) -> list[FileHandler]:
+    return [handler for handler in logger.handlers if isinstance(handler, FileHandler)]
+
+
+def _log_hooks(cfg: Any) -> list[dict[str, Any]]:
+    """The entries of ``log_config.hooks``."""
+    return list((cfg.get('log_config') or {}).get('hooks') or ())
 
 
 def _checkpoint_hook(cfg: Any, work_dir: Path) -> CheckpointHook:
@@ -228,8 +268,10 @@ def _checkpoint_hook(cfg: Any, work_dir: Path) -> CheckpointHook:
 def _hooks(cfg: Any, work_dir: Path, validate: bool) -> list[Hook]:
     """Follow ``lr_config``, ``log_config``, ``evaluation`` and ``checkpoint_config``."""
     logs, evaluation = cfg.get('log_config') or {}, cfg.get('evaluation') or {}
-    hooks = [ScheduleHook(LearningRate(cfg.get('lr_config'), cfg.runner.max_iters)), LogHook(logs.get('interval', 50))]
-    img_interval = logs.get('img_interval') or (cfg.get('uda') or {}).get('debug_img_interval')
+    schedule, uda = LearningRate(cfg.get('lr_config'), cfg.runner.max_iters), cfg.get('uda') or {}
+    hooks = [ScheduleHook(schedule), LogHook(logs.get('interval', 50)),
+             HealthHook(schedule, uda.get('pseudo_threshold', KEYS['pseudo_threshold']))]
+    img_interval = logs.get('img_interval') or uda.get('debug_img_interval')
     if img_interval:
         hooks.append(PanelHook(img_interval))
     if validate:
@@ -242,7 +284,8 @@ def _val_loop(runner: TrainRunner, cfg: Any) -> ValLoop:
     """The validation that ``evaluation`` asks for, on ``data.val``."""
     evaluation, dataset = cfg.evaluation, build_dataset(cfg.data.val, dict(test_mode=True))
     names, metrics = evaluation.get('model', ['student']), evaluation.get('metric', 'mIoU')
-    loader = build_eval_loader(dataset, cfg.data.get('workers_per_gpu', 2), with_label=True)
+    loader = build_eval_loader(dataset, cfg.data.get('workers_per_gpu', 2), with_label=True, rank=processes.rank(),
+                               world_size=processes.count())
     runner.logger.info(f'validation data: {len(dataset)} images of {type(dataset).__name__}')
     return ValLoop(runner, loader, dataset, [names] if isinstance(names, str) else list(names),
                    [metrics] if isinstance(metrics, str) else list(metrics), class_subsets(cfg, dataset.CLASSES))
@@ -254,7 +297,8 @@ def _loader_of(dataset: Any, data: Any, device: torch.device) -> Callable[[Train
     def make_loader(runner: TrainRunner, start: int, stop: int) -> Iterable[dict]:
         return build_train_loader(dataset, data.get('samples_per_gpu', 2), data.get('workers_per_gpu', 2),
                                   seed=runner.seed, rank=runner.rank, world_size=runner.world_size, start=start,
-                                  stop=stop, pin_memory=data.get('pin_memory', device.type == 'cuda'))
+                                  stop=stop, parts=runner.optim_wrapper.accumulate,
+                                  pin_memory=data.get('pin_memory', device.type == 'cuda'))
 
     return make_loader
 
@@ -281,7 +325,7 @@ def build_runner(cfg: Config, model: nn.Module, dataset: Any, work_dir: str | Pa
     model.to(device)
     for network in model.networks().values():
         network.CLASSES, network.PALETTE = dataset.CLASSES, dataset.PALETTE
-    seed = random_seed() if cfg.get('seed') is None else cfg.seed
+    seed = processes.from_main(random_seed) if cfg.get('seed') is None else cfg.seed
     meta = dict(meta or {}, CLASSES=dataset.CLASSES, PALETTE=dataset.PALETTE, config=format_config(cfg.to_dict()),
                 mmseg_version=mmseg.__version__)
     validate = validate and cfg.get('evaluation') is not None
@@ -289,6 +333,9 @@ def build_runner(cfg: Config, model: nn.Module, dataset: Any, work_dir: str | Pa
                          make_loader=_loader_of(dataset, cfg.data, device), device=device, seed=seed,
                          hooks=_hooks(cfg, Path(work_dir), validate), meta=meta, timestamp=timestamp)
     runner.logger.info(f'training data: {len(dataset)} samples of {type(dataset).__name__}')
+    if processes.count() > 1:
+        scaled = 'times that number' if cfg.get('auto_scale_lr') else 'as it stands in the config'
+        runner.logger.info(f'{processes.count()} processes: gradients are averaged, the learning rate is {scaled}')
     parameters = sum(p.numel() for p in model.networks()['student'].parameters())
     runner.logger.info(f'{type(model).__name__} with {parameters / 1e6:.2f} M parameters in the student')
     if validate:

@@ -20,28 +20,37 @@ class Trainable(nn.Module):
 
     The loop calls :meth:`start` once, after a possible resume, then :meth:`train_step` for every batch.
 
+    With gradient accumulation an iteration has several parts, each a :meth:`train_step` with a batch of its own.
+
     Attributes:
         seed, rank, iteration: of the run, of this process, and the 0-based iteration that comes next.
+        part, parts: 0-based part of the iteration that comes next, and how many there are.
         capture: set before a step, it asks for the maps that the training panels show.
         captured: those maps, as :class:`mmseg.visualization.panels.Panel` items on the device.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.seed, self.rank, self.iteration = 0, 0, 0
+        self.start(0, 0, 0)
         self.capture, self.captured = False, []
 
-    def start(self, seed: int, rank: int, iteration: int) -> None:
-        """Set the seed of the run, the rank of this process and the 0-based iteration that comes next."""
-        self.seed, self.rank, self.iteration = seed, rank, iteration
+    def start(self, seed: int, rank: int, iteration: int, parts: int = 1) -> None:
+        """Set the seed of the run, the rank of this process, the 0-based iteration that comes next, and its parts."""
+        self.seed, self.rank, self.iteration, self.part, self.parts = seed, rank, iteration, 0, parts
+
+    def advance(self) -> None:
+        """Go on to the next part, after the last one to the next iteration."""
+        self.part = (self.part + 1) % self.parts
+        if self.part == 0:
+            self.iteration += 1
 
     @property
     def draws(self) -> Draws:
         """The random draws of the current iteration."""
-        return Draws(self.seed, self.rank, self.iteration)
+        return Draws(self.seed, self.rank, self.iteration, self.part)
 
     def train_step(self, batch: dict[str, Any], optim_wrapper: Any) -> dict[str, Tensor]:
-        """One training iteration, the optimizer step included.
+        """One training iteration, or a part of it, the optimizer step included (which waits for the last part).
 
         Args:
             batch: what the collate function made (see mmseg/datasets/collate.py).

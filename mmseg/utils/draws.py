@@ -20,13 +20,16 @@ class Draws:
         seed: seed of the run, >= 0.
         rank: rank of the process, >= 0.
         iteration: 0-based training iteration.
+        part: 0-based part of it, where gradients are accumulated.
     """
     seed: int
     rank: int = 0
     iteration: int = 0
+    part: int = 0
 
     def _sequence(self, name: str) -> np.random.SeedSequence:
-        return np.random.SeedSequence([self.seed, self.rank, self.iteration, zlib.crc32(name.encode())])
+        part = [self.part] if self.part else []  # the first part draws as a whole iteration does
+        return np.random.SeedSequence([self.seed, self.rank, self.iteration, zlib.crc32(name.encode()), *part])
 
     def numpy(self, name: str) -> np.random.RandomState:
         """Legacy numpy generator for the draw called ``name`` (the originals' stream: randint, choice, uniform)."""

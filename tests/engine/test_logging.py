@@ -78,25 +78,11 @@ def test_runs_of_one_process_and_of_one_second_log_to_their_own_files(images, tm
     assert len(list(tmp_path.glob('*/*.log.json'))) == 3
 
 
-def test_tensorboard_is_written_if_asked_for(images, tmp_path, monkeypatch) -> None:
-    pytest.importorskip('tensorboard')
-    hooks = [dict(type='TextLoggerHook', by_epoch=False), dict(type='TensorboardLoggerHook', by_epoch=False)]
-    train(tiny_config(images, tmp_path / 'run', 1, log_config=dict(hooks=hooks)))
-    assert list((tmp_path / 'run' / 'tf_logs').glob('events*'))
-
-
 @pytest.mark.parametrize('slow', [True, False])
 def test_bfloat16_on_a_cpu_that_emulates_it_is_reported(images, tmp_path, monkeypatch, slow) -> None:
     monkeypatch.setattr(runner_module, 'bfloat16_is_slow', lambda device_type: slow)
     train(tiny_config(images, tmp_path / 'run', 1, amp=dict(dtype='bfloat16')))
     assert ('no bfloat16 arithmetic' in next((tmp_path / 'run').glob('*.log')).read_text()) == slow
-
-
-def test_absent_tensorboard_is_reported_and_training_goes_on(images, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(runner_module, 'find_spec', lambda name: None)
-    train(tiny_config(images, tmp_path / 'run', 1, log_config=dict(hooks=[dict(type='TensorboardLoggerHook')])))
-    text = next((tmp_path / 'run').glob('*.log')).read_text()
-    assert 'pip install tensorboard' in text and 'Iter [1/1]' in text
 
 
 def test_a_lost_loss_stops_training_with_its_name_and_spares_the_checkpoint(images, tmp_path) -> None:

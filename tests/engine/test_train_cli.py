@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_flags_are_those_that_users_know() -> None:
     flags = vars(train.parse_args(['config.py']))
     assert set(flags) == {'config', 'work_dir', 'load_from', 'resume_from', 'no_validate', 'gpus', 'gpu_ids', 'device',
-                          'seed', 'deterministic', 'amp', 'options', 'launcher', 'local_rank'}
+                          'seed', 'deterministic', 'amp', 'memory', 'options', 'launcher', 'local_rank'}
 
 
 def test_the_work_dir_holds_config_sources_logs_and_checkpoint(images, tmp_path, monkeypatch) -> None:
@@ -77,11 +77,12 @@ def test_the_device_is_chosen(images, tmp_path, args, device) -> None:
     assert train.configure(train.parse_args([cfg.filename, *args])).device == device
 
 
-@pytest.mark.parametrize('args', [['--launcher', 'pytorch'], ['--gpus', '2'], ['--gpu-ids', '0', '1']])
-def test_several_gpus_are_refused_for_now(args, capsys) -> None:
+@pytest.mark.parametrize('args, words', [
+    (['--launcher', 'mpi'], 'pytorch'), (['--gpus', '2'], 'dist_train.sh'), (['--gpu-ids', '0', '1'], 'dist_train.sh')])
+def test_several_gpus_need_processes(args, words, capsys) -> None:
     with pytest.raises(SystemExit) as stopped:
         train.parse_args(['config.py', *args])
-    assert stopped.value.code == 2 and 'not supported yet' in capsys.readouterr().err
+    assert stopped.value.code == 2 and words in capsys.readouterr().err
 
 
 def test_feature_distance_without_imagenet_weights_does_not_start(images, tmp_path) -> None:

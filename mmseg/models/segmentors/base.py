@@ -107,7 +107,7 @@ class BaseSegmentor(Trainable):
         optim_wrapper.step()
         if self.capture:
             self.captured = [Panel('Image', 'image', batch['img']), Panel('Label', 'label', batch['gt_semantic_seg'])]
-        self.iteration += 1
+        self.advance()
         return {name: value.detach() for name, value in losses.items()}
 
     # inference

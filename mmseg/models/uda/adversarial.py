@@ -149,8 +149,9 @@ class AdvSeg(UDADecorator):
             self.run_branch(branch, branch.view(step), step, optim_wrapper)
         self.teach_discriminators(source, target, step, optim_wrapper)
         optim_wrapper.step()
-        for optimizer in self.optimizers.values():
-            optimizer.step()
+        if self.part == self.parts - 1:
+            for optimizer in self.optimizers.values():
+                optimizer.step()
         return self.end(step)
 
     def teach_discriminators(self, source: dict[str, Tensor], target: dict[str, Tensor], step: StepState,
@@ -164,7 +165,8 @@ class AdvSeg(UDADecorator):
         rate = settings['lr_D_min'] + (settings['lr_D'] - settings['lr_D_min']) * left**settings['lr_D_power']
         for output, optimizer in self.optimizers.items():
             optimizer.param_groups[0]['lr'] = rate
-            optimizer.zero_grad()
+            if self.part == 0:
+                optimizer.zero_grad()
             for log, probabilities, domain in (('D_src', source, SOURCE), ('D_trg', target, TARGET)):
                 with step.autocast():
                     loss = self.model_D.error(output, probabilities[output], domain) / 2

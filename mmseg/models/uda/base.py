@@ -191,9 +191,10 @@ class UDADecorator(Trainable):
             valid=data.get('valid_pseudo_mask'),
             autocast=lambda: optim_wrapper.optim_context(self))
         optim_wrapper.zero_grad()
-        with torch.no_grad():
-            for objective in self.objectives:
-                objective.on_start(step)
+        if self.part == 0:
+            with torch.no_grad():
+                for objective in self.objectives:
+                    objective.on_start(step)
         return step
 
     def check_batch(self, data: dict[str, Any]) -> None:
@@ -261,7 +262,7 @@ class UDADecorator(Trainable):
         """Close the iteration, after the optimizer step; returns the values to log."""
         if self.capture:
             self.captured = self.panels(step)
-        self.iteration += 1
+        self.advance()
         return step.logs
 
     def panels(self, step: StepState) -> list[Panel]:

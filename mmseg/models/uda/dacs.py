@@ -82,7 +82,7 @@ class DACS(UDADecorator):
     def train_step(self, batch: dict[str, Any], optim_wrapper: Any) -> dict[str, Tensor]:
         """One iteration: teacher update, source branch, pseudo labels, target branches, optimizer step."""
         step = self.begin(batch, optim_wrapper)
-        if self.teacher is not None:
+        if self.teacher is not None and self.part == 0:
             self.teacher.update(self.model, self.iteration)  # before the step, as the papers do
         self.run_source(self.source_branch, step, optim_wrapper)
         if self.teacher is not None:

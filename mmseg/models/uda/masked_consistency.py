@@ -183,7 +183,7 @@ class MaskedConsistency(Objective):
         source = step.source._replace(weight=torch.ones_like(pseudo.weight))
         batch = len(source.img)
         # an odd batch has one source image more; a batch of 1 takes turns
-        first = (batch + 1) // 2 if batch > 1 else 1 - step.draws.iteration % 2
+        first = (batch + 1) // 2 if batch > 1 else 1 - (step.draws.iteration + step.draws.part) % 2
         return View(*(torch.cat([a[:first], b[:batch - first]]) for a, b in zip(source, target)))
 
     def own_losses(self, values: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -65,7 +65,7 @@ class Objective(nn.Module):
         return cls(**context, **options)
 
     def on_start(self, step: StepState) -> None:
-        """Called first in the iteration, without gradients (a teacher of one's own follows the student here)."""
+        """Called first in an iteration, once, without gradients (a teacher of one's own follows the student here)."""
 
     def view(self, step: StepState) -> View:
         """What the student is fed in the 'masked' or 'target' branch, for the objective that opens that branch."""
