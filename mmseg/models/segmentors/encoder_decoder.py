@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from mmseg.models.builder import build_backbone, build_head, build_neck
@@ -66,7 +67,7 @@ class EncoderDecoder(BaseSegmentor):
         subject = f'{type(self.backbone).__name__} {"and its neck make" if self.with_neck else "makes"}'
         makes = f'{subject} maps of {channels} channels'
         try:
-            found = [channels[level] for level in head.levels]
+            found = [channels[level] for level in np.atleast_1d(head.in_index)]
         except IndexError:
             raise ValueError(f'in_index={head.in_index} of {type(head).__name__} names a level that there is not: '
                              f'{makes}') from None
