@@ -113,14 +113,13 @@ def allocate(model: nn.Module) -> nn.Module:
 
 
 def iterate(model: nn.Module, cfg: Any, size: tuple[int, int]) -> None:
-    """One training iteration with images of ``size`` (height, width), as it is when all state is there."""
+    """One training iteration, or the first of its parts, with images of ``size`` (height, width) and all state."""
     wrapper = build_optim_wrapper(model.train(), cfg)
     for parameter in model.parameters():
         parameter.grad = torch.empty_like(parameter) if parameter.requires_grad else None
     wrapper.optimizer.step()  # the moments are there from the second iteration on
     model.start(seed=0, rank=0, iteration=LATE, parts=wrapper.accumulate)
-    for _ in range(wrapper.accumulate):
-        model.train_step(synthetic_batch(cfg.data.samples_per_gpu, size, model.num_classes), wrapper)
+    model.train_step(synthetic_batch(cfg.data.samples_per_gpu, size, model.num_classes), wrapper)
 
 
 def estimated_bytes(cfg: Any, size: tuple[int, int]) -> int:
