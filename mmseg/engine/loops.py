@@ -16,6 +16,26 @@ class EvaluationStopped(Exception):
     """A signal asked to stop in the middle of an evaluation."""
 
 
+class _UntilSignal:
+    """A loader that ends early when a signal asks to stop, which may have ended the data workers, too."""
+
+    def __init__(self, loader: Any, stop: Any) -> None:
+        self.loader, self.stop = loader, stop
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[dict]:
+        try:
+            for batch in self.loader:
+                yield batch
+                if self.stop.signal:
+                    return
+        except (RuntimeError, OSError, EOFError):  # a worker has ended, or while it handed a batch over
+            if not self.stop.signal:
+                raise
+
+
 class TrainLoop(BaseLoop):
     """Iterations ``start`` to ``max_iters``; resuming asks the data for iteration ``start``, nothing is read again.
 
@@ -48,10 +68,10 @@ class TrainLoop(BaseLoop):
         parts = runner.optim_wrapper.accumulate
         runner.model.start(runner.seed, runner.rank, self.iter, parts)
         runner.model.train()
-        batches = iter(self.dataloader(self.iter, self.max_iters))
+        batches = iter(_UntilSignal(self.dataloader(self.iter, self.max_iters), runner.stop))
         while self.iter < self.max_iters:
             self.iteration_start = time.perf_counter()
-            needed = [self._next(batches) for _ in range(parts)]  # an iteration is done whole or not at all
+            needed = [next(batches, None) for _ in range(parts)]  # an iteration is done whole or not at all
             if runner.stop.agreed():
                 break
             self.data_time = time.perf_counter() - self.iteration_start
@@ -59,16 +79,6 @@ class TrainLoop(BaseLoop):
         runner.call_hook('after_train_epoch')
         runner.call_hook('after_train')
         return runner.model
-
-    def _next(self, batches: Iterator[dict]) -> dict | None:
-        """The next batch; None if it is not needed any more."""
-        stop = self.runner.stop
-        try:
-            return None if stop.signal else next(batches)
-        except RuntimeError:
-            if stop.signal:  # it has reached the data workers too
-                return None
-            raise
 
     def _run_iteration(self, batches: list[dict]) -> None:
         runner = self.runner
@@ -80,22 +90,6 @@ class TrainLoop(BaseLoop):
         self.finished = self.iter + 1
         runner.call_hook('after_train_iter', batch_idx=self.iter, data_batch=batch, outputs=outputs)
         self.iter = self.finished
-
-
-class _UntilSignal:
-    """A loader that ends early, but not empty, when a signal asks to stop."""
-
-    def __init__(self, loader: Any, stop: Any) -> None:
-        self.loader, self.stop = loader, stop
-
-    def __len__(self) -> int:
-        return len(self.loader)
-
-    def __iter__(self) -> Iterator[dict]:
-        for batch in self.loader:
-            yield batch
-            if self.stop.signal:
-                return
 
 
 class ValLoop(BaseLoop):
