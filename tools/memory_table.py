@@ -33,7 +33,7 @@ from torch.utils._pytree import tree_leaves
 from mmseg.apis import load_config
 from mmseg.engine.low_memory import save_memory
 from mmseg.engine.optim import build_optim_wrapper
-from mmseg.models import build_train_model
+from mmseg.models import build_train_model, preprocess
 from mmseg.models.builder import training_crop
 from mmseg.models.layers import DepthwiseConv2d
 from tools.benchmark import synthetic_batch
@@ -100,6 +100,8 @@ def as_on_a_gpu() -> Iterator[None]:
         stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
         stack.enter_context(mock.patch.object(DepthwiseConv2d, 'forward', nn.Conv2d.forward))
         stack.enter_context(mock.patch.object(F, 'layer_norm', _norm_in_fp32))
+        # nothing without content may stay in the cache
+        stack.enter_context(mock.patch.object(preprocess, '_constants', preprocess._constants.__wrapped__))
         yield
 
 
