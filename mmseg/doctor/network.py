@@ -15,9 +15,9 @@ from mmseg.datasets import build_dataset, build_train_loader
 from mmseg.datasets.class_stats import cache_folder, load_stats
 from mmseg.datasets.made_up import synthetic_batch
 from mmseg.doctor.machine import GIB, total_memory
-from mmseg.doctor.memory import SavedBytes, fixed_bytes
 from mmseg.doctor.report import Report
 from mmseg.engine.checkpoint import read_checkpoint
+from mmseg.engine.memory_estimate import card, estimated_bytes
 from mmseg.engine.optim import build_optim_wrapper
 from mmseg.engine.seeds import seed_everything
 from mmseg.models import build_segmentor, build_train_model
@@ -73,7 +73,7 @@ def _check_pretrained(report: Report, backbone: nn.Module) -> None:
 
 
 def check_step(report: Report, cfg: Config, device: torch.device, readable: bool) -> None:
-    """Try a training iteration with the config's data: first of small crops, on a GPU then of the full size.
+    """Try a training iteration with the config's data: of small crops, on a GPU then of the full size.
 
     Args:
         readable: whether the data is fit; else the images are made up.
@@ -81,16 +81,15 @@ def check_step(report: Report, cfg: Config, device: torch.device, readable: bool
     report.section('one training iteration')
     crop = training_crop(cfg)
     small = _at_size(cfg, crop)
-    batch = _batch(report, cfg, crop, readable)
+    batch = full = _batch(report, cfg, crop, readable)
     with report.guarded(f'{MODEL}; out of memory: {SMALLER}'):
         seed_everything(0)
         model = build_train_model(small).to(device).train()
         wrapper = build_optim_wrapper(model, small)
         if small is not cfg:
-            batch, full = _batch(Report(quiet=True), small, training_crop(small), readable), batch
+            batch = _batch(Report(quiet=True), small, training_crop(small), readable)
         start = time.perf_counter()
-        with SavedBytes(model) as saved:
-            logs = model.train_step(batch, wrapper)
+        logs = model.train_step(batch, wrapper)
         losses = {name: float(value) for name, value in logs.items() if 'loss' in name}
         seconds, size = time.perf_counter() - start, batch['img'].shape[-2:]
         report.ok(f'{len(batch["img"])} crops of {size[0]}x{size[1]} on {device} in {seconds:.1f} s: '
@@ -99,25 +98,29 @@ def check_step(report: Report, cfg: Config, device: torch.device, readable: bool
         if wrong:
             report.problem(f'not a finite number: {", ".join(wrong)}', 'look at images and labels '
                            '(tools/browse_dataset.py); lower optimizer.lr; leave amp out')
-        scale = crop[0] * crop[1] / (size[0] * size[1]) if crop else 1
-        _check_memory(report, fixed_bytes(model, wrapper.optimizer), saved.peak * scale, scale, device)
         del model, wrapper
-        if device.type == 'cuda' and small is not cfg:
-            _check_full_step(report, cfg, full, device)
+        if device.type == 'cuda':
+            _measure_memory(report, cfg, full, device)
+        else:
+            _estimate_memory(report, cfg, crop or tuple(full['img'].shape[-2:]), device)
 
 
-def _check_memory(report: Report, fixed: float, saved: float, scale: float, device: torch.device) -> None:
-    needed, there = fixed + saved, total_memory(device)
-    scaled = '' if scale == 1 else f', scaled by {scale:.3g}'
-    text = (f'memory, estimated: {needed / GIB:.2f} GiB at least ({fixed / GIB:.2f} for weights, gradients and '
-            f'optimizer, {saved / GIB:.2f} for the backward pass{scaled})')
+def _estimate_memory(report: Report, cfg: Config, size: tuple[int, int], device: torch.device) -> None:
+    try:
+        needed, there = estimated_bytes(cfg, size), total_memory(device)
+    except Exception as error:  # the step itself has just worked
+        report.warn(f'the memory could not be estimated: {error}', 'part of the step asks for values of tensors, which '
+                    'have none in the estimate; a training is not concerned')
+        return
+    text = (f'memory of an iteration with images of {size[0]}x{size[1]}, estimated: {needed / GIB:.2f} GiB; the '
+            f'smallest GPU for it: {card(needed)}')
     if needed > there:
         report.problem(f'{text}; {device} has {there / GIB:.1f} GiB', SMALLER)
     else:
         report.ok(text)
 
 
-def _check_full_step(report: Report, cfg: Config, batch: dict[str, Any], device: torch.device) -> None:
+def _measure_memory(report: Report, cfg: Config, batch: dict[str, Any], device: torch.device) -> None:
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)
     model = build_train_model(cfg).to(device).train()

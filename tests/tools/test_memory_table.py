@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from mmseg.engine.memory_estimate import GIB, card, estimated_bytes, measured_bytes
 from tests.engine.tiny import tiny_config, write_images
 from tools import memory_table
-from tools.memory_table import GIB, card, estimated_bytes, measured_bytes
 
 SIZE = (64, 64)
 
