@@ -12,9 +12,9 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from mmseg.doctor.report import Report
 from mmseg.engine.env import collect_env, resolve_device
+from mmseg.engine.memory_estimate import GIB
 
 REQUIREMENTS = Path(__file__).parents[2] / 'requirements.txt'
-GIB = 2**30
 INSTALL = 'pip install -r requirements.txt'
 
 

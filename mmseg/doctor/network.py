@@ -14,10 +14,10 @@ from torch import nn
 from mmseg.datasets import build_dataset, build_train_loader
 from mmseg.datasets.class_stats import cache_folder, load_stats
 from mmseg.datasets.made_up import synthetic_batch
-from mmseg.doctor.machine import GIB, total_memory
+from mmseg.doctor.machine import total_memory
 from mmseg.doctor.report import Report
 from mmseg.engine.checkpoint import read_checkpoint
-from mmseg.engine.memory_estimate import card, estimated_bytes
+from mmseg.engine.memory_estimate import GIB, card, estimated_bytes
 from mmseg.engine.optim import build_optim_wrapper
 from mmseg.engine.seeds import seed_everything
 from mmseg.models import build_segmentor, build_train_model

@@ -14,6 +14,7 @@ from mmengine import Config
 
 from mmseg.doctor import Report
 from mmseg.doctor import machine as machine_checks
+from mmseg.doctor import network as network_checks
 from mmseg.doctor.known import expected_tree
 from mmseg.engine.config import format_config
 from mmseg.models import build_backbone
@@ -222,6 +223,22 @@ def test_large_crops_are_tried_small(cfg: Config, capsys: pytest.CaptureFixture)
     answer = Answer(cfg, capsys, *options)
     assert answer.status == 0 and '2 crops of 32x48 on cpu' in answer.text
     assert 'of 512x512, estimated: 0.' in answer.text
+
+
+def test_too_little_memory(cfg: Config, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network_checks, 'total_memory', lambda device: 2**10)
+    answer = Answer(cfg, capsys)
+    assert answer.status == 1 and 'data.samples_per_gpu' in answer.problem(r'estimated: 0\.\d+ GiB.* cpu has 0\.0 GiB')
+
+
+def test_a_step_that_cannot_be_estimated_is_no_problem(cfg: Config, capsys: pytest.CaptureFixture,
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    def needs_values(*_: Any) -> int:
+        raise RuntimeError('a tensor has no value')
+
+    monkeypatch.setattr(network_checks, 'estimated_bytes', needs_values)
+    answer = Answer(cfg, capsys)
+    assert answer.status == 0 and any('a tensor has no value' in warning for warning in answer.warnings)
 
 
 # machine
