@@ -278,15 +278,15 @@ class Fixed:
 
 
 def distance(block: str, classes: str) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-    """Loss, gradient with respect to the student's features, notes."""
+    """Loss, gradient with respect to the student's features, maps for the training panels."""
     objective = feature_distance.FeatureDistance(0.005, THINGS if classes == 'things' else None, 0.75)
     student = golden.rnd(631, (2, 256, 4, 6)).requires_grad_()
-    step = SimpleNamespace(reference=Fixed(), student=SimpleNamespace(num_classes=19), notes={})
+    step = SimpleNamespace(reference=Fixed(), student=SimpleNamespace(num_classes=19), notes=[])
     view = View(torch.zeros(2, 3, 128, 192), golden.labels(630, 2, 128, 192, int(block)).squeeze(1))
     values = objective.losses(step, view, Features([student], (128, 192)), None)
     loss = values['src.loss_imnet_feat_dist']
     loss.backward()
-    return loss.detach(), student.grad, step.notes
+    return loss.detach(), student.grad, {panel.title: panel.tensor for panel in step.notes}
 
 
 @check('npz', r'fdist/block(\d+)_(things|all)/(grad_f1|mask_u8|gt_rescaled_u8)')
@@ -295,7 +295,7 @@ def feature_distance_arrays(arrays: dict, name: str, block: str, classes: str, w
     if what == 'grad_f1':
         golden.check_array(arrays, name, gradient, golden.GRADIENT)
     else:
-        notes = dict(mask_u8=notes['compared'], gt_rescaled_u8=notes['cells'])
+        notes = dict(mask_u8=notes['Compared cells'], gt_rescaled_u8=notes['Label cells'])
         np.testing.assert_array_equal(notes[what].numpy(), arrays[name].squeeze(1))
 
 
@@ -307,7 +307,7 @@ def feature_distance_values(value: dict) -> None:
             continue  # ours is 0 with zero gradients: tests/models/uda/test_feature_distance.py
         loss, _, notes = distance(*match.groups())
         assert loss.item() == pytest.approx(wanted['loss'], rel=1e-5)
-        assert wanted['n_masked'] == (notes['compared'].sum().item() if notes else None)
+        assert wanted['n_masked'] == (notes['Compared cells'].sum().item() if notes else None)
 
 
 # sliding windows

@@ -261,7 +261,7 @@ class UDADecorator(Trainable):
     def end(self, step: StepState) -> dict[str, Tensor]:
         """Close the iteration, after the optimizer step; returns the values to log."""
         if self.capture:
-            self.captured = self.panels(step)
+            self.captured = self.panels(step) + step.notes
         self.advance()
         return step.logs
 

@@ -137,9 +137,4 @@ class DACS(UDADecorator):
                 *target, Panel('Pseudo label', 'label', step.pseudo.label),
                 Panel('Source pixels', 'mask', step.mix_mask.squeeze(1))]
             panels.append(Panel('Weight', 'weight', step.mix.weight))
-        if 'cells' in step.notes:
-            panels += [Panel('Label cells', 'label', step.notes['cells']),
-                       Panel('Compared cells', 'mask', step.notes['compared'])]
-        if 'rebuilt' in step.notes:
-            panels.append(Panel('Rebuilt cells', 'mask', step.notes['rebuilt']))
         return panels

@@ -11,9 +11,11 @@ from mmseg.models.uda.cells import label_cells
 from mmseg.models.uda.objective import Objective
 from mmseg.models.uda.step_state import StepState, View
 from mmseg.registry import OBJECTIVES
+from mmseg.visualization.panels import Panel
 
 if TYPE_CHECKING:
     from mmseg.models.uda.base import UDADecorator
+
 
 @OBJECTIVES.register_module()
 class FeatureDistance(Objective):
@@ -69,5 +71,5 @@ class FeatureDistance(Objective):
         compared = torch.zeros_like(cells, dtype=torch.bool)
         for class_id in self.classes:
             compared |= cells == class_id
-        step.notes.update(cells=cells, compared=compared)
+        step.notes += [Panel('Label cells', 'label', cells), Panel('Compared cells', 'mask', compared)]
         return (distance * compared).sum() / compared.sum().clamp_min(1)

@@ -15,6 +15,7 @@ from mmseg.models.uda.rebuilder import Grid, HiddenCells, Rebuilder, feature_lay
 from mmseg.models.uda.step_state import StepState, View
 from mmseg.registry import OBJECTIVES
 from mmseg.utils.names import nearest
+from mmseg.visualization.panels import Panel
 
 if TYPE_CHECKING:
     from mmseg.models.uda.base import UDADecorator
@@ -122,7 +123,7 @@ class MaskedRepresentation(Objective):
             grid = self.rebuilder.grid_of(levels)
             masks.append(draw_kept_cells(len(levels[-1]), grid, self.mask_ratio, generator))
             maps += self.rebuilder(levels, masks[-1])
-        step.notes['rebuilt'] = ~masks[0].squeeze(1)
+        step.notes.append(Panel('Rebuilt cells', 'mask', ~masks[0]))
         return features.replace(maps)
 
     def own_losses(self, values: dict[str, Tensor]) -> dict[str, Tensor]:

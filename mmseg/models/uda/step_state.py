@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mmseg.models.uda.pseudo_label import PseudoLabels
 from mmseg.utils.draws import Draws
+from mmseg.visualization.panels import Panel
 
 
 class View(NamedTuple):
@@ -43,7 +44,7 @@ class StepState:
         seen: what the student was fed, by branch, as the branches end.
         logs: detached values to log, collected branch by branch.
         kept: what an objective keeps for itself from one phase to a later one, by its name.
-        notes: maps for the training panels that are not part of the state (the label cells of the feature distance).
+        notes: what objectives add to the training panels (the label cells of the feature distance).
     """
     draws: Draws
     student: nn.Module
@@ -58,7 +59,7 @@ class StepState:
     seen: dict[str, View] = field(default_factory=dict)
     logs: dict[str, Tensor] = field(default_factory=dict)
     kept: dict[str, Any] = field(default_factory=dict)
-    notes: dict[str, Tensor] = field(default_factory=dict)
+    notes: list[Panel] = field(default_factory=list)
     _made: dict[str, Any] = field(default_factory=dict)
 
     def _get(self, name: str, phase: str) -> Any:

@@ -13,7 +13,7 @@ from mmseg.models.uda.step_state import View
 
 def distance(student, frozen, label, classes):
     step = SimpleNamespace(reference=SimpleNamespace(reference_features=lambda *_: Features([frozen], (64, 64))),
-                           student=SimpleNamespace(num_classes=5), notes={})
+                           student=SimpleNamespace(num_classes=5), notes=[])
     objective = FeatureDistance(0.005, classes, 0.75)
     view = View(torch.zeros(1, 3, *label.shape[1:]), label)
     return objective.losses(step, view, Features([student], (64, 64)), None)['src.loss_imnet_feat_dist']

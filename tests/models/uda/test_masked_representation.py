@@ -292,7 +292,7 @@ def test_masks_depend_on_seed_and_iteration_alone():
         host.start(3, 0, start)
         step = prepared(host, wrapper, size=(256, 256))
         host.mrm.rebuild(step, host.model.encode(step.target_img))
-        masks.append(step.notes['rebuilt'])
+        masks.append(step.notes[0].tensor)
     assert torch.equal(masks[0], masks[2]) and not torch.equal(masks[0], masks[1])
 
 
