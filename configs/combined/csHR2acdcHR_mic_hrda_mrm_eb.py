@@ -1,7 +1,7 @@
 # The strongest sensible combination for Cityscapes -> ACDC: HRDA's network, trained with masked images (MIC), rebuilt
 # features (MRM) and balanced entropy (EBDA). Published are MIC(HRDA), and EBDA on DAFormer, each for this pair of
 # domains; MRM was published for simulated sources only. All together is our proposal, not trained yet
-# (small networks from random weights do worse with all of it: docs/results.md).
+# (a small DAFormer from random weights does worse with MIC, MRM, EBDA and DIDA together: docs/results.md).
 # Not with the instance bank: it was published for simulated sources, and its rows are daylight features, to which those
 # of night, fog and snow are compared.
 _base_ = '../mic/csHR2acdcHR_mic_hrda.py'
