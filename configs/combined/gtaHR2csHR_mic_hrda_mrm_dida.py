@@ -1,7 +1,8 @@
 # The strongest sensible combination for GTA -> Cityscapes: HRDA's network, trained with masked images (MIC), rebuilt
 # features (MRM) and an instance bank (DIDA). Published are MIC(HRDA) with MRM, and DIDA on DAFormer, each for this pair
 # of domains; all together is our proposal, not trained yet
-# (a small DAFormer from random weights does worse with MIC, MRM, EBDA and DIDA together: docs/results.md). Every factor is the published one.
+# (a small DAFormer from random weights does worse with MIC, MRM, EBDA and DIDA together: docs/results.md).
+# Every factor is the published one.
 # Not with entropy balancing: it keeps undecided pixels below pseudo_threshold, and the masked and the target branch are
 # weighted by the share of those above. It was published for adverse weather.
 _base_ = '../mrm/gtaHR2csHR_mic_hrda_mrm.py'
