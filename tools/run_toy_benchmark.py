@@ -188,10 +188,10 @@ def publish(runs: list[Run], report: Path) -> None:
     report.write_text(SECTION.sub(lambda marks: f'{marks[1]}{text}{marks[2]}', content))
 
 
-def table_order(log: Log) -> tuple[bool, int, str]:
+def table_order(log: Log) -> tuple[bool, int, str, str]:
     """Methods of the class table first, in its order, the others by name; then by seed."""
     known = log.group in BY_CLASS
-    return not known, BY_CLASS.index(log.group) if known else 0, log.name
+    return not known, BY_CLASS.index(log.group) if known else 0, log.group, log.name
 
 
 def class_table(logs: list[Log]) -> str:
