@@ -2,10 +2,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from mmseg.apis import draw_result, inference_segmentor, init_segmentor
+from mmseg.apis.predict import IMAGES
+from mmseg.engine.checkpoint import CheckpointError
 from mmseg.visualization import get_palette, write_image
 
 
@@ -22,11 +25,15 @@ def main(args: Sequence[str] | None = None) -> Path:
     args = parser.parse_args(args)
     palette = args.palette and get_palette(args.palette)
     model = init_segmentor(args.config, args.checkpoint, args.device)
-    out = args.out or args.img.with_name(f'{args.img.stem}_pred{args.img.suffix}')
+    suffix = args.img.suffix if args.img.suffix.lower() in IMAGES else '.png'  # of a loader of the user's own
+    out = args.out or args.img.with_name(f'{args.img.stem}_pred{suffix}')
     write_image(out, draw_result(model, args.img, inference_segmentor(model, args.img), palette, args.opacity))
     print(f'wrote {out}')
     return out
 
 
 if __name__ == '__main__':
-    main()
+    try:
+        main()
+    except (CheckpointError, OSError, ValueError) as error:
+        sys.exit(f'error: {error}')

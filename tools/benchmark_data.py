@@ -14,6 +14,7 @@ import platform
 import statistics
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,12 @@ def rates(train: dict[str, Any], iters: int) -> dict[str, Any]:
     return {name: rate(get, iters) for name, get in kinds.items()}
 
 
+def checksum_rate(cache: Path, iters: int) -> dict[str, Any]:
+    """Checksums per second of cached source samples; each reading of a sample computes one."""
+    contents = [path.read_bytes() for path in sorted(cache.glob('source/*.arrays'))]
+    return rate(lambda position, _: zlib.crc32(contents[position % len(contents)]), iters)
+
+
 def main(args: Sequence[str] | None = None) -> dict[str, Any]:
     """Run the program; returns what it writes."""
     options = parse_args(args)
@@ -113,11 +120,13 @@ def main(args: Sequence[str] | None = None) -> dict[str, Any]:
         result = dict(plain=rates(train, options.iters))
         cache_dataset(train, f'{folder}/cache', 1)
         result['cached'] = rates({**train, 'cache': f'{folder}/cache'}, options.iters)
+        result['checksum'] = checksum_rate(Path(folder, 'cache'), options.iters)
     result = dict(config=options.config, image_sizes=SIZES, png_mib=mib, images=options.num, threads=options.threads,
                   device=platform.processor() or platform.machine(), opencv=cv2.__version__, **result)
     for kind in ('source', 'target', 'pairs'):
         plain, cached = (result[how][kind]['per_processor_second'] for how in ('plain', 'cached'))
         print(f'{kind}: {plain:.1f} per second of processor time, with cache {cached:.1f}')
+    print(f"checksum of a cached source sample: {1000 / result['checksum']['per_processor_second']:.2f} ms")
     if options.out:
         Path(options.out).write_text(json.dumps(result, indent=1) + '\n')
     return result

@@ -29,14 +29,15 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(args)
 
 
-def cache_dataset(section: dict, out: str, nproc: int) -> None:
+def cache_dataset(section: dict | list | None, out: str, nproc: int) -> None:
     """Cache source and target of a ``data.train`` section.
 
     Raises:
         DataError: if it is no UDADataset, or see :func:`~mmseg.datasets.sample_cache.write_cache`.
     """
-    if section.get('type') != 'UDADataset':
-        raise DataError(f"data.train is a {section.get('type')}: only the parts of a UDADataset can be cached")
+    kind = section.get('type') if isinstance(section, dict) else section
+    if kind != 'UDADataset':
+        raise DataError(f'data.train is no UDADataset, but {kind}: only the parts of one can be cached')
     dataset = build_dataset({**section, 'rare_class_sampling': None, 'cache': None})
     for name, part in dataset.leaves():
         write_cache(part, os.path.join(out, name), nproc)
@@ -46,7 +47,8 @@ def main(args: Sequence[str] | None = None) -> None:
     """Run the program."""
     options = parse_args(args)
     try:
-        cache_dataset(load_config(options.config, options.options).data.train, options.out, options.nproc)
+        data = load_config(options.config, options.options).get('data') or {}
+        cache_dataset(data.get('train'), options.out, options.nproc)
     except (DataError, ConfigError) as error:
         sys.exit(f'error: {error}')
     print(f'Use it with data=dict(train=dict(cache={options.out!r})) in the config, or --options '

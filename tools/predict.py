@@ -10,7 +10,7 @@ from pathlib import Path
 from mmengine import DictAction
 
 from mmseg.apis import init_segmentor, load_config
-from mmseg.apis.predict import find_jobs, predict_files
+from mmseg.apis.predict import find_jobs, image_suffixes, predict_files
 from mmseg.engine.checkpoint import CheckpointError
 from mmseg.engine.optim import bfloat16_is_slow
 from mmseg.evaluation import config_changes
@@ -39,14 +39,14 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Predict, and return the exit status: 1 if a file could not be read. Other errors are left to the caller."""
+    """Predict, and return the exit status: 1 if a file failed. Other errors are left to the caller."""
     args = parse_args(args)
-    jobs, left_out = find_jobs(args.input, args.out, args.ids, args.opacity)
-    if left_out:
-        names = ', '.join(str(path.relative_to(args.input)) for path in left_out[:5])
-        more = f' and {len(left_out) - 5} more' if len(left_out) > 5 else ''
-        print(f'left out, neither image nor video: {names}{more}', file=sys.stderr)
     cfg = load_config(args.config, args.options)
+    jobs, left_out = find_jobs(args.input, args.out, args.ids, args.opacity, image_suffixes(cfg))
+    if left_out:
+        more = ', ...' if len(left_out) > 5 else ''
+        print(f'left out, hidden or neither image nor video: {len(left_out)} ({", ".join(left_out[:5])}{more})',
+              file=sys.stderr)
     if args.batch_windows:
         config_changes.batch_windows(cfg)
     model = init_segmentor(cfg, args.checkpoint, args.device, args.network)

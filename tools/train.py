@@ -12,10 +12,11 @@ from mmseg.apis import load_config, train_segmentor
 from mmseg.datasets import DataError, build_dataset
 from mmseg.engine.checkpoint import CheckpointError
 from mmseg.engine.config import dump_config
-from mmseg.engine.env import archive_sources
+from mmseg.engine.env import archive_sources, resolve_device
 from mmseg.engine.launch import LAUNCHERS, error_line, joined
 from mmseg.engine.logging import NonFiniteLoss
 from mmseg.engine.low_memory import save_memory
+from mmseg.engine.memory_limits import check_memory
 from mmseg.engine.seeds import random_seed, seed_everything
 from mmseg.models import build_train_model
 from mmseg.utils import processes
@@ -27,6 +28,8 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('config', help='config file (.py, .json, .yaml)')
     parser.add_argument('--work-dir', help='folder for logs and checkpoints; default: work_dirs/<name of the config>')
     parser.add_argument('--load-from', metavar='FILE', help='start from the weights of this checkpoint')
+    parser.add_argument('--new-classifier', action='store_true',
+                        help='of --load-from take all weights but those of the classifier, e.g. for other classes')
     parser.add_argument('--resume-from', metavar='FILE',
                         help="continue the training of this checkpoint; 'auto': latest.pth of the work-dir, if any")
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate during training')
@@ -86,14 +89,18 @@ def prepare(args: argparse.Namespace, cfg: Config) -> Config:
     work_dir.mkdir(parents=True, exist_ok=True)
     dump_config(cfg, work_dir / Path(args.config).name)
     archive_sources(work_dir / 'code.tar.gz')
-    for key in ('load_from', 'resume_from'):
+    for key in ('load_from', 'resume_from', 'new_classifier'):
         if getattr(args, key):
             cfg[key] = getattr(args, key)
+    if cfg.get('new_classifier') and not (cfg.get('load_from') or cfg.get('resume_from')):
+        raise ValueError('new_classifier: there is no checkpoint to take the other weights from, name it with '
+                         '--load-from FILE')
     return cfg
 
 
 def run(cfg: Config) -> None:
     """Build data and model, and train."""
+    check_memory(cfg, resolve_device(cfg.get('device')))
     with processes.main_first():  # it counts the classes of the data set, if nobody has
         dataset = build_dataset(cfg.data.train)  # first, since missing data shows at once
     seed_everything(cfg.get('seed') or 0, bool(cfg.get('deterministic')))  # initial weights

@@ -2,15 +2,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 from mmengine import Config
 from torch import nn
 
-from mmseg.datasets.files import read_image
+from mmseg.datasets.errors import DataError
 from mmseg.datasets.pipelines.compose import Compose
+from mmseg.datasets.pipelines.loading import LoadImageFromFile, loaded
 from mmseg.engine.checkpoint import load_segmentor
 from mmseg.engine.config import load_config
 from mmseg.engine.env import resolve_device
@@ -19,13 +21,21 @@ from mmseg.registry import DATASETS
 from mmseg.visualization import blend, default_palette
 
 Image = str | os.PathLike | np.ndarray
+_CONVERSIONS = {  # of arrays to what is read from files: color_type, channels of the array
+    ('color', 1): cv2.COLOR_GRAY2BGR, ('color', 4): cv2.COLOR_BGRA2BGR,
+    ('grayscale', 3): cv2.COLOR_BGR2GRAY, ('grayscale', 4): cv2.COLOR_BGRA2GRAY,
+}
 
 
 def load_classes(model: nn.Module, meta: Mapping[str, Any], dataset: Any = None) -> None:
-    """Set ``model.CLASSES`` and ``model.PALETTE`` from a checkpoint's meta, else from a data set (or its class)."""
-    classes, palette = meta.get('CLASSES'), meta.get('PALETTE')
-    model.CLASSES = classes or getattr(dataset, 'CLASSES', None) or tuple(map(str, range(model.num_classes)))
-    model.PALETTE = palette or getattr(dataset, 'PALETTE', None) or default_palette(model.num_classes)
+    """Set ``model.CLASSES`` and ``model.PALETTE`` from a checkpoint's meta, else from a data set (or its class).
+
+    What is not one entry per class of the network is not used; the last resort are numbers and drawn colours.
+    """
+    for name, default in (('CLASSES', tuple(map(str, range(model.num_classes)))),
+                          ('PALETTE', default_palette(model.num_classes))):
+        known = (meta.get(name), getattr(dataset, name, None), default)
+        setattr(model, name, next(x for x in known if x is not None and len(x) == model.num_classes))
 
 
 def init_segmentor(config: str | os.PathLike | Config, checkpoint: str | None = None,
@@ -60,14 +70,71 @@ def init_segmentor(config: str | os.PathLike | Config, checkpoint: str | None = 
     return model.to(device).eval()
 
 
-class _ImageInMemory:
-    """First transform of a pipeline for images that are arrays already."""
-    random = False
+class Predictor:
+    """A network and the test pipeline of its config, whose first transform is the loader of images.
 
-    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
-        shape = results['img'].shape
-        return dict(results, filename=None, ori_filename=None, img_shape=shape, ori_shape=shape, pad_shape=shape,
-                    scale_factor=1.0)
+    Args:
+        model: what :func:`init_segmentor` returned.
+
+    Raises:
+        DataError: if the config describes no test pipeline.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        test = (model.cfg.get('data') or {}).get('test') or {}
+        if not test.get('pipeline'):
+            raise DataError('the config has no data.test.pipeline, which says how images are read')
+        loader, *others = test['pipeline']
+        self.model = model
+        self._load, self._prepare = Compose([loader]), Compose(others)
+
+    def load(self, img: Image) -> dict[str, Any]:
+        """What the loader makes of an image, see :func:`inference_segmentor`: ``img``, and what is known of it.
+
+        Raises:
+            DataError: if a file cannot be read, or the config's loader would not return such an array.
+        """
+        [loader] = self._load.transforms
+        if isinstance(img, np.ndarray):
+            image = _as_read(img, loader) if isinstance(loader, LoadImageFromFile) else img
+            return dict(loaded('', '', image.shape), img=image)
+        results = _run(self._load, dict(img_info=dict(filename=os.fspath(img)), img_prefix='', seg_fields=[]))
+        if 'img' not in results:
+            raise DataError(f'data.test.pipeline begins with {type(loader).__name__}, which loads no image')
+        return results
+
+    def __call__(self, results: dict[str, Any]) -> np.ndarray:
+        """Predict what :meth:`load` returned: int64 [H, W] class ids.
+
+        Raises:
+            DataError: if the pipeline fails on it.
+        """
+        sample = _run(self._prepare, dict(results))
+        device = next(self.model.parameters()).device
+        imgs = [version[None].to(device) for version in sample['img']]
+        return self.model.predict(imgs, [[meta] for meta in sample['img_metas']])[0].cpu().numpy()
+
+
+def _as_read(image: np.ndarray, loader: LoadImageFromFile) -> np.ndarray:
+    """An array as the loader would have read it from a file."""
+    is_float = np.issubdtype(image.dtype, np.floating)
+    known = loader.color_type == 'unchanged' or image.dtype == np.uint8 or is_float and loader.to_float32
+    if image.ndim not in (2, 3) or not known:
+        raise DataError(f'an image is uint8 [H, W, C] or [H, W], 0 to 255, not {image.dtype} {list(image.shape)}: '
+                        'scale it, or give the path of its file')
+    image = image.astype(np.float32) if is_float else image  # OpenCV converts colours of no other floats
+    conversion = _CONVERSIONS.get((loader.color_type, 1 if image.ndim == 2 else image.shape[2]))
+    image = image if conversion is None else cv2.cvtColor(image, conversion)
+    return image.astype(np.float32) if loader.to_float32 else image
+
+
+def _run(pipeline: Compose, results: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return pipeline(results)
+    except DataError:
+        raise
+    except Exception as error:  # anything, since loaders and transforms may be a user's own
+        raise DataError(str(error)) from error
 
 
 def inference_segmentor(model: nn.Module, img: Image | Sequence[Image]) -> list[np.ndarray]:
@@ -75,25 +142,45 @@ def inference_segmentor(model: nn.Module, img: Image | Sequence[Image]) -> list[
 
     Args:
         model: what :func:`init_segmentor` returned.
-        img: path of an image, or uint8 [H, W, 3] in the order blue, green, red; or a list of them.
+        img: path of an image, read by the first transform of the pipeline; or an array as that returns it; or a list
+            of them. For LoadImageFromFile arrays are uint8 [H, W, 3] in the order blue, green, red, or grey [H, W], and
+            each is made the other where ``color_type`` wants that; with 'unchanged' they have the channels and the
+            depth of the files trained with.
 
     Returns:
         One int64 [H, W] map of class ids per image.
 
     Raises:
-        DataError: if a file cannot be read.
+        DataError: if a file cannot be read, an array is none that the loader returns, or the pipeline fails on it.
     """
-    if isinstance(img, (list, tuple)):
-        return [ids for one in img for ids in inference_segmentor(model, one)]
-    steps = list(model.cfg.data.test.pipeline)
-    if isinstance(img, np.ndarray):
-        steps[0], results = _ImageInMemory(), dict(img=img)
-    else:
-        results = dict(img_info=dict(filename=os.fspath(img)), img_prefix=None)
-    sample = Compose(steps)(results)
-    device = next(model.parameters()).device
-    imgs = [version[None].to(device) for version in sample['img']]
-    return list(model.predict(imgs, [[meta] for meta in sample['img_metas']]).cpu().numpy())
+    predictor = Predictor(model)
+    images = img if isinstance(img, (list, tuple)) else [img]
+    return [predictor(predictor.load(image)) for image in images]
+
+
+def displayable(image: np.ndarray) -> np.ndarray:
+    """A picture of what a loader returned: uint8 [H, W, 3] in the order of its channels.
+
+    Args:
+        image: [H, W] or [H, W, C] of any depth. Grey (with alpha) is shown as grey, of more than three channels the
+            first three. Values from 0 to 255 stay; if there are others, or floats of at most 1, the least becomes black
+            and the largest 255.
+    """
+    image = image if image.ndim == 3 else image[..., None]
+    image = image[..., :3] if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, axis=2)
+    if image.dtype == np.uint8:
+        return image
+    values = np.nan_to_num(image.astype(np.float32), posinf=0, neginf=0)
+    low, high = float(values.min()), float(values.max())
+    if low < 0 or high > 255 or high <= 1:
+        values = (values - low) * (255 / (high - low or 1))
+    return values.round().astype(np.uint8)
+
+
+def picture_reader(model: nn.Module) -> Callable[[str], np.ndarray]:
+    """From the path of an image to a picture of what the network sees of it; see :func:`displayable`."""
+    predictor = Predictor(model)
+    return lambda path: displayable(predictor.load(path)['img'])
 
 
 def draw_result(model: nn.Module, img: Image, result: Sequence[np.ndarray], palette: Sequence | None = None,
@@ -102,15 +189,19 @@ def draw_result(model: nn.Module, img: Image, result: Sequence[np.ndarray], pale
 
     Args:
         model: says the PALETTE, unless one is given.
-        img: path, or uint8 [H, W, 3] in the order blue, green, red.
+        img: path, read as :func:`inference_segmentor` does; or what the loader of the config returned, see
+            :func:`displayable`, colours in the order blue, green, red.
         result: what :func:`inference_segmentor` returned.
         palette: RGB colours 0..255.
         opacity: of the prediction, 0 < opacity <= 1.
 
     Returns:
         uint8 [H, W, 3] RGB.
+
+    Raises:
+        DataError: if a file cannot be read.
     """
-    image = img if isinstance(img, np.ndarray) else read_image(os.fspath(img))
+    image = displayable(img) if isinstance(img, np.ndarray) else picture_reader(model)(img)
     return blend(image[..., ::-1], result[0], model.PALETTE if palette is None else palette, opacity)
 
 

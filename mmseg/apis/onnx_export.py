@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmseg.datasets.files import write_atomically
+from mmseg.datasets.storage import write_atomically
 
 PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 TOLERANCE = 1e-4  # of the logits, absolute; relative to the largest one if that is above 1

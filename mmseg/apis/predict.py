@@ -1,27 +1,34 @@
 """Predict files: images, videos, and folders of both."""
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
+from mmengine import Config
 from torch import nn
 from tqdm import tqdm
 
-from mmseg.apis.inference import draw_result, inference_segmentor
+from mmseg.apis.inference import Predictor, draw_result
+from mmseg.datasets.custom import IMAGE_SUFFIXES
 from mmseg.datasets.errors import DataError
-from mmseg.datasets.files import read_image, write_atomically
+from mmseg.datasets.storage import list_files, write_atomically
+from mmseg.registry import DATASETS
 from mmseg.visualization import write_image, write_palette_png
 
-IMAGES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp', '.ppm')
+IMAGES = (*IMAGE_SUFFIXES, '.ppm')
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv')
 CODECS = {'.mp4': 'mp4v', '.avi': 'MJPG'}
 USUAL_RATE = 25  # frames per second of videos that do not say theirs
+CREDIBLE_RATES = (0.01, 1000)  # others are those of damaged headers, such as 0 and 90000
+TIME_BASE = 65535  # MPEG-4 counts time in fractions of a second with at most this denominator
 
 
 @dataclass(frozen=True)
@@ -43,44 +50,84 @@ class Job:
         return self.source.suffix.lower() in VIDEOS
 
 
-def find_jobs(source: Path, out: Path | None = None, ids: Path | None = None,
-              opacity: float = 0.5) -> tuple[list[Job], list[Path]]:
+def image_suffixes(cfg: Config) -> tuple[str, ...]:
+    """How names of images end: the usual suffixes and, for a loader of the user's own, that of the test data."""
+    test = (cfg.get('data') or {}).get('test') or {}
+    own = test.get('img_suffix') or getattr(DATASETS.get(test.get('type') or ''), 'IMG_SUFFIX', None)
+    return (*IMAGES, own.lower()) if own and not own.lower().endswith(IMAGES) else IMAGES
+
+
+def find_jobs(source: Path, out: Path | None = None, ids: Path | None = None, opacity: float = 0.5,
+              images: tuple[str, ...] = IMAGES) -> tuple[list[Job], list[str]]:
     """What there is to predict, and where it goes.
 
     Args:
-        source: an image, a video, or a folder of them, with subfolders.
+        source: an image, a video, or a folder of them, with subfolders, links being followed.
         out: folder that mirrors ``source``, or for a single file the file to write; None: a file or folder called
-            ``<name>_pred`` beside ``source``. Videos become .mp4 unless they are .avi.
+            ``<name>_pred`` beside ``source`` (if that is a link, beside the link). Videos become .mp4 unless they are
+            .avi.
         ids: folder for palette PNGs of class ids; None: none.
         opacity: of the prediction; with 1 a palette PNG of class ids is what is written for an image.
+        images: how names of images end, in lower case; see :func:`image_suffixes`.
 
     Returns:
-        The jobs in the order of their names, and the files that are neither image nor video by their suffixes.
+        The jobs in the order of their names, and the names below ``source`` that are left out: hidden, or neither image
+        nor video by their suffixes (see :func:`~mmseg.datasets.storage.list_files`).
 
     Raises:
         DataError: if there is nothing to predict, or two files would be written to one place or an input.
     """
-    if not source.exists():
-        raise DataError(f'{source} does not exist: name an image, a video or a folder')
-    root = source if source.is_dir() else source.parent
-    files = sorted(path for path in source.rglob('*') if path.is_file()) if source.is_dir() else [source]
-    known = [path for path in files if path.suffix.lower() in IMAGES + VIDEOS]
-    if not known:
-        raise DataError(f'{source} holds no image and no video: known are {", ".join(IMAGES + VIDEOS)}')
+    _check_exists(source)
+    known = images + VIDEOS
     if source.is_dir():
-        folder = source.resolve()
-        out = out or folder.with_name(f'{folder.name}_pred')
-        for place in filter(None, (out, ids)):
-            if place.resolve().is_relative_to(folder):
-                raise DataError(f'{place} lies inside of {source}, so its files would be inputs the next time: choose '
-                                'another place')
-    out = out or source.with_name(f'{source.stem}_pred{source.suffix}')
-    is_file = not source.is_dir() and not out.is_dir() and out.suffix.lower() in IMAGES + VIDEOS
-    names = [path.relative_to(root) for path in known]
-    jobs = [_job(path, out if is_file else out / name, ids and ids / name, opacity)
-            for path, name in zip(known, names)]
+        jobs, left_out = _jobs_below(source, out, ids, opacity, known)
+    elif source.name.lower().endswith(known):
+        jobs, left_out = [_job_of_file(source, out, ids, opacity)], []
+    else:
+        raise DataError(f'{source} is neither image nor video by its name: known are {", ".join(known)}; rename it, or '
+                        'name its suffix in data.test.img_suffix of the config if that has a loader for it')
     _check_places(jobs)
-    return jobs, [path for path in files if path not in known]
+    return jobs, left_out
+
+
+def _check_exists(path: Path) -> None:
+    if os.path.isfile(path) or os.path.isdir(path):
+        return
+    if os.path.islink(path):
+        raise DataError(f'{path} is a link to {os.readlink(path)}, which does not exist')
+    if os.path.exists(path):
+        raise DataError(f'{path} is a pipe or a device, no file')
+    raise DataError(f'{path} does not exist: name an image, a video or a folder')
+
+
+def _jobs_below(source: Path, out: Path | None, ids: Path | None, opacity: float, known: tuple[str, ...]
+                ) -> tuple[list[Job], list[str]]:
+    listing = list_files(source, known)
+    if not listing.files:
+        raise DataError(f'{source} holds no image and no video: known are {", ".join(known)}, and names that begin '
+                        'with a dot are left out')
+    out = out or _beside(source)
+    parents = {parent for name in listing.files for parent in Path(name).parents}
+    folders = {(source / parent).resolve() for parent in parents}  # those that links lead to, too
+    for place in filter(None, (out, ids)):
+        if any(place.resolve().is_relative_to(folder) for folder in folders):
+            raise DataError(f'{place} lies inside of {source}, so its files would be inputs the next time: choose '
+                            'another place')
+    return [_job(source / name, out / name, ids and ids / name, opacity) for name in listing.files], listing.left_out
+
+
+def _beside(folder: Path) -> Path:
+    """``<name>_pred`` beside a folder as it was given: beside the link, if it is one."""
+    named = folder.resolve() if folder.name in ('', '..') else folder
+    return named.with_name(f'{named.name}_pred')
+
+
+def _job_of_file(source: Path, out: Path | None, ids: Path | None, opacity: float) -> Job:
+    if out is None:
+        out = source.with_name(f'{source.stem}_pred{source.suffix}')
+    elif out.is_dir() or out.suffix.lower() not in IMAGES + VIDEOS:
+        out = out / source.name
+    return _job(source, out, ids and ids / source.name, opacity)
 
 
 def _job(source: Path, target: Path, ids: Path | None, opacity: float) -> Job:
@@ -108,7 +155,7 @@ def _check_places(jobs: Sequence[Job]) -> None:
 
 def predict_files(model: nn.Module, jobs: Sequence[Job], *, opacity: float = 0.5, bf16: bool = False,
                   progress: bool = True) -> int:
-    """Predict files and write the results; what cannot be read is named on stderr, and the rest goes on.
+    """Predict files and write the results; those that fail are named on stderr, and the rest goes on.
 
     Args:
         model: what :func:`~mmseg.apis.init_segmentor` returned.
@@ -121,39 +168,55 @@ def predict_files(model: nn.Module, jobs: Sequence[Job], *, opacity: float = 0.5
         How many files failed.
 
     Raises:
-        OSError: if something cannot be written.
+        DataError: if the config describes no test pipeline.
+        OSError: if a picture cannot be written.
     """
     failed = 0
+    predictor = Predictor(model)
     device = next(model.parameters()).device
-    total = sum(_announced(cv2.VideoCapture(str(job.source))) if job.is_video else 1 for job in jobs)
     interval = 0.1 if sys.stderr.isatty() else 10.0
-    with tqdm(total=total, unit='img', mininterval=interval, disable=not progress) as bar, \
+    with tqdm(total=sum(map(_length, jobs)), unit='img', mininterval=interval, disable=not progress) as bar, \
             torch.autocast(device.type, torch.bfloat16, bf16):
         for job in jobs:
             try:
-                (_predict_video if job.is_video else _predict_image)(model, job, opacity, bar)
-            except ValueError as error:  # unreadable, or of a size that the network does not take
+                _check_exists(job.source)
+                (_predict_video if job.is_video else _predict_image)(predictor, job, opacity, bar)
+            except (ValueError, RuntimeError, MemoryError, cv2.error) as error:  # unreadable, or not for this network
                 failed += 1
-                bar.write(f'error: {error}', file=sys.stderr)
+                bar.write(f'error: {_reason(job, error)}', file=sys.stderr)
                 bar.update(not job.is_video)
     return failed
 
 
-def _predict_image(model: nn.Module, job: Job, opacity: float, bar: Any) -> None:
-    image = read_image(str(job.source))
-    [ids] = inference_segmentor(model, image)
+def _reason(job: Job, error: Exception) -> str:
+    """What went wrong with a file, in one line that names it."""
+    text = ' '.join(str(error).split()) or type(error).__name__
+    return text if str(job.source) in text else f'{job.source}: {text}'
+
+
+def _length(job: Job) -> int:
+    """How many images a file holds, as far as it says."""
+    if not job.is_video:
+        return 1
+    return _announced(cv2.VideoCapture(str(job.source))) if os.path.isfile(job.source) else 0
+
+
+def _predict_image(predictor: Predictor, job: Job, opacity: float, bar: Any) -> None:
+    results = predictor.load(job.source)
+    ids, palette = predictor(results), predictor.model.PALETTE
     if opacity == 1:
-        write_palette_png(job.target, ids, model.PALETTE)
+        write_palette_png(job.target, ids, palette)
     else:
-        write_image(job.target, draw_result(model, image, [ids], opacity=opacity))
+        write_image(job.target, draw_result(predictor.model, results['img'], [ids], opacity=opacity))
     if job.ids:
-        write_palette_png(job.ids, ids, model.PALETTE)
+        write_palette_png(job.ids, ids, palette)
     bar.update()
 
 
 def _announced(capture: cv2.VideoCapture) -> int:
     """How many frames a video says that it has; 0 if it does not."""
-    return max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+    count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    return int(count) if 0 < count < 2**31 else 0
 
 
 def _frames(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
@@ -162,36 +225,68 @@ def _frames(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
         yield read[1]
 
 
-def _predict_video(model: nn.Module, job: Job, opacity: float, bar: Any) -> None:
+def writable_rate(rate: float) -> float:
+    """The frame rate nearest to ``rate`` that a video can be written with; of what is not credible the usual one."""
+    slowest, fastest = CREDIBLE_RATES
+    if not slowest <= rate <= fastest:  # NaN neither
+        return USUAL_RATE
+    return round(rate, next(digits for digits in (3, 2, 1) if rate * 10**digits <= TIME_BASE))
+
+
+def _predict_video(predictor: Predictor, job: Job, opacity: float, bar: Any) -> None:
     capture = cv2.VideoCapture(str(job.source))
     frames = _frames(capture)
     first = next(frames, None)
     if first is None:
         raise DataError(f'video {job.source}: it is damaged, or OpenCV lacks its codec: download it again, or convert '
                         'it to .mp4')
+    said, announced = capture.get(cv2.CAP_PROP_FPS), _announced(capture)
+    rate = writable_rate(said)
+    if not abs(rate - said) < 0.001:
+        bar.write(f'{job.source}: {said:g} frames per second are written as {rate:g}', file=sys.stderr)
+    pictures = _pictures(predictor, job, chain([first], frames), opacity, bar)
     count = 0
 
     def write(temporary: str) -> None:
         nonlocal count
-        rate, size = capture.get(cv2.CAP_PROP_FPS) or USUAL_RATE, first.shape[1::-1]
-        writer = cv2.VideoWriter(temporary, cv2.VideoWriter_fourcc(*CODECS[job.target.suffix.lower()]), rate, size)
-        if not writer.isOpened():
-            raise OSError(f'cannot write the video {job.target}: OpenCV lacks the codec, choose .avi or .mp4')
-        try:
-            for image in (frame for part in ([first], frames) for frame in part):
-                [ids] = inference_segmentor(model, image)
-                writer.write(np.ascontiguousarray(draw_result(model, image, [ids], opacity=opacity)[..., ::-1]))
-                if job.ids:
-                    write_palette_png(job.ids / f'{count:06d}.png', ids, model.PALETTE)
-                count += 1
-                bar.update()
-        finally:
-            writer.release()
-        if _announced(cv2.VideoCapture(temporary)) < count:  # the writer itself reports nothing
-            raise OSError(f'cannot write the video {job.target}: the disk is full, or the codec takes no frames of '
-                          f'{size[0]}x{size[1]} pixels')
+        count = _write_video(temporary, pictures, rate, first.shape[1::-1], job.target)
 
     write_atomically(job.target, write)
-    if count + 1 < _announced(capture):  # the number is an estimate in some formats
-        raise DataError(f'video {job.source}: only {count} of its {_announced(capture)} frames can be read, it is '
-                        f'damaged or incomplete; {job.target} holds these')
+    if count + 1 < announced:  # the number is an estimate in some formats
+        raise DataError(f'video {job.source}: only {count} of its {announced} frames can be read, it is damaged or '
+                        f'incomplete; {job.target} holds these')
+
+
+def _pictures(predictor: Predictor, job: Job, frames: Iterable[np.ndarray], opacity: float, bar: Any
+              ) -> Iterator[np.ndarray]:
+    """Predict frames, write their ids, and yield what is drawn: uint8 [H, W, 3] in the order blue, green, red."""
+    for index, frame in enumerate(frames):
+        ids = predictor(predictor.load(frame))
+        if job.ids:
+            write_palette_png(job.ids / f'{index:06d}.png', ids, predictor.model.PALETTE)
+        drawn = draw_result(predictor.model, frame, [ids], opacity=opacity)
+        bar.update()
+        yield cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)
+
+
+def _write_video(path: str, pictures: Iterable[np.ndarray], rate: float, size: tuple[int, int], target: Path) -> int:
+    """Write pictures, resized where they change their size, as frames of ``size`` (width, height); returns how many.
+
+    Raises:
+        DataError: if that fails, naming ``target``.
+    """
+    codec, count = cv2.VideoWriter_fourcc(*CODECS[target.suffix.lower()]), 0
+    frames = f'frames of {size[0]}x{size[1]} pixels'
+    writer = cv2.VideoWriter(path, codec, rate, size)
+    try:
+        if not writer.isOpened():
+            raise DataError(f'cannot write the video {target}: OpenCV lacks the codec, or it takes no {frames}; choose '
+                            'another place that ends in .avi or .mp4 with --out')
+        for picture in pictures:
+            writer.write(cv2.resize(picture, size))
+            count += 1
+    finally:
+        writer.release()
+    if _announced(cv2.VideoCapture(path)) < count:  # the writer itself reports nothing
+        raise DataError(f'cannot write the video {target}: the disk is full, or the codec takes no {frames}')
+    return count

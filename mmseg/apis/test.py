@@ -15,7 +15,7 @@ import torch
 from mmengine import Config
 from torch import Tensor, nn
 
-from mmseg.apis.inference import load_classes, show_result_pyplot
+from mmseg.apis.inference import load_classes, picture_reader, show_result_pyplot
 from mmseg.datasets import build_dataset, build_eval_loader
 from mmseg.engine.checkpoint import load_segmentor
 from mmseg.evaluation import (
@@ -119,6 +119,7 @@ def run_test(cfg: Config, checkpoint: str, outputs: TestOutputs, network: str = 
     meta = load_segmentor(model, checkpoint, network=network)
     dataset = build_dataset(cfg.data.test)
     load_classes(model, meta, dataset)
+    model.cfg = cfg
     if outputs.official:
         official_truths(dataset)  # first, since they are asked for after hours only
     metrics = outputs.own_metrics
@@ -165,7 +166,8 @@ def _consumers(outputs: TestOutputs, model: nn.Module, background: Background, f
     """Who else wants every prediction. What they hold open is closed with ``files``."""
     consumers = []
     if outputs.show_dir:
-        consumers.append(PredictionPictures(outputs.show_dir, model.PALETTE, outputs.opacity, background))
+        consumers.append(PredictionPictures(outputs.show_dir, model.PALETTE, outputs.opacity, background,
+                                            picture_reader(model)))
     if outputs.out:
         consumers.append(files.enter_context(_Pickle(outputs.out)))
     if outputs.show:
@@ -221,7 +223,7 @@ def single_gpu_test(model: nn.Module, data_loader: Any, show: bool = False, out_
     """Predict every image of an evaluation loader, as in mmsegmentation 0.16.
 
     Args:
-        model: a segmentor with PALETTE, on its device.
+        model: what :func:`~mmseg.apis.init_segmentor` returned, on its device.
         data_loader: see :func:`mmseg.datasets.build_eval_loader`.
         show: open a window per image.
         out_dir: folder of prediction pictures.
@@ -233,7 +235,8 @@ def single_gpu_test(model: nn.Module, data_loader: Any, show: bool = False, out_
     results = []
     device = next(model.parameters()).device
     with Background() as background:
-        consumers = [PredictionPictures(out_dir, model.PALETTE, opacity, background)] if out_dir else []
+        consumers = [PredictionPictures(out_dir, model.PALETTE, opacity, background, picture_reader(model))] \
+            if out_dir else []
         consumers += [_Window(model, opacity)] if show else []
         for batch, preds in predictions(model, data_loader, device=device):
             for pred, meta in zip(preds, batch['img_metas'][0]):

@@ -5,7 +5,7 @@ import os.path as osp
 from typing import Any
 
 from mmseg.datasets.cityscapes import CityscapesDataset
-from mmseg.datasets.files import find_files, is_folder
+from mmseg.datasets.storage import is_folder, list_files
 from mmseg.registry import DATASETS
 
 
@@ -22,7 +22,8 @@ class ACDCDataset(CityscapesDataset):
 
     def _list_images(self) -> list[dict[str, Any]]:
         root, split = osp.split(osp.normpath(self.img_dir))
-        if not is_folder(self.img_dir) and is_folder(root) and _of_split(find_files(root, self.img_suffix), split):
+        is_published = not is_folder(self.img_dir) and is_folder(root)
+        if is_published and _of_split(list_files(root, self.img_suffix).files, split):
             self._published_split, self.img_dir = split, root
             self.ann_dir = self.ann_dir and osp.dirname(osp.normpath(self.ann_dir))
         return super()._list_images()

@@ -11,12 +11,16 @@ import struct
 import zipfile
 import zlib
 from functools import cache
+from typing import BinaryIO
 
 from mmseg.datasets.errors import DataError
+from mmseg.datasets.limits import VARIABLE, max_bytes
 
 _PATH = re.compile(r'(?P<archive>.*?\.zip)(?:[/\\](?P<member>.*))?', re.IGNORECASE | re.DOTALL)
-_LOCAL_HEADER = struct.Struct('<4s22sHH')  # its end: the lengths of name and extra field, which stand before the data
-_ENCRYPTED = 1
+_LOCAL_START = b'PK\3\4'
+_LENGTHS = struct.Struct('<26xHH')  # of the name and an extra field, which stand between a member's header and data
+_ENCRYPTED, _UTF8 = 1, 0x800
+_MOST_AFTER_DATA = 24  # bytes of a descriptor, which may stand between a member and the next
 
 
 def split_path(path: str) -> tuple[str, str] | None:
@@ -59,9 +63,10 @@ class Archive:
 
     def _add(self, file: str) -> None:
         try:
-            with zipfile.ZipFile(file) as archive:
+            with open(file, 'rb') as stream, zipfile.ZipFile(stream) as archive:
+                _check(stream, archive)
                 entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-        except (OSError, zipfile.BadZipFile) as error:
+        except Exception as error:  # damage makes the module zipfile raise errors of many kinds
             raise DataError(f'the archive {file} is damaged or incomplete: download it again ({error})') from None
         for entry in entries:
             name = entry.filename.replace('\\', '/')  # some programs on Windows write them
@@ -74,26 +79,58 @@ class Archive:
 
         Raises:
             FileNotFoundError: if there is no such member.
-            OSError: if it is damaged, encrypted or compressed in an unusual way.
+            OSError: if it is damaged, encrypted, too large or compressed in an unusual way.
         """
         if member not in self.members:
             raise FileNotFoundError(member)
         file, entry = self.members[member]
         if entry.flag_bits & _ENCRYPTED or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise OSError(f'it is encrypted or packed by method {entry.compress_type}; unpack {file}')
+        if max(entry.file_size, entry.compress_size) > (limit := max_bytes()):
+            raise OSError(f'it has {entry.file_size} bytes, packed {entry.compress_size}, the limit is {limit}: '
+                          f'raise it by the environment variable {VARIABLE}')
         with open(file, 'rb') as stream:
-            stream.seek(entry.header_offset)
-            *_, name_length, extra_length = _LOCAL_HEADER.unpack(stream.read(_LOCAL_HEADER.size))
-            stream.seek(name_length + extra_length, os.SEEK_CUR)
+            stream.seek(_start_of_data(stream, entry))
             content = stream.read(entry.compress_size)
         try:
             if entry.compress_type == zipfile.ZIP_DEFLATED:
-                content = zlib.decompress(content, -zlib.MAX_WBITS)
+                content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, entry.file_size + 1)
         except zlib.error as error:
             raise OSError(f'{file} is damaged there ({error}): download it again') from None
-        if zlib.crc32(content) != entry.CRC:
-            raise OSError(f'{file} is damaged there (check sum): download it again')
+        if len(content) != entry.file_size or zlib.crc32(content) != entry.CRC:
+            raise OSError(f'{file} is damaged there (size or check sum): download it again')
         return content
+
+
+def _check(stream: BinaryIO, archive: zipfile.ZipFile) -> None:
+    """Compare the table of contents, which has no check sum, with what stands before each member.
+
+    Raises:
+        OSError: if names differ, members overlap, or a member is not in the table.
+    """
+    end = 0
+    for entry in sorted(archive.infolist(), key=lambda entry: entry.header_offset):
+        _check_gap(stream, end, entry.header_offset)
+        end = _start_of_data(stream, entry) + entry.compress_size
+    _check_gap(stream, end, archive.start_dir)
+
+
+def _check_gap(stream: BinaryIO, end: int, start: int) -> None:
+    if end > start:
+        raise OSError(f'members overlap at byte {start}')
+    if start - end > _MOST_AFTER_DATA:
+        stream.seek(end)
+        if _LOCAL_START in stream.read(_MOST_AFTER_DATA + len(_LOCAL_START)):
+            raise OSError(f'the member at byte {end} is not in its table of contents')
+
+
+def _start_of_data(stream: BinaryIO, entry: zipfile.ZipInfo) -> int:
+    stream.seek(entry.header_offset)
+    name = entry.orig_filename.encode('utf-8' if entry.flag_bits & _UTF8 else 'cp437')
+    header = stream.read(_LENGTHS.size + len(name))
+    if not header.startswith(_LOCAL_START) or header[_LENGTHS.size:] != name or not name:
+        raise OSError(f'{entry.filename} is not where the table of contents says')
+    return entry.header_offset + _LENGTHS.size + sum(_LENGTHS.unpack_from(header))
 
 
 @cache

@@ -32,11 +32,9 @@ class SampledDataset(Dataset):
     Attributes:
         CLASSES: names of the classes, or None.
         PALETTE: one (red, green, blue) per class, or None.
-        ignore_index: label id that counts as unlabelled.
     """
     CLASSES: tuple[str, ...] | None = None
     PALETTE: list[list[int]] | None = None
-    ignore_index: int = 255
 
     @property
     def has_labels(self) -> bool:
@@ -65,8 +63,13 @@ class SampledDataset(Dataset):
         """
         return self.get(shuffled_index('all', len(self), position, seed), rng)
 
-    def label(self, idx: int) -> np.ndarray:
-        """Label map of image ``idx`` at its original size: uint8 [H, W], class indices and ignored ids."""
+    def label(self, idx: int, size: tuple[int, int] | None = None) -> np.ndarray:
+        """Label map of image ``idx``: uint8 [H, W], class indices, and 255 where nothing is known.
+
+        Args:
+            size: height and width of the image, which a label map with a few pixels more or less is brought to; None
+                leaves it as it is stored.
+        """
         raise NotImplementedError
 
     def leaves(self, name: str = '') -> Iterator[tuple[str, SampledDataset]]:

@@ -9,7 +9,7 @@ import numpy as np
 from cityscapesscripts.helpers import labels as official
 
 from mmseg.datasets.custom import CustomDataset
-from mmseg.datasets.label_format import id_table
+from mmseg.datasets.label_format import published_ids
 from mmseg.registry import DATASETS
 
 CITYSCAPES_CLASSES = ('road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light', 'traffic sign',
@@ -40,8 +40,8 @@ class CityscapesDataset(CustomDataset):
     """
     CLASSES, PALETTE = CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
     IMG_SUFFIX, SEG_MAP_SUFFIX = '_leftImg8bit.png', '_gtFine_labelTrainIds.png'
-    ORIGINAL_LABELS = '_gtFine_labelIds.png', id_table({
-        label.id: label.trainId for label in official.labels if label.trainId in range(len(CITYSCAPES_CLASSES))})
+    ORIGINAL_LABELS = '_gtFine_labelIds.png', published_ids({
+        label.id: label.trainId for label in official.labels if label.trainId in range(len(CITYSCAPES_CLASSES))}, 34)
     VALID_MASK_SIZE = (1024, 2048)
 
     def __init__(self, pipeline: Sequence[dict[str, Any]], crop_pseudo_margins: Sequence[int] | None = None,

@@ -6,7 +6,7 @@ import os
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing.pool import Pool, ThreadPool
 from pathlib import Path
@@ -16,7 +16,9 @@ import numpy as np
 from tqdm import tqdm
 
 from mmseg.datasets.errors import DataError
-from mmseg.datasets.files import count_ids, write_json
+from mmseg.datasets.label_format import count_ids
+from mmseg.datasets.storage import write_json
+from mmseg.utils.labels import IGNORED
 
 STATS_FILE, STATS_DICT_FILE = 'sample_class_stats.json', 'sample_class_stats_dict.json'
 CLASS_FILE = 'samples_with_class.json'
@@ -25,7 +27,7 @@ FileCounts = dict[str, dict[int, int]]
 
 @dataclass(frozen=True)
 class ClassStats:
-    """Statistics of a labelled data set.
+    """Statistics of label files.
 
     Attributes:
         totals: number of pixels by class id.
@@ -40,14 +42,93 @@ class ClassStats:
         """With class indices ``table[id]`` instead of ids; classes mapped to 255 are dropped."""
         if table is None:
             return self
-        return ClassStats({int(table[c]): n for c, n in self.totals.items() if table[c] != 255},
-                          {int(table[c]): s for c, s in self.samples.items() if table[c] != 255}, self.files)
+        return ClassStats({int(table[c]): n for c, n in self.totals.items() if table[c] != IGNORED},
+                          {int(table[c]): s for c, s in self.samples.items() if table[c] != IGNORED}, self.files)
+
+    def of(self, files: Collection[str]) -> ClassStats:
+        """Those of some of the files."""
+        if set(self.files) <= set(files):
+            return self
+        samples = {c: [(file, n) for file, n in found if file in files] for c, found in self.samples.items()}
+        samples = {c: found for c, found in samples.items() if found}
+        return ClassStats({c: sum(n for _, n in found) for c, found in samples.items()}, samples,
+                          [file for file in self.files if file in files])
+
+    @property
+    def counts(self) -> FileCounts:
+        """By label file, the number of pixels by class id."""
+        counts: FileCounts = {file: {} for file in self.files}
+        for c, found in self.samples.items():
+            for file, n in found:
+                counts[file][c] = n
+        return counts
+
+
+NOTHING = ClassStats({}, {}, [])
+
+
+def tail(path: str, depth: int = 1) -> str:
+    """The last ``depth`` parts of a path, be its separators those of Linux or of Windows."""
+    return '/'.join(path.replace('\\', '/').split('/')[-depth:])
+
+
+def depth_of(path: str) -> int:
+    """How many parts a path has."""
+    return path.replace('\\', '/').count('/') + 1
+
+
+def telling_depth(paths: Sequence[str]) -> int:
+    """How many last parts tell the paths apart.
+
+    Raises:
+        DataError: if a path occurs twice.
+    """
+    for depth in range(1, 1 + max(map(depth_of, paths))):
+        if len({tail(path, depth) for path in paths}) == len(paths):
+            return depth
+    raise DataError(f'rare class sampling: two images share one label file, such as {max(paths, key=paths.count)}')
+
+
+def match_files(counted: Sequence[str], wanted: Sequence[str], root: str) -> dict[str, int]:
+    """Which of the files in the statistics is which label file of a data set.
+
+    Paths below ``root`` are compared; where none agrees (the statistics were made elsewhere, in other folders), as many
+    last parts as tell the label files apart.
+
+    Args:
+        counted: paths in the statistics, as they were when they were counted.
+        wanted: label files of the data set.
+        root: folder of the data set.
+
+    Returns:
+        From path in the statistics to position in ``wanted``.
+
+    Raises:
+        DataError: if a path occurs twice in ``wanted``.
+    """
+    least = telling_depth(wanted)
+    below = max(depth_of(os.path.relpath(path, root).replace('../', '')) for path in wanted)
+    for depth in sorted({least, max(least, below)}, reverse=True):
+        index = {tail(path, depth): i for i, path in enumerate(wanted)}
+        found: dict[int, str] = {}
+        for path in counted:
+            i = index.get(tail(path, depth))
+            if i is not None and (i not in found or path == wanted[i]):
+                found[i] = path
+        if not all(_are_others(path, wanted[i]) for i, path in found.items()):
+            return {path: i for i, path in found.items()}
+    return {}
+
+
+def _are_others(path: str, wanted: str) -> bool:
+    """Whether both files exist and are not the same."""
+    return os.path.exists(path) and os.path.exists(wanted) and not os.path.samefile(path, wanted)
 
 
 def class_pixels(label: np.ndarray) -> dict[int, int]:
     """Number of pixels by class id, 255 left out."""
     counts = count_ids(label)
-    return {int(c): int(counts[c]) for c in np.flatnonzero(counts) if c != 255}
+    return {int(c): int(counts[c]) for c in np.flatnonzero(counts) if c != IGNORED}
 
 
 def progress_map(function: Callable[[Any], Any], items: Sequence[Any], workers: int, title: str,
@@ -61,19 +142,29 @@ def progress_map(function: Callable[[Any], Any], items: Sequence[Any], workers: 
         yield from tqdm(running.imap(function, items, chunksize=8), **bar)
 
 
+def samples_of(counts: FileCounts) -> dict[int, list[tuple[str, int]]]:
+    """By class id, the label files that hold the class and their number of pixels of it."""
+    samples: dict[int, list[tuple[str, int]]] = {}
+    for file, classes in counts.items():
+        for c, n in classes.items():
+            samples.setdefault(c, []).append((file, n))
+    return samples
+
+
+def _stats_of(counts: FileCounts) -> ClassStats:
+    samples = samples_of(counts)
+    return ClassStats({c: sum(n for _, n in found) for c, found in samples.items()}, samples, list(counts))
+
+
 def save_stats(counts: FileCounts, folder: str | os.PathLike) -> None:
     """Write the three statistics files into ``folder``, each atomically.
 
     Args:
         counts: by label file, the number of pixels by class id (as :func:`class_pixels` counts them).
     """
-    samples: dict[int, list[list]] = {}
-    for file, classes in counts.items():
-        for c, n in classes.items():
-            samples.setdefault(c, []).append([file, n])
     folder = Path(folder)
     write_json(folder / STATS_DICT_FILE, counts)
-    write_json(folder / CLASS_FILE, samples)
+    write_json(folder / CLASS_FILE, samples_of(counts))
     write_json(folder / STATS_FILE, [{**classes, 'file': file} for file, classes in counts.items()])
 
 
@@ -110,31 +201,46 @@ def _refuse_read_only(folder: Path) -> None:
         raise PermissionError('it is read-only')
 
 
+def known_stats(root: str) -> ClassStats:
+    """What has been counted of a data set: in its folder, and beside it where the folder cannot be written to."""
+    first, second = (load_stats(folder) or NOTHING for folder in (Path(root), cache_folder(root)))
+    new = set(second.files) - set(first.files)
+    return _merged(first, second.of(new).counts) if new else first
+
+
+def _merged(stats: ClassStats, counts: FileCounts) -> ClassStats:
+    return _stats_of({**stats.counts, **counts})
+
+
 def obtain_stats(root: str, label_paths: Sequence[str], read: Callable[[int], np.ndarray]) -> ClassStats:
-    """Read the statistics of a data set; if there are none, count them with a progress bar and save them.
+    """The statistics of some label files; those that are not counted yet are, with a progress bar, and kept.
 
     Args:
         root: folder of the data set, where the statistics files lie.
         label_paths: its label files.
         read: from index to label map, uint8 [H, W].
     """
-    for folder in (Path(root), cache_folder(root)):
-        stats = load_stats(folder)
-        if stats is not None:
-            return stats
-    title = f'Counting the classes of {len(label_paths)} label maps of {root} (once)'
-    pixels = progress_map(lambda idx: class_pixels(read(idx)), range(len(label_paths)), min(8, os.cpu_count() or 1),
-                          title, ThreadPool)
-    counts = dict(zip(label_paths, pixels, strict=True))
+    stats = known_stats(root)
+    matched = match_files(stats.files, label_paths, root)
+    missing = sorted(set(range(len(label_paths))) - set(matched.values()))
+    if not missing:
+        return stats.of(matched)
+    title = f'Counting the classes of {len(missing)} label maps of {root} (once)'
+    pixels = progress_map(lambda idx: class_pixels(read(idx)), missing, min(8, os.cpu_count() or 1), title, ThreadPool)
+    new = dict(zip((label_paths[idx] for idx in missing), pixels, strict=True))
+    counts = {**stats.counts, **new}
+    _keep(counts, root)
+    return _stats_of(counts).of({*matched, *new})
+
+
+def _keep(counts: FileCounts, root: str) -> None:
     for folder in (Path(root), cache_folder(root)):
         try:
             _refuse_read_only(folder)
             save_stats(counts, folder)
-            break
+            print(f'Class statistics are kept in {folder}')
+            return
         except OSError as error:
-            warnings.warn(f'cannot write the class statistics to {folder} ({error})', UserWarning, stacklevel=2)
-    else:
-        raise DataError(f'the class statistics of {root} can be saved neither there nor in {folder}: make one writable '
-                        '(or set XDG_CACHE_HOME)')
-    print(f'Class statistics are kept in {folder}')
-    return load_stats(folder)
+            warnings.warn(f'cannot write the class statistics to {folder} ({error})', UserWarning, stacklevel=3)
+    raise DataError(f'the class statistics of {root} can be saved neither there nor in {folder}: make one writable '
+                    '(or set XDG_CACHE_HOME)')

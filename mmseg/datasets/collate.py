@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from mmseg.datasets.errors import DataError
-from mmseg.datasets.files import count_ids
+from mmseg.datasets.label_format import count_ids
 
 
 def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:

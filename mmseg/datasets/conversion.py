@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -14,7 +15,9 @@ import numpy as np
 from mmseg.datasets.cityscapes import CITYSCAPES_CLASSES
 from mmseg.datasets.class_stats import FileCounts, class_pixels, progress_map, save_stats
 from mmseg.datasets.errors import DataError
-from mmseg.datasets.files import read_label, write_atomically
+from mmseg.datasets.files import read_header, read_label
+from mmseg.datasets.pairs import Size, is_close
+from mmseg.datasets.storage import list_files, write_atomically
 
 
 def parse_arguments(description: str, name: str, gt_dir: str, nproc: int, argv: Sequence[str] | None = None
@@ -31,27 +34,8 @@ def parse_arguments(description: str, name: str, gt_dir: str, nproc: int, argv: 
     return args
 
 
-def train_ids(ids: np.ndarray, table: np.ndarray, num_ids: int, file: str) -> np.ndarray:
-    """Train ids of the ids in a label file.
-
-    Args:
-        ids: integers [H, W].
-        table: uint8 [256], see :func:`~mmseg.datasets.label_format.id_table`.
-        num_ids: number of ids of the data set.
-
-    Raises:
-        DataError: if the file holds an id that the data set does not have (255 is allowed).
-    """
-    ids = np.minimum(ids.astype(np.int32), 256)
-    wrong = [int(i) for i in np.flatnonzero(np.bincount(ids.ravel())) if i >= num_ids and i != 255]
-    if wrong:
-        raise DataError(f'label map {file} holds the ids {wrong}, the data set has 0 to {num_ids - 1}: is --gt-dir the '
-                        'folder of the original labels, in the version that the documents name?')
-    return table[ids]
-
-
 def list_labels(gt_dir: str, pattern: str) -> list[str]:
-    """Sorted paths of the files anywhere below ``gt_dir`` that match a glob pattern.
+    """Sorted paths of the files anywhere below ``gt_dir`` whose path matches a pattern of the shell, in any case.
 
     Raises:
         DataError: if the folder does not exist or has no such file.
@@ -59,10 +43,26 @@ def list_labels(gt_dir: str, pattern: str) -> list[str]:
     if not os.path.isdir(gt_dir):
         raise DataError(f'{gt_dir} does not exist: give the folder of the data set, and --gt-dir if its labels lie '
                         'elsewhere')
-    files = sorted(os.path.join(gt_dir, path.relative_to(gt_dir)) for path in Path(gt_dir).rglob(pattern))
+    listing = list_files(gt_dir, os.path.splitext(pattern)[1])
+    files = [os.path.join(gt_dir, name) for name in listing.files if fnmatch.fnmatch(f'/{name}'.lower(), pattern)]
     if not files:
-        raise DataError(f'no file below {gt_dir} matches {pattern}: is it the folder of the labels (--gt-dir)?')
+        raise DataError(f'no file below {gt_dir} matches {pattern}: is it the folder of the labels (--gt-dir)? '
+                        f'{len(listing.files) + len(listing.left_out)} other files are there')
     return files
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What became of one label file.
+
+    Attributes:
+        classes: number of pixels by train id.
+        is_new: whether it was still to be converted.
+        sizes: (height, width) of label map and image where they differ.
+    """
+    classes: dict[int, int]
+    is_new: bool
+    sizes: tuple[Size, Size] | None = None
 
 
 @dataclass(frozen=True)
@@ -72,27 +72,39 @@ class Converter:
     Args:
         read: from a label file to its train ids, uint8 [H, W].
         suffix: end of the label files, to be replaced.
+        images: folder of the images, from that of the labels, and their suffix, to compare sizes; None: do not.
     """
     read: Callable[[str], np.ndarray]
     suffix: str
+    images: tuple[str, str] | None = None
 
     def target(self, file: str) -> str:
         """The file that is written."""
         return f'{file[:-len(self.suffix)]}_labelTrainIds.png'
 
-    def __call__(self, file: str) -> tuple[dict[int, int], bool]:
-        """Convert ``file`` unless that is done; returns the pixels by train id, and whether it was still to be done."""
+    def __call__(self, file: str) -> Converted:
+        """Convert ``file`` unless that is done."""
         target = self.target(file)
         label = _finished(target)
-        if label is not None:
-            return class_pixels(label), False
-        label = self.read(file)
-        content = cv2.imencode('.png', label)[1].tobytes()
-        try:
-            write_atomically(target, lambda temporary: Path(temporary).write_bytes(content))
-        except OSError as error:
-            raise DataError(f'{target} cannot be written: {error}') from error
-        return class_pixels(label), True
+        is_new = label is None
+        if is_new:
+            label = self.read(file)
+            content = cv2.imencode('.png', label)[1].tobytes()
+            try:
+                write_atomically(target, lambda temporary: Path(temporary).write_bytes(content))
+            except OSError as error:
+                raise DataError(f'{target} cannot be written: {error}') from error
+        return Converted(class_pixels(label), is_new, self._sizes(file, label.shape))
+
+    def _sizes(self, file: str, label: Size) -> tuple[Size, Size] | None:
+        if self.images is None:
+            return None
+        folder, suffix = self.images
+        image = Path(file).parent / folder / (Path(file).name[:-len(self.suffix)] + suffix)
+        if not image.is_file():  # labels may be converted before the images are there
+            return None
+        header = read_header(str(image))
+        return None if (header.height, header.width) == label else (label, (header.height, header.width))
 
 
 def _finished(path: str) -> np.ndarray | None:
@@ -109,10 +121,17 @@ def convert_labels(files: Sequence[str], converter: Converter, nproc: int) -> Fi
     Returns:
         By written file, the number of pixels by train id.
     """
-    done = list(progress_map(converter, files, nproc, 'Converting labels'))
-    new = sum(is_new for _, is_new in done)
+    done = dict(zip(files, progress_map(converter, files, nproc, 'Converting labels'), strict=True))
+    new = sum(result.is_new for result in done.values())
     print(f'{len(files)} label maps: {new} converted, {len(files) - new} were already')
-    return {converter.target(file): classes for file, (classes, _) in zip(files, done, strict=True)}
+    differing = {file: result.sizes for file, result in done.items() if result.sizes}
+    near = [file for file, sizes in differing.items() if is_close(*sizes)]
+    far = [file for file in differing if file not in near]
+    if near:
+        print(f'{len(near)} of them differ a little from their image, such as {near[0]}: a training resizes them')
+    if far:
+        print(f'{len(far)} of them have another size than their image, such as {far[0]}: a training stops at them')
+    return {converter.target(file): result.classes for file, result in done.items()}
 
 
 def write_statistics(counts: FileCounts, out_dir: str) -> None:

@@ -5,18 +5,22 @@ import copy
 import os
 import os.path as osp
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mmseg.datasets.base import SampledDataset
 from mmseg.datasets.errors import DataError
-from mmseg.datasets.files import find_files, is_folder, is_packed
-from mmseg.datasets.label_format import LabelFormat, id_table
+from mmseg.datasets.label_format import LabelFormat, Meaning, id_table
+from mmseg.datasets.pairs import fitted
 from mmseg.datasets.pipelines.compose import Compose
+from mmseg.datasets.pipelines.label_values import agreed
 from mmseg.datasets.sample_cache import SampleCache
+from mmseg.datasets.storage import by_stem, is_folder, is_packed, list_files, read_text
 from mmseg.registry import DATASETS
+
+IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
+MASK_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff', '.gif')  # without loss
 
 
 def _joined(root: str | None, path: str | None) -> str | None:
@@ -28,14 +32,6 @@ def class_names(classes: str | Sequence[str]) -> tuple[str, ...]:
     if not isinstance(classes, str):
         return tuple(classes)
     return tuple(line.strip() for line in read_text(classes, 'classes').splitlines() if line.strip())
-
-
-def read_text(path: str, key: str) -> str:
-    """The content of a text file that the config names at ``key``."""
-    try:
-        return Path(path).read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f'{key}={path!r} cannot be read as a text file: {error}') from None
 
 
 @DATASETS.register_module()
@@ -53,27 +49,28 @@ class CustomDataset(SampledDataset):
         split: text file with one image per line, path below ``img_dir`` without suffix; None for all images.
         data_root: what the relative paths above start from.
         test_mode: no label map is loaded by ``__getitem__``.
-        ignore_index: label id that counts as unlabelled (beside 255).
+        ignore_index: label id that counts as unlabelled (beside 255, which it becomes when files are read).
         reduce_zero_label: id 0 is unlabelled and all others go down by one.
         classes: subset (or new order) of the class names, or a text file of them; other classes are ignored.
         palette: one (red, green, blue) per class.
 
     Attributes:
         img_infos: per image ``dict(filename=..., ann=dict(seg_map=...))``, relative to ``img_dir`` and ``ann_dir``.
+        left_out: files in ``img_dir`` that are no images of this data set, by their names.
         label_format: how label files are read, see :class:`~mmseg.datasets.label_format.LabelFormat`.
 
     Raises:
-        DataError: if a folder or the split file is missing, or no image is found.
+        DataError: if a folder or the split file is missing, no image is found, or pipeline and data set contradict each
+            other in what labels mean.
     """
     IMG_SUFFIX, SEG_MAP_SUFFIX = '.jpg', '.png'
-    ORIGINAL_LABELS: tuple[str, np.ndarray] | None = None  # suffix of label maps as published, uint8 [256] to train ids
+    ORIGINAL_LABELS: tuple[str, Meaning] | None = None  # suffix of label maps as published, and what their ids are
 
     def __init__(self, pipeline: Sequence[dict[str, Any]], img_dir: str, img_suffix: str | None = None,
                  ann_dir: str | None = None, seg_map_suffix: str | None = None, split: str | None = None,
                  data_root: str | None = None, test_mode: bool = False, ignore_index: int = 255,
                  reduce_zero_label: bool = False, classes: str | Sequence[str] | None = None,
                  palette: Sequence[Sequence[int]] | None = None) -> None:
-        self.pipeline = Compose(pipeline)
         self.data_root = data_root
         self.img_dir, self.ann_dir = _joined(data_root, img_dir), _joined(data_root, ann_dir)
         self.split = _joined(data_root, split)
@@ -83,6 +80,7 @@ class CustomDataset(SampledDataset):
         self.ignore_index = ignore_index
         self.reduce_zero_label = reduce_zero_label
         self.label_format = self._choose_format(self._choose_classes(classes, palette))
+        self.pipeline = Compose(agreed(pipeline, type(self).__name__, self.label_format))
         self.img_infos = self._list_images()
         self._cache: SampleCache | None = None
 
@@ -109,14 +107,18 @@ class CustomDataset(SampledDataset):
         known, original = type(self).CLASSES or self.CLASSES, None
         if self.ORIGINAL_LABELS and self.ann_dir and is_packed(self.ann_dir):
             suffix, ids = self.ORIGINAL_LABELS
-            if not find_files(self.ann_dir, self.seg_map_suffix) and find_files(self.ann_dir, suffix):
+            if not list_files(self.ann_dir, self.seg_map_suffix).files and list_files(self.ann_dir, suffix).files:
                 self.seg_map_suffix, original = suffix, ids
-        return LabelFormat(known and len(known), self.ignore_index, original, table)
+        return LabelFormat(known and len(known), self.ignore_index, self.reduce_zero_label, original, chosen=table)
 
     def _list_images(self) -> list[dict[str, Any]]:
         if not is_folder(self.img_dir):
             raise DataError(f'{type(self).__name__}: img_dir {self.img_dir} does not exist (data_root is '
                             f'{self.data_root}, the working directory {os.getcwd()})')
+        self._images, self.left_out = by_stem(self.img_dir, self.img_suffix or IMAGE_SUFFIXES, 'img_suffix')
+        labels_exist = self.ann_dir is not None and is_folder(self.ann_dir)
+        self._labels = by_stem(self.ann_dir, self.seg_map_suffix or MASK_SUFFIXES, 'seg_map_suffix')[0] \
+            if labels_exist else {}
         if self.split is None:
             names = self.find_names()
         elif osp.isfile(self.split):
@@ -125,21 +127,22 @@ class CustomDataset(SampledDataset):
         else:
             raise DataError(f'{type(self).__name__}: the split file {self.split} does not exist')
         if not names:
-            where = self.split or f'{self.img_dir} (files that end in {self.img_suffix or ".jpg, .png, ..."})'
+            where = self.split or f'{self.img_dir} (files that end in {self.img_suffix or ".jpg, .png, ..."}; ' \
+                f'{len(self.left_out)} others)'
             raise DataError(f'{type(self).__name__}: no image in {where}')
         return [{'filename': self.image_name(name), 'ann': {'seg_map': self.label_name(name)}} for name in names]
 
     def find_names(self) -> list[str]:
-        """Paths below ``img_dir``, without suffix, of the images to use; sorted."""
-        return [name[:-len(self.img_suffix)] for name in find_files(self.img_dir, self.img_suffix)]
+        """Paths below ``img_dir``, without suffix, of the images to use; in the order of the files' names."""
+        return list(self._images)
 
     def image_name(self, name: str) -> str:
         """Path below ``img_dir`` of an image, which is given as :meth:`find_names` gives it."""
-        return name + self.img_suffix
+        return self._images.get(name, name + self.img_suffix)
 
     def label_name(self, name: str) -> str:
         """Path below ``ann_dir`` of the label map of an image, which is given as :meth:`find_names` gives it."""
-        return name + self.seg_map_suffix
+        return self._labels.get(name, name + self.seg_map_suffix)
 
     def __len__(self) -> int:
         return len(self.img_infos)
@@ -185,23 +188,29 @@ class CustomDataset(SampledDataset):
             raise DataError(f'{type(self).__name__} of {self.img_dir} has no ann_dir: there are no labels')
         return osp.join(self.ann_dir, self.img_infos[idx]['ann']['seg_map'])
 
-    def label_ids(self, idx: int) -> np.ndarray:
-        """Like :meth:`label`, but before ``classes`` chose a subset."""
-        return self.label_format.ids(self.label_path(idx), self.reduce_zero_label)
+    def image_path(self, idx: int) -> str:
+        """Where image ``idx`` lies."""
+        return osp.join(self.img_dir, self.img_infos[idx]['filename'])
 
-    def label(self, idx: int) -> np.ndarray:
-        """Label map of image ``idx`` at its original size: uint8 [H, W], class indices and ignored ids.
+    def label(self, idx: int, size: tuple[int, int] | None = None) -> np.ndarray:
+        """See the parent class.
 
         Raises:
-            DataError: if there is no label map, or it holds an unknown id.
+            DataError: if there is no label map, it holds an unknown id, or its size is far from ``size``.
         """
-        return self.label_format.load(self.label_path(idx), self.reduce_zero_label)
+        path = self.label_path(idx)
+        label = self.label_format.load(path)
+        return label if size is None else fitted(label, size, path, self.image_path(idx))
 
     @property
     def stats_folder(self) -> str:
-        """Where the class statistics lie: in ``data_root``, or beside the archives that hold the data."""
+        """Where the class statistics lie: in ``data_root``, or beside the archives that hold the data.
+
+        Formats that make other classes of the same files have a folder below it each.
+        """
         root = self.data_root or self.ann_dir
-        return f"{root.replace('*', 'all')}.class_stats" if is_packed(root) else root
+        folder = f"{root.replace('*', 'all')}.class_stats" if is_packed(root) else root
+        return folder if self.label_format.is_plain else f'{folder}/class_stats_{self.label_format.key}'
 
     def get_gt_seg_maps(self) -> Iterator[np.ndarray]:
         """All label maps, one at a time, in the order of the images."""

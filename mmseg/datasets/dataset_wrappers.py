@@ -24,7 +24,7 @@ class ConcatDataset(SampledDataset):
         self.datasets = list(datasets)
         self.ends = list(accumulate(len(d) for d in self.datasets))
         first = self.datasets[0]
-        self.CLASSES, self.PALETTE, self.ignore_index = first.CLASSES, first.PALETTE, first.ignore_index
+        self.CLASSES, self.PALETTE = first.CLASSES, first.PALETTE
 
     @property
     def img_infos(self) -> list[dict[str, Any]]:
@@ -48,10 +48,9 @@ class ConcatDataset(SampledDataset):
         dataset, inner = self._locate(idx)
         return dataset.get(inner, rng)
 
-    def label(self, idx: int) -> np.ndarray:
-        """Label map of image ``idx``: uint8 [H, W]."""
+    def label(self, idx: int, size: tuple[int, int] | None = None) -> np.ndarray:
         dataset, inner = self._locate(idx)
-        return dataset.label(inner)
+        return dataset.label(inner, size)
 
     def leaves(self, name: str = '') -> Iterator[tuple[str, SampledDataset]]:
         for i, dataset in enumerate(self.datasets):
@@ -73,7 +72,7 @@ class RepeatDataset(SampledDataset):
     def __init__(self, dataset: SampledDataset, times: int) -> None:
         self.dataset = dataset
         self.times = times
-        self.CLASSES, self.PALETTE, self.ignore_index = dataset.CLASSES, dataset.PALETTE, dataset.ignore_index
+        self.CLASSES, self.PALETTE = dataset.CLASSES, dataset.PALETTE
 
     def __len__(self) -> int:
         return self.times * len(self.dataset)

@@ -1,197 +1,242 @@
-"""Reading images and label maps, from folders and zip archives, counting label ids, writing files so that a reader
-never sees half of one."""
+"""Reading image and label files: from their bytes to arrays."""
 from __future__ import annotations
 
 import io
-import json
 import os
+import re
 import tempfile
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from mmseg.datasets.archives import open_archive, split_path
 from mmseg.datasets.errors import DataError
+from mmseg.datasets.image_header import Header, as_stored, parse_header, pnm_maximum
+from mmseg.datasets.limits import VARIABLE, max_pixels
+from mmseg.datasets.storage import read_bytes
+from mmseg.utils.notices import warn_once
 
-_REPAIR = 'the file is damaged or incomplete: download or convert it again'
 _DECODE_FLAGS = {'color': cv2.IMREAD_COLOR, 'grayscale': cv2.IMREAD_GRAYSCALE, 'unchanged': cv2.IMREAD_UNCHANGED}
+_DEEP_FORMATS = ('PNG', 'TIFF', 'PPM')  # whose values OpenCV can give in full depth without scaling them
 _JPEG_START, _JPEG_END = b'\xff\xd8', b'\xff\xd9'
-_SINGLE_CHANNEL = ('1', 'L', 'P', 'I', 'I;16', 'F')  # Pillow's modes of them
-_CHECKS = {
-    'image': 'check data_root, img_dir, ann_dir and the suffixes',
-    'label map': 'check ann_dir and seg_map_suffix, or run the converter of the data set (tools/convert_datasets)'
-}
+_LABEL_MODES = ('1', 'L', 'P', 'LA', 'PA', 'RGB', 'RGBA')  # of Pillow
+# What libjpeg and libtiff say when they fill in pixels of their own.
+_COMPLAINT = re.compile(r'(?:Corrupt|Premature end of) JPEG .*|Inconsistent progression .*|(?<=TIFF_Error ).*|'
+                        r'\w+Decode\w*: .*')
+
+_listening = threading.Lock()
+if hasattr(os, 'register_at_fork'):  # a child must not inherit the diverted error stream of :func:`_listen`
+    os.register_at_fork(before=_listening.acquire, after_in_parent=_listening.release,
+                        after_in_child=_listening.release)
 
 
-def is_packed(path: str) -> bool:
-    """Whether ``path`` is, or lies in, a zip archive."""
-    return split_path(path) is not None
-
-
-def is_folder(path: str) -> bool:
-    """Whether ``path`` is a folder, on disk or in a zip archive.
-
-    Raises:
-        DataError: if it names an archive that does not exist or is damaged.
-    """
-    place = split_path(path)
-    return os.path.isdir(path) if place is None else place[1] in open_archive(place[0]).folders
-
-
-def find_files(folder: str, suffix: str | tuple[str, ...]) -> list[str]:
-    """Paths, relative to ``folder`` and with forward slashes, of all files below it that end in ``suffix``, sorted."""
-    place = split_path(folder)
-    if place is not None:
-        start = '' if place[1] == '.' else f'{place[1]}/'
-        return sorted(name[len(start):] for name in open_archive(place[0]).members
-                      if name.startswith(start) and name.endswith(suffix))
-    found = (Path(root, name) for root, _, names in os.walk(folder, followlinks=True) for name in names
-             if name.endswith(suffix))
-    return sorted(path.relative_to(folder).as_posix() for path in found)
-
-
-def file_size(path: str) -> int:
-    """Bytes of a file, on disk or in a zip archive; -1 if it does not exist."""
-    place = split_path(path)
-    if place is None:
-        return os.path.getsize(path) if os.path.isfile(path) else -1
-    _, entry = open_archive(place[0]).members.get(place[1], (None, None))
-    return -1 if entry is None else entry.file_size
-
-
-def read_bytes(path: str, what: str) -> bytes:
-    """The content of a file, on disk or in a zip archive.
+def read_header(path: str, what: str = 'image') -> Header:
+    """What a file says of its picture; no pixels are decoded.
 
     Args:
+        path: the file; may lie in a zip archive.
         what: 'image' or 'label map', for messages.
 
     Raises:
-        DataError: if it is missing or cannot be read.
+        DataError: if it is missing, damaged, larger than ``MMSEG_MAX_PIXELS`` allows, or of no format that is read.
     """
-    try:
-        place = split_path(path)
-        return Path(path).read_bytes() if place is None else open_archive(place[0]).read(place[1])
-    except FileNotFoundError:
-        raise DataError(f'{what} {path} does not exist: {_CHECKS[what]}') from None
-    except OSError as error:
-        raise DataError(f'{what} {path} cannot be read: {error}') from None
+    return _load(path, what)[1]
 
 
-def read_image(path: str, color_type: str = 'color') -> np.ndarray:
+def read_image(path: str, color_type: str = 'color', bits: int | None = None) -> np.ndarray:
     """Decode an image file.
 
+    Pixels are those that are stored: an EXIF orientation is not obeyed, and warned of once per folder. Of files with
+    several pictures the first is read.
+
     Args:
-        path: file in any format that OpenCV knows; may lie in a zip archive.
+        path: PNG, JPEG, TIFF, WebP, BMP, GIF, PNM, JPEG 2000 or AVIF; may lie in a zip archive.
         color_type: 'color' (three channels), 'grayscale', or 'unchanged' (channels and depth as in the file).
+        bits: how many of 16 bits a PNG, TIFF or PNM uses, 8 to 16; None: all, with a warning if they look like fewer.
 
     Returns:
-        uint8 [H, W, 3] in the order blue, green, red, or uint8 [H, W].
+        uint8 [H, W, 3] in the order blue, green, red, or uint8 [H, W]; 'unchanged': of any type and channels.
 
     Raises:
-        DataError: if the file is missing, truncated or no image.
+        DataError: if the file is missing, damaged, too large (``MMSEG_MAX_PIXELS``) or no image; if its values are not
+            of 8 or 16 bits, unless ``color_type`` is 'unchanged'.
     """
-    content = read_bytes(path, 'image')
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), _DECODE_FLAGS[color_type]) if content else None
-    # The JPEG decoder fills what is missing with grey and says nothing, so its end marker is looked for.
-    cut_off = content.startswith(_JPEG_START) and _JPEG_END not in content[-1024:]
-    if image is None or cut_off:
-        raise DataError(f'image {path}: {_REPAIR}')
+    content, header = _load(path, 'image')
+    name = f'image {path}'
+    if header.orientation != 1:
+        _warn_of_orientation(header.orientation, path)
+    if color_type == 'unchanged':
+        return _decode(content, header, cv2.IMREAD_UNCHANGED, name)
+    if header.bits > 16:
+        raise _unfit(_decode(content, header, cv2.IMREAD_UNCHANGED, name), name)
+    depth = cv2.IMREAD_ANYDEPTH if header.format in _DEEP_FORMATS else 0
+    image = _decode(content, header, _DECODE_FLAGS[color_type] | depth | cv2.IMREAD_IGNORE_ORIENTATION, name)
+    if image.dtype == np.uint16:
+        return _eight_bits(image, bits if header.bits == 16 else 16, path)  # OpenCV stretches 10, 12 and 14 bits to 16
+    if image.dtype != np.uint8:
+        raise _unfit(image, name)
     return image
 
 
-def read_mask(path: str, colours: bool = False) -> np.ndarray:
-    """Decode a label map as ids or as colours.
+def read_label_array(path: str, by_colour: bool = False) -> np.ndarray:
+    """Decode a label map as ids or as colours. Like those of images, pixels are those that are stored.
 
     Args:
-        path: PNG or another lossless format that Pillow knows; may lie in a zip archive.
-        colours: of a file with one channel, look its palette's colours up.
+        path: PNG or another format without loss that Pillow knows; may lie in a zip archive.
+        by_colour: of a file with one channel, look its palette's colours up.
 
     Returns:
-        [H, W] of the ids in the file (a palette being ignored), or uint8 [H, W, 3] (red, green, blue).
+        [H, W] of the ids in the file, a palette being ignored: bool, int8 to int64, uint8 to uint64, or float;
+        or uint8 [H, W, 3] (red, green, blue). An opacity is left out.
 
     Raises:
-        DataError: if the file is missing or damaged.
+        DataError: if the file is missing, damaged, too large (``MMSEG_MAX_PIXELS``), compressed in a way that changes
+            ids, or of a kind that is not read.
     """
-    content = read_bytes(path, 'label map')
-    try:
-        with Image.open(io.BytesIO(content)) as file:
-            return np.array(file.convert('RGB') if colours or file.mode not in _SINGLE_CHANNEL else file)
-    except (OSError, SyntaxError, UnidentifiedImageError) as error:
-        raise DataError(f'label map {path}: {_REPAIR} ({error})') from None
-
-
-def as_ids(mask: np.ndarray, path: str) -> np.ndarray:
-    """What :func:`read_mask` gave as label ids: uint8 [H, W].
-
-    Raises:
-        DataError: if it is a colour image or holds ids above 255.
-    """
-    if mask.ndim != 2:
-        raise DataError(f'label map {path} has {mask.shape[2]} channels: it is a colour image. '
-                        'Point ann_dir and seg_map_suffix at label ids, run the converter of the data set, or let '
-                        'FolderDataset with a palette read it')
-    if mask.dtype != np.uint8:
-        if mask.min() < 0 or mask.max() > 255:
-            raise DataError(f'label map {path} holds values from {mask.min()} to {mask.max()}; label ids are 0 to '
-                            '255. Point ann_dir and seg_map_suffix at label ids, or run the converter of the data set')
-        mask = mask.astype(np.uint8)
-    return mask
+    content, header = _load(path, 'label map')
+    name = f'label map {path}'
+    if header.lossy:
+        raise DataError(f'{name} is compressed by {header.lossy}, which changes ids: make it anew, as a PNG; '
+                        'to convert this file does not bring the ids back')
+    if header.format == 'PPM' and pnm_maximum(content) not in (1, 255, 65535):
+        raise DataError(f'{name} declares {pnm_maximum(content)} as its largest value, by which programs stretch ids: '
+                        'write it with 255, or as a PNG')
+    if header.grey and header.bits >= 8 and not by_colour:
+        return _grey_values(content, header, name)
+    if header.bits > 8:
+        raise DataError(f'{name} has colours of {header.bits} bits: write 8 bits per channel, or ids in one channel')
+    with _refusing(name), Image.open(io.BytesIO(content), formats=[header.format]) as file:
+        if file.mode not in _LABEL_MODES:
+            raise DataError(f"{name} has pixels of the kind '{file.mode}': write ids in one channel, or RGB")
+        if by_colour or file.mode.startswith('RGB'):
+            return np.array(file.convert('RGB'))
+        values = np.array(file)
+    if header.grey and file.mode == 'L':
+        values //= 255 // (2**header.bits - 1)  # Pillow stretches 2 and 4 bits to 8
+    return values if values.ndim == 2 else values[..., 0].copy()
 
 
 def read_label(path: str) -> np.ndarray:
-    """Decode a label map of ids: a PNG with one channel, a palette being ignored.
-
-    Returns:
-        uint8 [H, W], the ids as they are in the file.
+    """Ids of a label file that belongs to no data set: uint8 [H, W], 0 to 255.
 
     Raises:
-        DataError: if the file is missing or damaged, a colour image, or holds ids above 255.
+        DataError: if it is missing, damaged, a colour image, or holds something else than such ids.
     """
-    return as_ids(read_mask(path), path)
+    from mmseg.datasets.label_format import LabelFormat  # which reads files by this module
+    return LabelFormat().load(path)
 
 
-def count_ids(label: np.ndarray) -> np.ndarray:
-    """Pixels per label id of a uint8 array of any shape: int64 [256]."""
-    if label.ndim != 2:
-        label = label.reshape(-1, label.shape[-1])
-    return cv2.calcHist([label], [0], None, [256], [0, 256]).ravel().astype(np.int64)
+def _load(path: str, what: str) -> tuple[bytes, Header]:
+    """The content of a file that may be decoded, and its header."""
+    content = read_bytes(path, what)
+    name, limit = f'{what} {path}', max_pixels()
+    with _refusing(name):
+        header = parse_header(content)
+        if header.orientation != 1 and header.format == 'TIFF':
+            content = as_stored(content)
+    if header.width * header.height > limit:
+        raise DataError(f'{name} has {header.width} x {header.height} pixels, the limit is {limit}: make it smaller, '
+                        f'cut it into tiles, or raise the limit by the environment variable {VARIABLE}')
+    return content, header
 
 
-def check_ids(label: np.ndarray, num_ids: int, ignore_index: int, path: str) -> None:
-    """Refuse label ids outside of ``0 .. num_ids - 1`` that are neither ``ignore_index`` nor 255.
-
-    Raises:
-        DataError: naming the file and the ids.
-    """
-    present = np.flatnonzero(count_ids(label))
-    wrong = [int(i) for i in present if i >= num_ids and i not in (ignore_index, 255)]
-    if wrong:
-        raise DataError(f'label map {path} holds the ids {wrong}; allowed are 0 to {num_ids - 1} and {ignore_index} '
-                        '(ignored). Either ann_dir or seg_map_suffix is wrong, or the labels are not yet converted '
-                        'to train ids (tools/convert_datasets)')
-
-
-def write_atomically(path: str | os.PathLike, write: Callable[[str], Any]) -> None:
-    """Have ``write(temporary path)`` make a file with the suffix of ``path``, then move it into place."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix='.unfinished_', suffix=path.suffix)
-    os.close(handle)
+@contextmanager
+def _refusing(name: str) -> Iterator[None]:
+    """Turn what Pillow raises into a message; damaged files make it raise errors of many kinds."""
     try:
-        write(temporary)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
+        yield
+    except DataError:
+        raise
+    except UnidentifiedImageError:
+        raise _damaged(name, 'its first bytes are not those of an image') from None
+    except Exception as error:
+        raise _damaged(name, str(error) or type(error).__name__) from None
 
 
-def write_json(path: str | os.PathLike, content: Any) -> None:
-    """Write ``content`` as JSON, indented by 2, atomically."""
-    write_atomically(path, lambda temporary: Path(temporary).write_text(json.dumps(content, indent=2)))
+def _damaged(name: str, reason: str) -> DataError:
+    return DataError(f'{name}: the file is damaged, incomplete or of a kind that is not read ({reason}): '
+                     'download or convert it again')
+
+
+def _kind(header: Header) -> str:
+    return f'{header.format}, {header.width} x {header.height} pixels, {header.bits} bits'
+
+
+def _unfit(image: np.ndarray, name: str) -> DataError:
+    return DataError(f'{name} holds {image.dtype} values from {image.min():g} to {image.max():g}: '
+                     'write it with 8 or 16 bits per channel, from 0 up')
+
+
+def _decode(content: bytes, header: Header, flags: int, name: str) -> np.ndarray:
+    """What OpenCV makes of a file."""
+    def decode() -> np.ndarray | None:
+        return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+
+    try:
+        image, said = (decode(), '') if header.format == 'PNG' else _listen(decode)  # of PNGs, check sums are verified
+    except cv2.error as error:
+        raise DataError(f'{name}: OpenCV does not read it ({error.err}): convert it, or, if it is too large, make it '
+                        'smaller or raise the limits of OpenCV (environment variable OPENCV_IO_MAX_IMAGE_PIXELS)'
+                        ) from None
+    complaint = _COMPLAINT.search(said)
+    # Some versions of the JPEG decoder fill what is missing with grey, so the end marker is looked for.
+    cut_off = content.startswith(_JPEG_START) and _JPEG_END not in content[-1024:]
+    if image is None or complaint or cut_off or not _fits(image, header):
+        raise _damaged(name, complaint[0] if complaint else _kind(header))
+    if said:  # of something else, or by another thread
+        with suppress(OSError):
+            os.write(2, said.encode())
+    return image
+
+
+def _fits(image: np.ndarray, header: Header) -> bool:
+    """Whether no pixel and no bit is missing."""
+    in_full_depth = header.bits <= 8 * image.itemsize or header.format not in _DEEP_FORMATS
+    return image.shape[:2] == (header.height, header.width) and in_full_depth
+
+
+def _listen(work: Callable[[], np.ndarray | None]) -> tuple[np.ndarray | None, str]:
+    """The result of ``work``, and what was written to the error stream meanwhile.
+
+    It is the only way that libjpeg and libtiff tell of pixels they had to invent.
+    """
+    with _listening, tempfile.TemporaryFile() as heard:
+        try:
+            screen = os.dup(2)
+        except OSError:  # there is none
+            return work(), ''
+        try:
+            os.dup2(heard.fileno(), 2)
+            result = work()
+        finally:
+            os.dup2(screen, 2)
+            os.close(screen)
+        heard.seek(0)
+        return result, heard.read().decode(errors='replace')
+
+
+def _grey_values(content: bytes, header: Header, name: str) -> np.ndarray:
+    """[H, W] of the file's own type; OpenCV knows more types than Pillow and cuts none of them."""
+    values = _decode(content, header, cv2.IMREAD_UNCHANGED, name)
+    if 8 * values.itemsize != header.bits:  # OpenCV stretches 10, 12 and 14 bits to 16
+        raise _damaged(name, _kind(header))
+    return values if values.ndim == 2 else values[..., 0].copy()  # OpenCV makes colours of grey with an opacity
+
+
+def _eight_bits(image: np.ndarray, bits: int | None, path: str) -> np.ndarray:
+    """uint16 to uint8, the largest number of ``bits`` (16) bits becoming 255."""
+    used = int(image.max()).bit_length()
+    if bits is None and 0 < used <= 13:
+        warn_once(f'image {path} has 16 bits, but its values, up to {image.max()}, need only {used}: it is read as '
+                  'nearly black, and so are others of its folder. Say how many bits the camera writes: '
+                  f'LoadImageFromFile(bits={max(used, 8)})', f'bits {os.path.dirname(path)}')
+    return np.minimum(image >> (bits or 16) - 8, 255).astype(np.uint8)
+
+
+def _warn_of_orientation(orientation: int, path: str) -> None:
+    warn_once(f'image {path} is read as it is stored, and so are others of its folder: their EXIF orientation '
+              f'({orientation}) is not obeyed, and label maps must be drawn for the stored pixels. To turn the pixels: '
+              'mogrify -auto-orient FILES', f'orientation {os.path.dirname(path)}')

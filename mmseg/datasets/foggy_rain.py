@@ -69,4 +69,4 @@ class CityscapesFoggyRainDataset(CityscapesDataset):
         return np.linspace(0, count - 1, kept).round().astype(int)
 
     def label_name(self, name: str) -> str:
-        return self._parts(name)['frame'] + self.seg_map_suffix
+        return super().label_name(self._parts(name)['frame'])

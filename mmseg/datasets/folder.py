@@ -3,23 +3,20 @@ from __future__ import annotations
 
 import json
 import re
-import zlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
-from mmseg.datasets.custom import CustomDataset, class_names, read_text
+from mmseg.datasets.custom import MASK_SUFFIXES, CustomDataset, class_names
 from mmseg.datasets.errors import DataError
-from mmseg.datasets.files import find_files, is_folder
-from mmseg.datasets.label_format import IGNORED, CodeTable, LabelFormat, MaskFormat, colour_codes
+from mmseg.datasets.label_format import LabelFormat, Meaning, colour_codes
+from mmseg.datasets.storage import is_folder, read_text
 from mmseg.registry import DATASETS
+from mmseg.utils.labels import IGNORED
 from mmseg.utils.names import nearest
 
-IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp', '.PNG', '.JPG', '.JPEG')
-MASK_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff', '.gif', '.PNG')  # without loss
 MAX_CLASSES = 254
 OTHER = '*'
 _HEX_COLOUR = re.compile('#[0-9a-fA-F]{6}')
@@ -56,8 +53,8 @@ def read_classes(classes: str | Sequence[str]) -> tuple[list[str], list[list[int
     return names, colours
 
 
-def parse_label_map(label_map: LabelMap, classes: Sequence[str]) -> tuple[dict[int, int], int | None, str]:
-    """The class index of each id or colour code, that of all others (None: there may be none), 'id' or 'colour'.
+def parse_label_map(label_map: LabelMap, classes: Sequence[str]) -> tuple[Meaning, str]:
+    """What each id or colour code is, and which of both they are: 'id' or 'colour'.
 
     Raises:
         DataError: if a key is neither an id nor a colour, both kinds occur, or a value is no class.
@@ -68,7 +65,7 @@ def parse_label_map(label_map: LabelMap, classes: Sequence[str]) -> tuple[dict[i
     kinds = {kind for kind, _ in codes}
     if len(kinds) != 1:
         raise DataError('label_map names ' + ('both ids and colours: use one of them' if kinds else 'no id or colour'))
-    return {code: index for (_, code), index in codes.items()}, other, kinds.pop()
+    return Meaning({code: index for (_, code), index in codes.items()}, other), kinds.pop()
 
 
 def _code(key: Any) -> tuple[str, int]:
@@ -87,17 +84,6 @@ def _class_index(value: str | int | None, classes: Sequence[str]) -> int:
     if isinstance(value, int) and value in range(len(classes)):
         return value
     raise DataError(f'label_map: {value!r} is neither a class ({nearest(str(value), classes)}) nor None')
-
-
-def _by_stem(folder: str, suffixes: str | tuple[str, ...], key: str) -> dict[str, str]:
-    """Files of a folder by their path without suffix."""
-    files: dict[str, str] = {}
-    for file in find_files(folder, suffixes):
-        suffix = suffixes if isinstance(suffixes, str) else Path(file).suffix
-        other = files.setdefault(file[:-len(suffix)], file)
-        if other != file:
-            raise DataError(f'{folder} holds both {other} and {file}: say which with {key}')
-    return files
 
 
 @DATASETS.register_module()
@@ -130,35 +116,32 @@ class FolderDataset(CustomDataset):
         super().__init__(pipeline, img_dir, ann_dir=ann_dir, classes=names, palette=palette, **kwargs)
 
     def _choose_format(self, table: np.ndarray | None) -> LabelFormat:
-        common = dict(num_ids=len(self.CLASSES), ignore_index=self.ignore_index)
+        common = dict(num_classes=len(self.CLASSES), ignore_index=self.ignore_index,
+                      reduce_zero_label=self.reduce_zero_label)
         if self.label_map is not None:
-            codes, other, kind = parse_label_map(self.label_map, self.CLASSES)
+            meaning, kind = parse_label_map(self.label_map, self.CLASSES)
             if kind == 'colour':
-                return MaskFormat(colours=CodeTable.of(codes, other, kind), by_colour=True)
-            codes = {IGNORED: IGNORED, self.ignore_index: IGNORED, **codes}
-            return MaskFormat(values=CodeTable.of(codes, other, kind))
+                return LabelFormat(**common, colours=meaning, by_colour=True)
+            return LabelFormat(**common, label_map=meaning)
         if self._mask_colours is None:
-            return MaskFormat(**common)
+            return LabelFormat(**common)
         codes = colour_codes(np.array(self._mask_colours)).tolist()
         if len(set(codes)) < len(codes):
             raise DataError(f'palette gives two classes the same colour: {self._mask_colours}')
-        return MaskFormat(colours=CodeTable.of({code: i for i, code in enumerate(codes)}, None, 'colour'), **common)
+        return LabelFormat(**common, colours=Meaning({code: i for i, code in enumerate(codes)}))
 
     def _list_images(self) -> list[dict[str, Any]]:
         if self.ann_dir is not None and not is_folder(self.ann_dir):
             raise DataError(f'{type(self).__name__}: ann_dir {self.ann_dir} does not exist (leave it out of a target '
                             'without labels)')
-        self._images = _by_stem(self.img_dir, self.img_suffix or IMAGE_SUFFIXES, 'img_suffix')
-        self._masks = None if self.ann_dir is None else \
-            _by_stem(self.ann_dir, self.seg_map_suffix or MASK_SUFFIXES, 'seg_map_suffix')
         return super()._list_images()
 
     def find_names(self) -> list[str]:
-        missing = [] if self._masks is None else sorted(set(self._images) - set(self._masks))
+        missing = sorted(set(self._images) - set(self._labels)) if self.has_labels else []
         if missing:
             raise DataError(f'{len(missing)} of {len(self._images)} images in {self.img_dir} have no mask in '
                             f'{self.ann_dir}, such as {self._images[missing[0]]}: images and masks are matched by path '
-                            f'without suffix, masks end in {self.seg_map_suffix or " ".join(MASK_SUFFIXES[:-1])}; list '
+                            f'without suffix, masks end in {self.seg_map_suffix or " ".join(MASK_SUFFIXES)}; list '
                             'images to use in a split file')
         return sorted(self._images)
 
@@ -169,12 +152,6 @@ class FolderDataset(CustomDataset):
         return self._images[name]
 
     def label_name(self, name: str) -> str | None:
-        if self._masks is not None and name not in self._masks:
+        if self.has_labels and name not in self._labels:
             raise DataError(f'the image {self._images[name]} has no mask in {self.ann_dir}')
-        return None if self._masks is None else self._masks[name]
-
-    @property
-    def stats_folder(self) -> str:
-        """A folder of its own for each way of reading the masks, since the statistics count classes, not ids."""
-        reading = json.dumps([self.ann_dir, self.CLASSES, self._mask_colours, str(self.label_map)])
-        return f'{super().stats_folder}/class_stats_{zlib.crc32(reading.encode()):08x}'
+        return self._labels.get(name)

@@ -1,16 +1,19 @@
-"""How the label files of a data set are written, and what turns them into class indices."""
+"""What a pixel of a label file means: the one reader of labels, for training, statistics, evaluation and tools."""
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
+import cv2
 import numpy as np
 
 from mmseg.datasets.errors import DataError
-from mmseg.datasets.files import as_ids, check_ids, read_label, read_mask
+from mmseg.datasets.files import read_label_array
+from mmseg.utils.labels import IGNORED
 
-IGNORED = 255
-_UNKNOWN = 254  # in a CodeTable
+MAX_IDS, MAX_COLOURS = 2**16, 2**24
 _COLOUR_WEIGHTS = np.array([65536, 256, 1], np.float32)  # exact below 2**24
 
 
@@ -21,49 +24,11 @@ def id_table(train_ids: Mapping[int, int]) -> np.ndarray:
     return table
 
 
-@dataclass(frozen=True)
-class LabelFormat:
-    """Label files of ids.
-
-    Attributes:
-        num_ids: number of ids, for a check of what is read; None for no check.
-        ignore_index: an id that is allowed beside 255.
-        original: uint8 [256], from what the files hold to ids; None where they are the same.
-        table: uint8 [256], from id to class index, 255 for ids that are left out; None where they are the same.
-    """
-    num_ids: int | None = None
-    ignore_index: int = IGNORED
-    original: np.ndarray | None = None
-    table: np.ndarray | None = None
-
-    def ids(self, path: str, reduce_zero_label: bool = False) -> np.ndarray:
-        """Read a label file and check its ids.
-
-        Args:
-            path: the file; may lie in a zip archive.
-            reduce_zero_label: id 0 becomes 255 and all others go down by one (before the check).
-
-        Returns:
-            uint8 [H, W].
-
-        Raises:
-            DataError: if it is missing, damaged or holds unknown ids.
-        """
-        return self._checked(read_label(path), path, reduce_zero_label)
-
-    def _checked(self, label: np.ndarray, path: str, reduce_zero_label: bool) -> np.ndarray:
-        if self.original is not None:
-            label = self.original[label]
-        if reduce_zero_label:
-            label = np.where((label == 0) | (label == IGNORED), np.uint8(IGNORED), label - np.uint8(1))
-        if self.num_ids is not None:
-            check_ids(label, self.num_ids, self.ignore_index, path)
-        return label
-
-    def load(self, path: str, reduce_zero_label: bool = False) -> np.ndarray:
-        """Class indices of a label file: uint8 [H, W]. Arguments and errors as :meth:`ids`."""
-        ids = self.ids(path, reduce_zero_label)
-        return ids if self.table is None else self.table[ids]
+def count_ids(label: np.ndarray) -> np.ndarray:
+    """Pixels per label id of a uint8 array of any shape: int64 [256]."""
+    if label.ndim != 2:
+        label = label.reshape(-1, label.shape[-1])
+    return cv2.calcHist([label], [0], None, [256], [0, 256]).ravel().astype(np.int64)
 
 
 def colour_codes(colours: np.ndarray) -> np.ndarray:
@@ -72,61 +37,195 @@ def colour_codes(colours: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class CodeTable:
-    """Class indices of ids or colour codes.
+class Meaning:
+    """The class index of each id or colour.
 
     Attributes:
-        table: uint8 [number of codes].
-        what: how messages call a code, 'id' or 'colour'.
+        classes: index by id, or by colour code (see :func:`colour_codes`); 255 leaves pixels out.
+        other: the index of all that are not named; None: there are no others.
+        remedy: ends the message about an id or colour that is not named.
     """
-    table: np.ndarray
-    what: str
+    classes: Mapping[int, int]
+    other: int | None = None
+    remedy: str = "add them to label_map (None leaves pixels out, '*' stands for all others)"
 
-    @classmethod
-    def of(cls, classes: Mapping[int, int], other: int | None, what: str) -> CodeTable:
-        """Of a mapping from code to class index; ``other`` is the index of all further codes, None: refuse them."""
-        table = np.full(2**24 if what == 'colour' else 2**16, _UNKNOWN if other is None else other, np.uint8)
-        table[list(classes)] = list(classes.values())
-        return cls(table, what)
-
-    def __call__(self, codes: np.ndarray, path: str) -> np.ndarray:
-        """Class indices of an array of codes: uint8 of its shape."""
-        if codes.dtype != np.uint8 and (codes.min() < 0 or codes.max() >= len(self.table)):
-            raise DataError(f'mask {path} holds values from {codes.min()} to {codes.max()}; ids are 0 to 65535')
-        indices = self.table[codes]
-        unknown = indices == _UNKNOWN
-        if unknown.any():
-            self._refuse(np.unique(codes[unknown]), path)
-        return indices
-
-    def _refuse(self, codes: np.ndarray, path: str) -> None:
-        names = [f'#{code:06x}' if self.what == 'colour' else str(code) for code in codes[:5]]
-        more = f' and {len(codes) - 5} more' if len(codes) > 5 else ''
-        raise DataError(f"mask {path} holds the {self.what}s {', '.join(names)}{more}, which are no class: add them to "
-                        f"label_map (None leaves pixels out, '*' stands for all further {self.what}s)")
+    def table(self, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """uint8 [size] of indices, and bool [size]: which codes are known."""
+        indices = np.full(size, IGNORED if self.other is None else self.other, np.uint8)
+        known = np.full(size, self.other is not None)
+        codes = list(self.classes)
+        indices[codes], known[codes] = list(self.classes.values()), True
+        return indices, known
 
 
-@dataclass(frozen=True)
-class MaskFormat(LabelFormat):
-    """Masks as people draw them.
+def published_ids(train_ids: Mapping[int, int], num_ids: int) -> Meaning:
+    """What the ids 0 to ``num_ids - 1`` of a published data set are; those without train id are left out."""
+    return Meaning({i: train_ids.get(i, IGNORED) for i in range(num_ids)}, remedy=f'the data set has 0 to {num_ids - 1}'
+                   ': are these its original labels, in the version that docs/datasets.md names?')
+
+
+@dataclass(frozen=True, eq=False)
+class LabelFormat:
+    """How the label files of one data set are written.
+
+    An id in a file becomes a class index by ``label_map``, or else by ``reduce_zero_label`` and ``ignore_index``; what
+    is no class then is refused with the file's name. Afterwards ``chosen`` picks classes.
 
     Attributes:
-        values: what ids mean; None: they are class indices.
-        colours: what colours mean; None: masks have no colours.
-        by_colour: files with one channel are read as colours, too, through their palette.
+        num_classes: number of classes, for a check of what is read; None: any id up to 255 will do.
+        ignore_index: id (once reduced) that counts as unlabelled, beside 255; may be negative or above 255, too.
+        reduce_zero_label: 0 is unlabelled and all others go down by one.
+        label_map: what ids mean.
+        colours: what colours mean; None: files in colours are refused.
+        by_colour: files with one channel are read as colours through their palette.
+        chosen: uint8 [256], from class index to that of a subset, 255 for classes that are left out.
+
+    Raises:
+        DataError: if two settings contradict each other.
     """
-    values: CodeTable | None = None
-    colours: CodeTable | None = None
+    num_classes: int | None = None
+    ignore_index: int = IGNORED
+    reduce_zero_label: bool = False
+    label_map: Meaning | None = None
+    colours: Meaning | None = None
     by_colour: bool = False
+    chosen: np.ndarray | None = None
 
-    def ids(self, path: str, reduce_zero_label: bool = False) -> np.ndarray:
-        """Class indices of a mask; arguments and errors as in the parent class."""
-        mask = read_mask(path, self.by_colour)
-        if mask.ndim == 3:
+    def __post_init__(self) -> None:
+        if type(self.ignore_index) is not int or self.ignore_index not in range(-2**15, MAX_IDS):
+            raise DataError(f'ignore_index={self.ignore_index!r}: it is an id, -32768 to 65535, or 255 for none beside '
+                            'the usual one')
+        mapped = self.label_map is not None or self.by_colour
+        if mapped and self.reduce_zero_label:
+            raise DataError('label_map and reduce_zero_label=True both say what the ids mean: leave the latter out, '
+                            'and give 0 as None in label_map')
+        named = self.label_map.classes.get(self.ignore_index, IGNORED) if self.label_map else IGNORED
+        if self.ignore_index != IGNORED and named != IGNORED:
+            raise DataError(f'label_map makes the id {self.ignore_index} a class, ignore_index={self.ignore_index} '
+                            'leaves it out: remove one of them')
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether files hold class indices and 255."""
+        return (self.label_map is None and self.colours is None and not self.reduce_zero_label
+                and self.ignore_index == IGNORED)
+
+    @property
+    def key(self) -> str:
+        """Eight digits that differ between formats that read files differently, ``chosen`` left aside."""
+        indices, known = self._ids
+        colours = self.colours and (sorted(self.colours.classes.items()), self.colours.other)
+        return f'{zlib.crc32(repr((_digest(indices), _digest(known), colours, self.by_colour)).encode()):08x}'
+
+    @property
+    def full_key(self) -> str:
+        """Like :attr:`key`, ``chosen`` included."""
+        return self.key if self.chosen is None else f'{self.key}_{_digest(self.chosen):08x}'
+
+    @cached_property
+    def _ids(self) -> tuple[np.ndarray, np.ndarray]:
+        """uint8 and bool [65536]: class index of each id in a file, and whether it is known."""
+        if self.label_map is not None:
+            void = {i: IGNORED for i in (IGNORED, self.ignore_index) if i >= 0}
+            return Meaning({**void, **self.label_map.classes}, self.label_map.other).table(MAX_IDS)
+        index = np.arange(MAX_IDS)
+        if self.reduce_zero_label:
+            index = np.where((index == 0) | (index == IGNORED), IGNORED, index - 1)
+        index[index == self.ignore_index] = IGNORED
+        known = (index < (256 if self.num_classes is None else self.num_classes)) | (index == IGNORED)
+        return index.astype(np.uint8), known
+
+    @cached_property
+    def _colours(self) -> tuple[np.ndarray, np.ndarray]:
+        indices, known = self.colours.table(MAX_COLOURS)
+        if not self.by_colour and self.ignore_index in range(256):
+            indices[indices == self.ignore_index] = IGNORED
+        return indices, known
+
+    def load(self, path: str) -> np.ndarray:
+        """Class indices of a label file.
+
+        Args:
+            path: the file; may lie in a zip archive.
+
+        Returns:
+            uint8 [H, W], 255 where nothing is known.
+
+        Raises:
+            DataError: if it is missing, damaged, or holds what is no class.
+        """
+        index = self.load_all(path)
+        return index if self.chosen is None else cv2.LUT(index, self.chosen)
+
+    def load_all(self, path: str) -> np.ndarray:
+        """Like :meth:`load`, before ``chosen`` picks classes."""
+        return self.read(read_label_array(path, self.by_colour), path)
+
+    def read(self, array: np.ndarray, path: str) -> np.ndarray:
+        """Class indices of the content of a label file, before ``chosen`` picks classes.
+
+        Args:
+            array: integer, bool or float [H, W], or uint8 [H, W, 3] of red, green, blue.
+            path: for messages.
+        """
+        if array.ndim == 3:
             if self.colours is None:
-                raise DataError(f'mask {path} is a colour image: give the palette of the classes, or label_map with '
-                                "colours ('#804000')")
-            return self.colours(colour_codes(mask), path)
-        if self.values is not None:
-            return self.values(mask, path)
-        return self._checked(as_ids(mask, path), path, reduce_zero_label)
+                raise DataError(f'label map {path} is a colour image: point ann_dir and seg_map_suffix at label ids, '
+                                'run the converter of the data set (tools/convert_datasets), or let FolderDataset read '
+                                "it, with the palette of the classes or a label_map of colours ('#804000')")
+            return self._look_up(colour_codes(array), self._colours, path, 'colour')
+        return self._look_up(self._whole(array, path), self._ids, path, 'id')
+
+    def _whole(self, array: np.ndarray, path: str) -> np.ndarray:
+        """Ids of one channel as unsigned integers below 65536."""
+        if array.dtype.kind == 'f':
+            wrong = array[~np.isfinite(array) | (array != np.trunc(array))]
+            if wrong.size:
+                values = ', '.join(f'{value:g}' for value in np.unique(wrong)[:5])
+                raise DataError(f'label map {path} holds {values}, which are no ids: write whole numbers (and 255, or '
+                                'ignore_index, where nothing is known)')
+        if array.dtype.kind == 'b':
+            return (array.view(np.uint8) > 0).view(np.uint8)  # Pillow's True may be any other byte than 0
+        if array.dtype in (np.uint8, np.uint16):
+            return array
+        if self.ignore_index < 0:
+            array = np.where(array == self.ignore_index, IGNORED, array)
+        if array.size and (array.min() < 0 or array.max() >= MAX_IDS):
+            raise DataError(f'label map {path} holds values from {array.min()} to {array.max()}; ids are 0 to '
+                            f'{MAX_IDS - 1}: run the converter of the data set, or, if one of them means that nothing '
+                            'is known, set ignore_index')
+        return array.astype(np.uint16)
+
+    def _look_up(self, codes: np.ndarray, tables: tuple[np.ndarray, np.ndarray], path: str, what: str) -> np.ndarray:
+        indices, known = tables
+        if codes.dtype == np.uint8:
+            present = np.flatnonzero(count_ids(codes))
+            unknown = present[~known[present]]
+            result = codes if np.array_equal(indices[present], present) else cv2.LUT(codes, indices[:256])
+        else:
+            wrong = ~known[codes]
+            unknown = np.unique(codes[wrong]) if wrong.any() else ()
+            result = indices[codes]
+        if len(unknown):
+            self._refuse(unknown, path, what)
+        return result
+
+    def _refuse(self, codes: np.ndarray, path: str, what: str) -> None:
+        meaning = self.colours if what == 'colour' else self.label_map
+        names = ', '.join(f'#{code:06x}' if what == 'colour' else str(code) for code in codes[:5])
+        more = f' and {len(codes) - 5} more' if len(codes) > 5 else ''
+        if meaning is not None:
+            bits = '; white is 1 in a file of 1 bit' if what == 'id' and list(codes) == [1] else ''
+            raise DataError(f'label map {path} holds the {what}s {names}{more}, which are no class; {meaning.remedy}'
+                            f'{bits}')
+        void = '255' if self.ignore_index == IGNORED else f'{self.ignore_index} or 255'
+        first = int(self.reduce_zero_label)
+        last = self.num_classes - 1 + first if self.num_classes else 255
+        allowed = f'{first} to {last}, and {"0 or " if first else ""}{void} where nothing is known'
+        raise DataError(f'label map {path} holds the ids [{names}{more}]; allowed are {allowed}. Either ann_dir or '
+                        'seg_map_suffix is wrong, or the labels are not yet converted to train ids '
+                        '(tools/convert_datasets)')
+
+
+def _digest(array: np.ndarray) -> int:
+    return zlib.crc32(array.tobytes())

@@ -74,7 +74,8 @@ class EvalImages(Dataset):
         image = {'index': idx, 'img': [version.unsqueeze(0) for version in sample['img']],
                  'img_metas': [[metas] for metas in sample['img_metas']]}
         if self.with_label:
-            image['label'] = torch.from_numpy(self.dataset.label(idx))
+            size = tuple(sample['img_metas'][0]['ori_shape'][:2])
+            image['label'] = torch.from_numpy(self.dataset.label(idx, size))
         return image
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from mmseg.datasets.class_stats import ClassStats, obtain_stats
+from mmseg.datasets.class_stats import ClassStats, match_files, obtain_stats
 from mmseg.datasets.custom import CustomDataset
 from mmseg.datasets.errors import DataError
 
@@ -20,30 +20,13 @@ def class_probabilities(totals: dict[int, int], temperature: float) -> tuple[lis
     return [c for c, _ in ascending], torch.softmax((1 - frequency) / temperature, dim=-1).numpy()
 
 
-def tail(path: str, depth: int = 1) -> str:
-    """The last ``depth`` parts of a path, be its separators those of Linux or of Windows."""
-    return '/'.join(path.replace('\\', '/').split('/')[-depth:])
-
-
-def telling_depth(paths: Sequence[str]) -> int:
-    """How many last parts tell the paths apart.
-
-    Raises:
-        DataError: if a path occurs twice.
-    """
-    for depth in range(1, 1 + max(len(tail(path, len(path)).split('/')) for path in paths)):
-        if len({tail(path, depth) for path in paths}) == len(paths):
-            return depth
-    raise DataError(f'rare class sampling: two images share one label file, such as {max(paths, key=paths.count)}')
-
-
 class RareClassSampler:
     """Draws a class and the index of an image with enough pixels of it.
 
     Args:
         stats: statistics of the data set, by class index.
-        label_files: label file of every image; statistics and data set are matched by the end of the path: the base
-            name, and as many folders as are needed to tell the files apart.
+        label_files: label file of every image.
+        root: folder of the data set, see :func:`~mmseg.datasets.class_stats.match_files`.
         class_names: names of the classes.
         min_pixels: an image must have more pixels of the class than this.
         class_temp: temperature; infinity draws all classes alike.
@@ -61,12 +44,12 @@ class RareClassSampler:
     """
 
     def __init__(self, stats: ClassStats, label_files: Sequence[str], class_names: Sequence[str], min_pixels: int,
-                 class_temp: float, min_crop_ratio: float) -> None:
-        depth = telling_depth(label_files)
-        index = {tail(file, depth): i for i, file in enumerate(label_files)}
-        _check(stats, index, len(class_names), depth)
+                 class_temp: float, min_crop_ratio: float, root: str = '.') -> None:
+        index = match_files(stats.files, label_files, root)
+        stats = stats.of(index)
+        _check(stats, class_names, label_files)
         classes, probabilities = class_probabilities(stats.totals, class_temp)
-        self.images = {c: np.array([index[tail(f, depth)] for f, n in stats.samples.get(c, []) if n > min_pixels], int)
+        self.images = {c: np.array([index[f] for f, n in stats.samples.get(c, []) if n > min_pixels], int)
                        for c in classes}
         kept = [i for i, c in enumerate(classes) if len(self.images[c])]
         if len(kept) < len(classes):
@@ -88,30 +71,26 @@ class RareClassSampler:
         return c, int(images[rng.choice(len(images))])
 
 
-def _check(stats: ClassStats, index: dict[str, int], num_classes: int, depth: int) -> None:
-    remedy = 'delete sample_class_stats*.json and samples_with_class.json in data_root to have them counted again'
-    too_high = sorted(c for c in stats.totals if c >= num_classes)
-    if too_high or not stats.totals:
-        what = f'the ids {too_high}, the data set {num_classes} classes' if too_high else 'no class at all'
-        raise DataError(f'the class statistics hold {what}: {remedy}')
-    known = {tail(f, depth) for f in stats.files} | {tail(f, depth) for s in stats.samples.values() for f, _ in s}
-    unknown = sorted(known - set(index))
-    if unknown:
-        raise DataError(f'the class statistics name {len(unknown)} label files that the data set does not have, such '
-                        f'as {unknown[0]}: check data_root, ann_dir and split, or {remedy}')
-    uncounted = sorted(set(index) - known)
-    if uncounted:
-        warnings.warn(f'{len(uncounted)} images, such as that of {uncounted[0]}, are not in the class statistics and '
-                      f'are never drawn: {remedy}', UserWarning, stacklevel=2)
+def _check(stats: ClassStats, class_names: Sequence[str], label_files: Sequence[str]) -> None:
+    if not stats.totals:
+        raise DataError(f'rare class sampling: all {len(label_files)} label maps, such as {label_files[0]}, are 255 '
+                        '(unlabelled) at every pixel, as the data set reads them: check ann_dir, label_map, classes, '
+                        'ignore_index and reduce_zero_label')
+    too_high = sorted(c for c in stats.totals if c >= len(class_names))
+    if too_high:
+        raise DataError(f'the class statistics hold the ids {too_high}, the data set {len(class_names)} classes: '
+                        'delete sample_class_stats*.json and samples_with_class.json of the data set to have them '
+                        'counted again')
 
 
 def build_sampler(dataset: CustomDataset, min_pixels: int = 3000, class_temp: float = 0.01,
                   min_crop_ratio: float = 0.5) -> RareClassSampler:
-    """The sampler of a source data set; its statistics are counted first if they are missing."""
+    """The sampler of a source data set; what is missing of its statistics is counted first."""
     if not isinstance(dataset, CustomDataset):
         raise DataError(f'rare class sampling needs one data set with data_root as source, not a '
                         f'{type(dataset).__name__}')
     label_paths = [dataset.label_path(idx) for idx in range(len(dataset))]
-    stats = obtain_stats(dataset.stats_folder, label_paths, dataset.label_ids)
-    return RareClassSampler(stats.mapped(dataset.label_format.table), label_paths, dataset.CLASSES, min_pixels,
-                            class_temp, min_crop_ratio)
+    root, label_format = dataset.stats_folder, dataset.label_format
+    stats = obtain_stats(root, label_paths, lambda idx: label_format.load_all(label_paths[idx]))
+    return RareClassSampler(stats.mapped(label_format.chosen), label_paths, dataset.CLASSES, min_pixels, class_temp,
+                            min_crop_ratio, root)

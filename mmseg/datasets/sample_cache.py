@@ -1,4 +1,4 @@
-"""Images and label maps decoded and resized once, kept on disk and mapped into memory while training."""
+"""Images and label maps decoded and resized once, and kept on disk for training."""
 from __future__ import annotations
 
 import json
@@ -6,23 +6,32 @@ import os
 import shutil
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mmseg.datasets.archives import open_archive, split_path
 from mmseg.datasets.class_stats import progress_map
 from mmseg.datasets.errors import DataError
-from mmseg.datasets.files import file_size, write_atomically, write_json
+from mmseg.datasets.pipelines.compose import Compose
 from mmseg.datasets.pipelines.loading import LoadAnnotations, LoadImageFromFile, loaded
 from mmseg.datasets.pipelines.transforms import Resize, resize_fields, resized
+from mmseg.datasets.sample_file import Sample, read_sample, write_sample
+from mmseg.datasets.storage import read_bytes, write_json
+from mmseg.utils.notices import warn_once
 
 if TYPE_CHECKING:
     from mmseg.datasets.custom import CustomDataset
 
-MANIFEST = 'cache.json'
+MANIFEST, MAX_MANIFEST_BYTES = 'cache.json', 2**20
+VERSION = 2  # raise it when the files change, or what is read from the same image or label map
 MAKE = 'make one with tools/cache_dataset.py'
+AGAIN = 'run tools/cache_dataset.py again'
+_UNCHANGED = ['uint8', 'uint16', 'int16', 'float32', 'float64']  # types of files that OpenCV resizes
 Transform = LoadImageFromFile | LoadAnnotations | Resize
 
 
@@ -45,134 +54,173 @@ def cached_steps(dataset: CustomDataset) -> list[Transform]:
     return steps
 
 
-def contents(dataset: CustomDataset, steps: Iterable[Transform]) -> dict[str, Any]:
-    """What a cache is made of, as it stands in its manifest; differs if the cache would."""
-    with_labels = any(isinstance(t, LoadAnnotations) for t in steps)
-    images = [(info['filename'], file_size(os.path.join(dataset.img_dir, info['filename'])))
-              for info in dataset.img_infos]
-    labels = [file_size(dataset.label_path(idx)) for idx in range(len(dataset))] if with_labels else []
-    described = {type(step).__name__: vars(step) for step in steps}
-    made = dict(images=len(images), image_files=_digest(images), label_files=_digest(labels),
-                label_format=_digest(_bytes_of(dataset.label_format)) if with_labels else None, transforms=described)
-    return json.loads(json.dumps(made))
+def _is_labelled(steps: Iterable[Transform]) -> bool:
+    return any(isinstance(step, LoadAnnotations) for step in steps)
 
 
-def _digest(content: Any) -> str:
-    return f'{zlib.crc32(repr(content).encode()):08x}'
+def contents(dataset: CustomDataset, steps: Iterable[Transform]) -> dict[str, str]:
+    """What a cache is made of, as texts for its manifest: the names of all files, and how they are read."""
+    infos, labelled = dataset.img_infos, _is_labelled(steps)
+    return dict(images=str(len(infos)), image_files=f"{_digest([info['filename'] for info in infos]):08x}",
+                label_files=f"{_digest([info['ann']['seg_map'] for info in infos if labelled]):08x}",
+                label_format=dataset.label_format.full_key if labelled else 'none',
+                transforms=str([(type(step).__name__, vars(step)) for step in steps]))
 
 
-def _bytes_of(label_format: Any) -> list[Any]:
-    """The tables of a label format as numbers that can be compared."""
-    values = [getattr(value, 'table', value) for value in vars(label_format).values()]
-    return [zlib.crc32(value.tobytes()) if isinstance(value, np.ndarray) else value for value in values]
+def _digest(content: Any) -> int:
+    return zlib.crc32(repr(content).encode())
 
 
-def write_arrays(path: Path, arrays: Iterable[np.ndarray]) -> None:
-    """One array after the other, each in the format of ``.npy`` files."""
-    def write(temporary: str) -> None:
-        with open(temporary, 'wb') as file:
-            for array in arrays:
-                np.lib.format.write_array(file, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
-
-    write_atomically(path, write)
-
-
-def map_arrays(path: Path) -> list[np.ndarray]:
-    """What :func:`write_arrays` wrote, not read but mapped; changes stay in this process.
-
-    Raises:
-        DataError: if the file is missing or damaged.
-    """
-    arrays = []
+def file_state(path: str) -> tuple[int, ...]:
+    """What is known of a file without reading it: size and times, or its checksum in a zip archive; () if missing."""
+    place = split_path(path)
+    if place is not None:
+        _, entry = open_archive(place[0]).members.get(place[1], (None, None))
+        return () if entry is None else (entry.file_size, entry.CRC)
     try:
-        with open(path, 'rb') as file:
-            end = os.fstat(file.fileno()).st_size
-            while file.tell() < end:
-                np.lib.format.read_magic(file)
-                shape, _, kind = np.lib.format.read_array_header_1_0(file)
-                offset = file.tell()
-                arrays.append(np.memmap(file, kind, 'c', offset, shape).view(np.ndarray))
-                file.seek(offset + arrays[-1].nbytes)
-    except (OSError, ValueError) as error:
-        raise DataError(f'the cached sample {path} cannot be read ({error}): delete it, if it is there, and run '
-                        'tools/cache_dataset.py again') from None
-    return arrays
+        status = os.stat(path)
+    except OSError:
+        return ()
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 @dataclass(frozen=True)
-class SampleWriter:
-    """Writes the samples of a data set into a folder.
+class SampleFolder:
+    """The files of a cache, one per image, numbered in the order of the data set.
+
+    A file says which image and label map it was made of: by their state (see :func:`file_state`), and by a checksum of
+    their content, which is compared where the state is another (a data set that was copied).
 
     Args:
-        dataset: reads the images.
-        steps: see :func:`cached_steps`.
         folder: of the cache.
+        steps: see :func:`cached_steps`.
+        settings: how files are read; seed of the checksums, so that files of other settings do not pass for whole.
     """
-    dataset: CustomDataset
-    steps: list[Transform]
     folder: Path
+    steps: list[Transform]
+    settings: int
 
-    def __call__(self, idx: int) -> bool:
-        """Write sample ``idx`` unless it is there; returns whether it was not."""
-        path = sample_path(self.folder, self.dataset, idx)
-        if path.is_file():
+    def path(self, idx: int) -> Path:
+        """Where sample ``idx`` lies."""
+        return self.folder / f'{idx:06d}.arrays'
+
+    def decode(self, dataset: CustomDataset, idx: int) -> dict[str, Any]:
+        """What the transforms make of the original files."""
+        return Compose(self.steps).prepare(dataset.describe(idx))
+
+    def read(self, dataset: CustomDataset, idx: int) -> Sample:
+        """The sample on disk.
+
+        Raises:
+            DataError: if there is none, or it is damaged, or the original files are others by now.
+        """
+        sample = read_sample(self.path(idx), self._types, _is_labelled(self.steps), self.settings)
+        if sample.stamp != self._stamp(dataset, idx) and sample.content != self._content(dataset, idx):
+            raise DataError(f'the cached sample {self.path(idx)} is older than {dataset.image_path(idx)} or its labels')
+        return sample
+
+    def write(self, dataset: CustomDataset, idx: int) -> bool:
+        """Decode and keep sample ``idx`` unless it is there; returns whether it was not."""
+        with suppress(DataError):
+            self.read(dataset, idx)
             return False
-        write_arrays(path, self.arrays(idx))
+        # The stamp comes first: a file that changes meanwhile has another one afterwards.
+        sources = self._stamp(dataset, idx), self._content(dataset, idx)
+        results = self.decode(dataset, idx)
+        sample = Sample(*sources, results['ori_shape'], results['img'], results.get('gt_semantic_seg'))
+        write_sample(self.path(idx), sample, self._types, self.settings)
         return True
 
-    def arrays(self, idx: int) -> list[np.ndarray]:
-        """Original shape of the image, image and, if the pipeline loads it, label map."""
-        results = self.dataset.describe(idx)
-        results['seg_fields'] = []
-        for step in self.steps:
-            results = step(results)
-        kept = [results[key] for key in ('img', 'gt_semantic_seg') if key in results]
-        return [np.array(results['ori_shape']), *kept]
+    @property
+    def _types(self) -> tuple[np.dtype, ...]:
+        """Those that images can have."""
+        loader = self.steps[0]
+        names = ['float32'] if loader.to_float32 else _UNCHANGED if loader.color_type == 'unchanged' else ['uint8']
+        return tuple(map(np.dtype, names))
+
+    def _sources(self, dataset: CustomDataset, idx: int) -> list[tuple[str, str]]:
+        """The files of a sample, and what messages call them."""
+        label = [(dataset.label_path(idx), 'label map')] if _is_labelled(self.steps) else []
+        return [(dataset.image_path(idx), 'image'), *label]
+
+    def _stamp(self, dataset: CustomDataset, idx: int) -> int:
+        return _digest([file_state(path) for path, _ in self._sources(dataset, idx)])
+
+    def _content(self, dataset: CustomDataset, idx: int) -> int:
+        return _digest([zlib.crc32(read_bytes(path, what)) for path, what in self._sources(dataset, idx)])
 
 
-def sample_path(folder: Path, dataset: CustomDataset, idx: int) -> Path:
-    """Where sample ``idx`` lies."""
-    return folder / f"{dataset.img_infos[idx]['filename']}.arrays"
+def sample_folder(folder: Path, steps: list[Transform], made_of: dict[str, str]) -> SampleFolder:
+    """Of a cache that is made of ``made_of``."""
+    return SampleFolder(folder, steps, _digest((VERSION, made_of['label_format'], made_of['transforms'])))
 
 
 def write_cache(dataset: CustomDataset, folder: str | os.PathLike, nproc: int) -> None:
-    """Cache all samples of a data set; a repeated call goes on where the last one ended.
+    """Cache all samples of a data set; a repeated call keeps those that are whole and makes the others.
 
     Raises:
         DataError: if the pipeline cannot be cached, the folder holds another cache, or the disk is too small.
     """
     folder, steps = Path(folder), cached_steps(dataset)
     made_of = contents(dataset, steps)
-    if (folder / MANIFEST).is_file():
+    if os.path.isfile(folder / MANIFEST):
         _compare(folder, made_of, 'delete it, or choose another folder')
-    writer = SampleWriter(dataset, steps, folder)
-    size = sum(array.nbytes for array in writer.arrays(0)) * len(dataset)
-    folder.mkdir(parents=True, exist_ok=True)
-    missing = [idx for idx in range(len(dataset)) if not sample_path(folder, dataset, idx).is_file()]
-    needed, free = size * len(missing) / len(dataset), shutil.disk_usage(folder).free
-    if needed > free:
-        raise DataError(f'{folder} needs about {needed / 2**30:.1f} GiB more, the disk has {free / 2**30:.1f}: choose '
-                        'another folder')
-    write_json(folder / MANIFEST, dict(made_of=made_of, complete=False))
-    new = sum(progress_map(writer, missing, nproc, f'Caching {dataset.img_dir}'))
-    write_json(folder / MANIFEST, dict(made_of=made_of, complete=True))
+    samples = sample_folder(folder, steps, made_of)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        size = _needed_space(samples, dataset)
+        write_json(folder / MANIFEST, dict(version=VERSION, made_of=made_of, complete=False))
+        new = sum(progress_map(partial(samples.write, dataset), range(len(dataset)), nproc,
+                               f'Caching {dataset.img_dir}'))
+        write_json(folder / MANIFEST, dict(version=VERSION, made_of=made_of, complete=True))
+    except OSError as error:
+        raise DataError(f'the cache {folder} cannot be written ({error}): make room or choose another folder, '
+                        f'and {AGAIN}, it goes on') from None
     print(f'{folder}: {len(dataset)} samples, about {size / 2**30:.2f} GiB; {new} written, {len(dataset) - new} were '
           'already')
 
 
-def _compare(folder: Path, made_of: dict[str, Any], remedy: str) -> bool:
-    """Refuse a cache of something else; returns whether the cache is complete."""
+def _needed_space(samples: SampleFolder, dataset: CustomDataset) -> int:
+    """Bytes of all samples, if they are as large as the first.
+
+    Raises:
+        DataError: if the disk has no room for those that are missing.
+    """
+    results = samples.decode(dataset, 0)
+    size = sum(results[key].nbytes for key in ('img', 'gt_semantic_seg') if key in results)
+    needed = size * sum(not samples.path(idx).exists() for idx in range(len(dataset)))
+    free = shutil.disk_usage(samples.folder).free
+    if needed > free:
+        raise DataError(f'{samples.folder} needs about {needed / 2**30:.1f} GiB more, the disk has '
+                        f'{free / 2**30:.1f}: choose another folder')
+    return size * len(dataset)
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-        there, complete = manifest['made_of'], manifest['complete']
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f'{folder / MANIFEST} cannot be read ({error!r}): {MAKE}') from None
-    differing = [key for key in made_of if made_of[key] != there.get(key)]
-    if differing:
-        key = differing[0]
-        raise DataError(f'the cache {folder} was made of other {key.replace("_", " ")}: it has {there.get(key)}, the '
-                        f'config {made_of[key]}; {remedy}')
-    return complete
+        with open(path, 'rb') as file:
+            manifest = json.loads(file.read(MAX_MANIFEST_BYTES))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f'{path} cannot be read ({error}): delete it and {AGAIN}') from None
+    made_of = manifest.get('made_of') if isinstance(manifest, dict) else None
+    if not isinstance(made_of, dict):
+        raise DataError(f'{path} does not describe a cache: delete it and {AGAIN}')
+    if manifest.get('version') != VERSION:
+        raise DataError(f'the cache {folder} was made by an older version: delete it and {AGAIN}')
+    return manifest
+
+
+def _compare(folder: Path, made_of: dict[str, str], remedy: str) -> bool:
+    """Refuse a cache of something else; returns whether the cache is complete."""
+    manifest = _read_manifest(folder)
+    for key, value in made_of.items():
+        there = manifest['made_of'].get(key)
+        if there != value:
+            there = there[:1000] if isinstance(there, str) else 'no text'  # some values cannot even be printed
+            raise DataError(f'the cache {folder} was made of other {key.replace("_", " ")}: it has {there}, the config '
+                            f'{value}; {remedy}')
+    return manifest.get('complete') is True
 
 
 class SampleCache:
@@ -190,27 +238,32 @@ class SampleCache:
     """
 
     def __init__(self, dataset: CustomDataset, folder: str | os.PathLike) -> None:
-        self.folder = Path(folder)
-        steps = cached_steps(dataset)
-        if not (self.folder / MANIFEST).is_file():
-            raise DataError(f'there is no cache in {self.folder}: {MAKE}')
-        if not _compare(self.folder, contents(dataset, steps), MAKE):
-            raise DataError(f'the cache {self.folder} is incomplete: run tools/cache_dataset.py again, it goes on')
+        folder, steps = Path(folder), cached_steps(dataset)
+        made_of = contents(dataset, steps)
+        if not os.path.isfile(folder / MANIFEST):
+            raise DataError(f'there is no cache in {folder}: {MAKE}')
+        if not _compare(folder, made_of, MAKE):
+            raise DataError(f'the cache {folder} is incomplete: {AGAIN}, it goes on')
         self.num_steps = len(steps)
         self.resize = next((step for step in steps if isinstance(step, Resize)), None)
+        self.samples = sample_folder(folder, steps, made_of)
 
     def load(self, dataset: CustomDataset, idx: int) -> dict[str, Any]:
-        """What the replaced transforms make of sample ``idx``."""
+        """What the replaced transforms make of sample ``idx``; they do it again, with a warning, if it is not whole."""
+        try:
+            sample = self.samples.read(dataset, idx)
+        except DataError as error:
+            decoded = self.samples.decode(dataset, idx)
+            warn_once(f'{error}: it is decoded at each use until you {AGAIN}')
+            return decoded
         results = dataset.describe(idx)
-        path = sample_path(self.folder, dataset, idx)
-        original, image, *label = map_arrays(path)
-        name, shape = results['img_info']['filename'], tuple(original.tolist())
-        results.update(loaded(os.path.join(dataset.img_dir, name), name, shape), img=image)
+        name, shape = results['img_info']['filename'], sample.image.shape
+        results.update(loaded(dataset.image_path(idx), name, sample.original), img=sample.image)
         if self.resize is not None:
-            results['scale'] = self.resize.fixed_scale(shape)
-            results.update(resized(shape, image.shape))
-            resize_fields(results, results['seg_fields'], image.shape)
-        if label:
-            results['gt_semantic_seg'] = label[0]
+            results['scale'] = self.resize.fixed_scale(sample.original)
+            results.update(resized(sample.original, shape))
+            resize_fields(results, results['seg_fields'], shape)
+        if sample.label is not None:
+            results['gt_semantic_seg'] = sample.label
             results['seg_fields'].append('gt_semantic_seg')
         return results

@@ -31,18 +31,18 @@ class UDADataset(SampledDataset):
         cache: folder that tools/cache_dataset.py filled: samples are the same as without, but nothing is decoded.
 
     Raises:
-        DataError: if source and target differ in classes, palette or ignored label, or the cache does not fit.
+        DataError: if source and target differ in classes or palette, or the cache does not fit.
     """
 
     def __init__(self, source: SampledDataset, target: SampledDataset,
                  rare_class_sampling: dict[str, Any] | None = None,
                  sync_crop_size: tuple[int, int] | None = None, cache: str | None = None) -> None:
-        for name in ('CLASSES', 'PALETTE', 'ignore_index'):
+        for name in ('CLASSES', 'PALETTE'):
             if getattr(source, name) != getattr(target, name):
                 raise DataError(f'source and target differ in {name}: {getattr(source, name)} and '
                                 f'{getattr(target, name)}')
         self.source, self.target = source, target.without_labels()
-        self.CLASSES, self.PALETTE, self.ignore_index = source.CLASSES, source.PALETTE, source.ignore_index
+        self.CLASSES, self.PALETTE = source.CLASSES, source.PALETTE
         self.sync_crop_size = sync_crop_size
         if cache is not None:
             for name, part in self.leaves():

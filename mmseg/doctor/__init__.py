@@ -6,8 +6,7 @@ from typing import Any
 
 from mmengine import Config
 
-from mmseg.datasets import build_dataset
-from mmseg.doctor.data import check_data, places
+from mmseg.doctor.data import check_data
 from mmseg.doctor.machine import check_machine
 from mmseg.doctor.network import check_network, check_step
 from mmseg.doctor.report import Report
@@ -34,12 +33,12 @@ def examine(config: str | Path, options: dict[str, Any] | None = None, device: s
     cfg = _read(report, config, options)
     place = check_machine(report, device or (cfg.get('device') if cfg else None))
     if cfg is not None:
-        before = report.counts['problem']
+        before, datasets = report.counts['problem'], {}
         with report.guarded(REMEDY):
-            check_data(report, cfg)
+            datasets = check_data(report, cfg)
         readable = report.counts['problem'] == before
         with report.guarded(REMEDY):
-            check_network(report, cfg, _classes(cfg))
+            check_network(report, cfg, datasets)
         if place is not None and all(cfg.get(name) for name in SECTIONS):
             with report.guarded(REMEDY):
                 check_step(report, cfg, place, readable)
@@ -63,14 +62,4 @@ def _read(report: Report, config: str | Path, options: dict[str, Any] | None) ->
             report.problem('the length of the training is not set', 'runner.max_iters=40000, say')
             cfg.runner.max_iters = 1
         return cfg
-    return None
-
-
-def _classes(cfg: Config) -> tuple[str, ...] | None:
-    """Class names of the first data set that can be built."""
-    for place in places(cfg.get('data') or {}):
-        try:
-            return build_dataset(place.section).CLASSES
-        except Exception:  # reported where the data is looked at
-            continue
     return None

@@ -1,7 +1,6 @@
 """Is the machine fit: versions of what is installed, GPU, memory."""
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from importlib import metadata
@@ -12,7 +11,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from mmseg.doctor.report import Report
 from mmseg.engine.env import collect_env, resolve_device
-from mmseg.engine.memory_estimate import GIB
+from mmseg.engine.memory_limits import GIB, total_memory
 
 REQUIREMENTS = Path(__file__).parents[2] / 'requirements.txt'
 INSTALL = 'pip install -r requirements.txt'
@@ -76,10 +75,3 @@ def _check_device(report: Report, device: torch.device) -> None:
     if free < 0.8 * total:
         report.warn(f'other programs use {(total - free) / GIB:.1f} GiB of the GPU', 'nvidia-smi names them: end them, '
                     'or choose another GPU with --device')
-
-
-def total_memory(device: torch.device) -> int:
-    """Bytes of memory of a GPU, or of the machine."""
-    if device.type == 'cuda':
-        return torch.cuda.get_device_properties(device).total_memory
-    return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')

@@ -11,13 +11,14 @@ import torch
 from mmengine import Config
 from torch import nn
 
-from mmseg.datasets import build_dataset, build_train_loader
-from mmseg.datasets.class_stats import cache_folder, load_stats
+from mmseg.datasets import CustomDataset, build_dataset, build_train_loader
+from mmseg.datasets.base import SampledDataset
 from mmseg.datasets.made_up import synthetic_batch
-from mmseg.doctor.machine import total_memory
+from mmseg.doctor.agreement import check_agreement
+from mmseg.doctor.classes import complete_stats
 from mmseg.doctor.report import Report
-from mmseg.engine.checkpoint import read_checkpoint
-from mmseg.engine.memory_estimate import GIB, card, estimated_bytes
+from mmseg.engine.memory_estimate import card, estimated_bytes
+from mmseg.engine.memory_limits import GIB, total_memory
 from mmseg.engine.optim import build_optim_wrapper
 from mmseg.engine.seeds import seed_everything
 from mmseg.models import build_segmentor, build_train_model
@@ -31,11 +32,11 @@ SMALLER = ("a smaller data.samples_per_gpu, amp=dict(dtype='bfloat16'), smaller 
 MODEL = 'correct the sections model and uda (docs/reference/config.md)'
 
 
-def check_network(report: Report, cfg: Config, classes: tuple[str, ...] | None) -> None:
-    """Report on the network and its weights.
+def check_network(report: Report, cfg: Config, datasets: Mapping[str, SampledDataset]) -> None:
+    """Report on the network and its weights, and on whether it has the classes of the data.
 
     Args:
-        classes: names of the data set's classes, if it could be built.
+        datasets: those of the config that could be built, by key.
     """
     report.section('network')
     if not cfg.get('model'):
@@ -46,14 +47,8 @@ def check_network(report: Report, cfg: Config, classes: tuple[str, ...] | None) 
         parameters = sum(p.numel() for p in segmentor.parameters())
         report.ok(f'{type(segmentor).__name__} with {type(segmentor.backbone).__name__}: {parameters / 1e6:.1f} M '
                   f'parameters, {segmentor.num_classes} classes')
-        if classes is not None and len(classes) != segmentor.num_classes:
-            report.problem(f'the network predicts {segmentor.num_classes} classes, the data set has {len(classes)}',
-                           f'model.decode_head.num_classes={len(classes)}')
         _check_pretrained(report, segmentor.backbone)
-    for key in ('load_from', 'resume_from'):
-        if cfg.get(key) and cfg[key] != 'auto':
-            with report.guarded(f'correct {key}, or set it to None'):
-                read_checkpoint(cfg[key])
+        check_agreement(report, cfg, segmentor, datasets)
 
 
 def _check_pretrained(report: Report, backbone: nn.Module) -> None:
@@ -135,19 +130,20 @@ def _batch(report: Report, cfg: Config, crop: tuple[int, int] | None, readable: 
     if readable:
         with report.guarded('correct the training pipelines (docs/reference/config.md, data)'):
             train = copy.deepcopy(cfg.data.train)
-            if isinstance(train, Mapping) and train.get('rare_class_sampling') and not _counted(train['source']):
+            if isinstance(train, Mapping) and train.get('rare_class_sampling') and not _is_counted(train['source']):
                 train['rare_class_sampling'] = None
             start = time.perf_counter()
             batch = next(iter(build_train_loader(build_dataset(train), samples, 0, seed=cfg.get('seed') or 0, stop=1)))
             report.ok(f'a batch is loaded in {time.perf_counter() - start:.1f} s in one process')
             return batch
-    report.ok('with made-up images, since the data cannot be read')
+    report.ok('with made-up images, since there are problems with the data')
     return synthetic_batch(samples, crop or (SMALL, SMALL), cfg.model.decode_head.num_classes)
 
 
-def _counted(source: Any) -> bool:
-    folder = build_dataset(source).stats_folder
-    return bool(load_stats(folder) or load_stats(cache_folder(folder)))
+def _is_counted(source: Any) -> bool:
+    """Whether rare class sampling has all statistics; it refuses what is no single data set on disk."""
+    dataset = build_dataset(source)
+    return not isinstance(dataset, CustomDataset) or complete_stats(dataset) is not None
 
 
 def _at_size(cfg: Config, crop: tuple[int, int] | None) -> Config:

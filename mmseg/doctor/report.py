@@ -30,11 +30,11 @@ class Report:
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
         self.counts: Counter[str] = Counter()
+        self._title = ''
 
     def section(self, title: str) -> None:
-        """Begin a group of findings."""
-        if not self.quiet:
-            print(f'\n{title}', flush=True)
+        """Begin a group of findings; its title is printed with the first one, behind progress bars."""
+        self._title = title
 
     def ok(self, text: str) -> None:
         """Something is as it should be, or worth to know."""
@@ -50,8 +50,13 @@ class Report:
 
     def _print(self, state: str, text: str, remedy: str = '') -> None:
         self.counts[state] += 1
+        if self.quiet:
+            return
+        if self._title:
+            print(f'\n{self._title}')
+            self._title = ''
         for start, lines in ((state, text), ('', f'mend: {remedy}' if remedy else '')):
-            if lines and not self.quiet:
+            if lines:
                 block = textwrap.indent(lines, ' ' * (COLUMN + 2)).lstrip()
                 print(f'  {start:<{COLUMN}}{block}', flush=True)
 
@@ -67,7 +72,7 @@ class Report:
             try:
                 yield
             except Exception as error:  # whatever a config may name, and whatever may lie on the disk
-                self.problem(_described(error), remedy)
+                self.problem(described(error), remedy)
         for warning in caught:
             if issubclass(warning.category, UserWarning):
                 self.warn(str(warning.message), remedy)
@@ -78,7 +83,7 @@ class Report:
         return f'{problems or "no"} problem{"s" * (problems != 1)}, {warned or "no"} warning{"s" * (warned != 1)}'
 
 
-def _described(error: Exception) -> str:
+def described(error: Exception) -> str:
     """The message of an error; with its kind and place if it was not made for people."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     if isinstance(error, EXPLAINED):

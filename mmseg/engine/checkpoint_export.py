@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from mmseg.datasets.files import write_atomically
+from mmseg.datasets.storage import write_atomically
 from mmseg.engine.checkpoint import segmentor_state
 from mmseg.engine.checkpoint_saving import plain
 from mmseg.utils.checkpoint_file import META_KEY, NO_SAFETENSORS, CheckpointError, read_checkpoint

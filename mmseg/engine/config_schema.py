@@ -15,6 +15,8 @@ from mmengine.registry import Registry
 from mmseg.datasets.construction import known_arguments
 from mmseg.engine.config_advice import warn_of_settings_for_other_targets
 from mmseg.engine.config_errors import ConfigError
+from mmseg.engine.config_ignored import check_ignored
+from mmseg.engine.config_limits import check_limits
 from mmseg.engine.config_names import (
     DATASET_TYPES,
     LEAKED,
@@ -23,6 +25,7 @@ from mmseg.engine.config_names import (
     TRANSFORM_TYPES,
     WRAPPER_KEYS,
 )
+from mmseg.engine.memory_limits import check_pictures
 from mmseg.engine.schedule import POLICIES, WARMUPS
 from mmseg.registry import DATASETS, MODELS, PIPELINES, UDA
 from mmseg.utils.names import nearest
@@ -86,7 +89,7 @@ SECTIONS: dict[str, dict[str, Kind]] = {
     'data': dict(samples_per_gpu=COUNT, workers_per_gpu=WHOLE, train=ANY, val=ANY, test=ANY),
 }
 VALUES = dict(seed=WHOLE, deterministic=FLAG, auto_scale_lr=FLAG, device=NAME, work_dir=NAME, load_from=NAME,
-              resume_from=NAME)
+              resume_from=NAME, new_classifier=FLAG)
 UDA_VALUES = dict(alpha=NUMBER, pseudo_threshold=NUMBER, imnet_feature_dist_lambda=NUMBER, mask_lambda=NUMBER,
                   pseudo_weight_ignore_top=WHOLE, pseudo_weight_ignore_bottom=WHOLE, lr_D=POSITIVE, lr_D_power=NUMBER,
                   lr_D_min=NUMBER)
@@ -119,6 +122,9 @@ def check_content(content: dict[str, Any]) -> None:
     _check_log_hooks((content.get('log_config') or {}).get('hooks') or [])
     for split in ('train', 'val', 'test'):
         _check_dataset((content.get('data') or {}).get(split), f'data.{split}')
+    check_limits(content)
+    check_pictures(content)
+    check_ignored(content)
     warn_of_settings_for_other_targets(content)
 
 

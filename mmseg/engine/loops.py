@@ -98,7 +98,7 @@ class ValLoop(BaseLoop):
     Args:
         runner: the runner.
         loader: batches of the validation set, with labels.
-        dataset: says CLASSES and ignore_index.
+        dataset: says CLASSES.
         names: which of ``model.networks()`` to score; the first one's scores keep their plain names.
         metrics: of 'mIoU', 'mDice', 'mFscore'.
         subsets: further mean IoUs, by name the classes they run over.

@@ -23,11 +23,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from mmseg.datasets.made_up import synthetic_batch
+from mmseg.engine.memory_limits import GIB
 from mmseg.engine.optim import build_optim_wrapper
 from mmseg.models import build_train_model, preprocess
 from mmseg.models.layers import DepthwiseConv2d
 
-GIB = 2**30
 CARDS = (8, 11, 16, 24, 32, 40, 48, 80)  # GiB
 MARGIN, CONTEXT_GIB = 1.15, 0.75  # assumptions, not measurements
 LATE = 10**4  # an iteration at which every bank is warm

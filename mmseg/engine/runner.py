@@ -28,6 +28,7 @@ from mmseg.engine.interrupt import StopRequest
 from mmseg.engine.logging import JsonLog, LogBuffer, claim_timestamp
 from mmseg.engine.loops import TrainLoop, ValLoop
 from mmseg.engine.optim import StepWrapper, bfloat16_is_slow, build_optim_wrapper
+from mmseg.engine.outline import classifier_entries
 from mmseg.engine.panel_hook import PanelHook
 from mmseg.engine.schedule import LearningRate
 from mmseg.engine.seeds import random_seed, seed_everything
@@ -212,8 +213,17 @@ class TrainRunner(Runner):
         if resume_from:
             self.resume(Path(resume_from))
         elif load_from:
-            load_segmentor(self.model.networks()['student'], load_from)
-            self.logger.info(f'loaded the weights of {load_from}')
+            self._load(load_from)
+
+    def _load(self, file: str) -> None:
+        """Start student and teacher from a checkpoint's student, with ``new_classifier`` without its classifier."""
+        networks = self.model.networks()
+        new = classifier_entries(self.cfg.model) if self.cfg.get('new_classifier') else ()
+        load_segmentor(networks['student'], file, new=new)
+        if 'teacher' in networks:
+            networks['teacher'].load_state_dict(networks['student'].state_dict())
+        left_out = f', except for {", ".join(sorted(new))}' if new else ''
+        self.logger.info(f'loaded the weights of {file}{left_out}')
 
     def resume(self, filename: Path) -> None:
         """Continue where the checkpoint was written.

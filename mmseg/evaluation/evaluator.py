@@ -12,6 +12,7 @@ from tqdm import tqdm
 from mmseg.datasets.errors import DataError
 from mmseg.evaluation.metrics import ConfusionMatrix, check_metrics
 from mmseg.utils import processes
+from mmseg.utils.labels import IGNORED
 
 OnPrediction = Callable[[int, Tensor, dict[str, Any]], None]
 
@@ -68,7 +69,7 @@ def evaluate_network(network: nn.Module,
     Args:
         network, loader, device, autocast_dtype, progress: see :func:`predictions`; the loader also gives ``label``, an
             integer [H, W] map at original image size.
-        dataset: says CLASSES and ignore_index.
+        dataset: says CLASSES.
         on_prediction: called with (running number in this process, int64 [h, w] on the device, its meta dict).
         metrics: of 'mIoU', 'mDice', 'mFscore'; an empty list only predicts and returns {}.
         subsets: further mean IoUs, see :meth:`ConfusionMatrix.compute`.
@@ -84,7 +85,7 @@ def evaluate_network(network: nn.Module,
     if network.num_classes != len(classes):
         raise DataError(f'the network predicts {network.num_classes} classes, but {type(dataset).__name__} has '
                          f'{len(classes)}: set model.decode_head.num_classes or the test data set to match')
-    confusion = ConfusionMatrix(len(classes), dataset.ignore_index, device)
+    confusion = ConfusionMatrix(len(classes), device)
     index = 0
     for batch, preds in predictions(network, loader, device=device, autocast_dtype=autocast_dtype, progress=progress):
         metas = batch['img_metas'][0]
@@ -94,7 +95,7 @@ def evaluate_network(network: nn.Module,
                                 '--format-only or --show-dir instead of --eval')
             labels = torch.as_tensor(batch['label'])
             labels = labels[None] if labels.ndim == 2 else labels
-            _check_labels(labels, preds, metas, len(classes), dataset.ignore_index)
+            _check_labels(labels, preds, metas, len(classes))
             confusion.update(preds, labels)
         for pred, meta in zip(preds, metas):
             if on_prediction is not None:
@@ -108,17 +109,17 @@ def evaluate_network(network: nn.Module,
     return confusion.compute(classes, metrics, subsets)
 
 
-def _check_labels(labels: Tensor, preds: Tensor, metas: Sequence[dict[str, Any]], num_classes: int,
-                  ignore_index: int) -> None:
+def _check_labels(labels: Tensor, preds: Tensor, metas: Sequence[dict[str, Any]], num_classes: int
+                  ) -> None:
     """Refuse labels that would be counted wrongly. Looks at the labels on the CPU, never at the device."""
     names = ', '.join(str(meta.get('filename', meta.get('ori_filename'))) for meta in metas)
     if labels.shape != preds.shape:
         raise DataError(f'the label of {names} is {_size(labels)} (height x width), the image is {_size(preds)}: '
                          'convert the labels again, or remove the pair')
-    foreign = labels[(labels != ignore_index) & (labels != 255) & ((labels < 0) | (labels >= num_classes))]
+    foreign = labels[(labels != IGNORED) & ((labels < 0) | (labels >= num_classes))]
     if len(foreign):
         raise DataError(f'the label of {names} holds the ids {foreign.unique().tolist()[:10]}; known are 0 to '
-                         f'{num_classes - 1} and {ignore_index} (ignored). Was it converted to train ids '
+                         f'{num_classes - 1} and {IGNORED} (ignored). Was it converted to train ids '
                          '(tools/convert_datasets)?')
 
 

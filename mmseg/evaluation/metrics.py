@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mmseg.utils import processes
+from mmseg.utils.labels import IGNORED
 from mmseg.utils.names import nearest
 
 # What each metric reports per class, in the order of the table's columns.
@@ -35,12 +36,11 @@ class ConfusionMatrix:
 
     Args:
         num_classes: C; predictions are ids 0..C-1.
-        ignore_index: label id that does not count; 255 never does.
         device: where the counts live; labels and predictions are moved there.
     """
 
-    def __init__(self, num_classes: int, ignore_index: int = 255, device: torch.device | str = 'cpu') -> None:
-        self.num_classes, self.ignore_index = num_classes, ignore_index
+    def __init__(self, num_classes: int, device: torch.device | str = 'cpu') -> None:
+        self.num_classes = num_classes
         # One bin more than C*C takes the ignored pixels: picking the others out would need a synchronisation.
         self._bins = torch.zeros(num_classes**2 + 1, dtype=torch.int64, device=device)
 
@@ -54,7 +54,7 @@ class ConfusionMatrix:
 
         Args:
             pred: integer ids 0..C-1 of any shape.
-            label: integer ids 0..C-1, ``ignore_index`` or 255, same shape.
+            label: integer ids 0..C-1, or 255 where nothing is known; same shape.
 
         Raises:
             ValueError: if the shapes differ.
@@ -63,7 +63,7 @@ class ConfusionMatrix:
             raise ValueError(f'prediction {tuple(pred.shape)} and label {tuple(label.shape)} differ in size')
         pred = pred.to(self._bins.device, torch.int64).flatten()
         label = label.to(self._bins.device, non_blocking=True).to(torch.int64).flatten()
-        ignored = (label == self.ignore_index) | (label == 255)
+        ignored = label == IGNORED
         cell = torch.where(ignored, self.num_classes**2, label * self.num_classes + pred)
         # bincount would read the largest value back to the host
         self._bins.scatter_add_(0, cell, self._bins.new_ones(1).expand_as(cell))

@@ -15,7 +15,8 @@ from cityscapesscripts.helpers import labels as cityscapes
 from torch import Tensor
 
 from mmseg.datasets.errors import DataError
-from mmseg.datasets.files import read_image, write_atomically
+from mmseg.datasets.files import read_image
+from mmseg.datasets.storage import write_atomically
 from mmseg.utils import processes
 from mmseg.visualization.palettes import Palette
 from mmseg.visualization.predictions import blend, heat_map, write_image, write_palette_png
@@ -70,10 +71,14 @@ class PredictionPictures:
         palette: RGB colours 0..255.
         opacity: of the prediction, 0 < opacity <= 1.
         background: who writes.
+        read: from the path of an image to the picture below the prediction, uint8 [H, W, 3] in the order blue, green,
+            red; called by the threads of ``background``.
     """
 
-    def __init__(self, folder: str | os.PathLike, palette: Palette, opacity: float, background: Background) -> None:
+    def __init__(self, folder: str | os.PathLike, palette: Palette, opacity: float, background: Background,
+                 read: Callable[[str], np.ndarray] = read_image) -> None:
         self.folder, self.palette, self.opacity, self.background = Path(folder), palette, opacity, background
+        self.read = read
 
     def __call__(self, index: int, pred: Tensor, meta: dict[str, Any]) -> None:
         """Write one prediction, int64 [h, w] on any device."""
@@ -83,7 +88,7 @@ class PredictionPictures:
         ids = pred.cpu().numpy()  # waits for the device, but nobody waits for this thread
         path = self.folder / meta['ori_filename']
         if self.opacity < 1:
-            image = read_image(meta['filename'])[..., ::-1]
+            image = self.read(meta['filename'])[..., ::-1]
             write_image(path, blend(image, ids, self.palette, self.opacity))
         elif np.issubdtype(ids.dtype, np.floating):
             write_image(path.with_suffix('.png'), heat_map(ids))

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmseg.utils.labels import IGNORED
 from mmseg.utils.transfer import to_device
 
 IMAGES = {'img': 'img_metas', 'target_img': 'target_img_metas'}
@@ -45,6 +46,19 @@ def normalize(img: Tensor, metas: list[dict[str, Any]]) -> Tensor:
         if width < out.shape[3]:
             sample[:, :, width:] = 0.
     return out
+
+
+def check_labels(batch: dict[str, Any], num_classes: int) -> None:
+    """Refuse label ids that are no class of the network, which would reach the loss otherwise.
+
+    Raises:
+        ValueError: naming the ids and the files of the batch.
+    """
+    wrong = [int(c) for c in batch.get('classes', ()) if c >= num_classes and c != IGNORED]
+    if wrong:
+        files = ', '.join(str(meta.get('filename')) for meta in batch['img_metas'])
+        raise ValueError(f'the labels of {files} hold {wrong}, the network knows the classes 0 to {num_classes - 1} '
+                         f'({IGNORED}: unlabelled): set model.decode_head.num_classes, or the classes of the data set')
 
 
 def prepare(batch: dict[str, Any], device: torch.device | str) -> dict[str, Any]:

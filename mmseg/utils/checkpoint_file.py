@@ -32,10 +32,18 @@ def _named(function: Callable[..., Any], module: str, name: str) -> Callable[...
     return call
 
 
+class _Unread:
+    """Takes the place of an object that is of no use here; what it held is dropped."""
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
 def _allowed_globals() -> list[Any]:
     """What a checkpoint may hold beyond torch's own list: numpy scalars and arrays of plain numbers and texts.
 
-    numpy moved ``numpy.core`` to ``numpy._core``; files of either time are read with either numpy.
+    numpy moved ``numpy.core`` to ``numpy._core``; files of either time are read with either numpy. The log that
+    MMEngine keeps in its checkpoints (``message_hub``) is read as nothing, without running anything.
     """
     zero = np.float64(0)
     scalar, reconstruct = zero.__reduce__()[0], np.zeros(1).__reduce__()[0]
@@ -43,7 +51,8 @@ def _allowed_globals() -> list[Any]:
     found += sorted({type(np.dtype(code)) for code in '?bBhHiIlLqQefdgSU'}, key=lambda cls: cls.__name__)
     for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
         found += [_named(scalar, module, 'scalar'), _named(reconstruct, module, '_reconstruct')]
-    return found
+    log = type('HistoryBuffer', (_Unread, ), {'__module__': 'mmengine.logging.history_buffer'})
+    return [*found, log, _named(lambda *args: None, 'builtins', 'getattr')]
 
 
 torch.serialization.add_safe_globals(_allowed_globals())
@@ -89,7 +98,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     except ImportError as error:
         raise CheckpointError(f'{path}: {NO_SAFETENSORS}') from error
     except Exception as error:  # garbage makes the reader fail in any way
-        refused = re.search(r'(?:GLOBAL|[Gg]lobal:?|class) ([\w.]+\.\w+)', str(error))
+        refused = re.search(r"(?:GLOBAL|[Gg]lobal:?|class) '?([\w.]+\.\w+)", str(error))
         if refused and isinstance(error, pickle.UnpicklingError):
             raise CheckpointError(
                 f'{path} holds a {refused[1]} object, which is refused since loading it could run code. Only tensors, '
@@ -113,28 +122,32 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
 
 
-def describe_difference(module: nn.Module, state: Mapping[str, Tensor], shown: int = 5) -> str:
-    """Compare a state dict with what a module needs.
+def differences(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, list[str]]:
+    """Names of the entries that are 'missing' in a state dict, 'of another shape' or 'unknown' to a module.
 
     Missing ``num_batches_tracked`` counters are no difference: files of old torch versions lack them.
+    """
+    own = module.state_dict()
+    return {
+        'missing': [k for k in own if k not in state and not k.endswith('num_batches_tracked')],
+        'of another shape': [k for k, v in own.items() if k in state and state[k].shape != v.shape],
+        'unknown': [k for k in state if k not in own],
+    }
+
+
+def describe_difference(module: nn.Module, state: Mapping[str, Tensor], shown: int = 5) -> str:
+    """Compare a state dict with what a module needs.
 
     Returns:
         How many entries are missing, of another shape or unknown, the first ``shown`` of each by name; '' if none.
     """
-    own = module.state_dict()
-    kinds = {
-        'missing': [k for k in own if k not in state and not k.endswith('num_batches_tracked')],
-        'of another shape': [
-            f'{k} {tuple(state[k].shape)} instead of {tuple(v.shape)}' for k, v in own.items()
-            if k in state and state[k].shape != v.shape
-        ],
-        'unknown': [k for k in state if k not in own],
-    }
-    parts = []
-    for kind, found in kinds.items():
-        if found:
-            more = f' and {len(found) - shown} more' if len(found) > shown else ''
-            parts.append(f'{len(found)} entries {kind}: {", ".join(found[:shown])}{more}')
+    own, parts = module.state_dict(), []
+    for kind, names in differences(module, state).items():
+        if names:
+            more = f' and {len(names) - shown} more' if len(names) > shown else ''
+            told = [f'{k} {tuple(state[k].shape)} instead of {tuple(own[k].shape)}' if k in own and k in state else k
+                    for k in names[:shown]]
+            parts.append(f'{len(names)} entries {kind}: {", ".join(told)}{more}')
     return '; '.join(parts)
 
 

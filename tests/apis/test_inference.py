@@ -1,6 +1,7 @@
 """Loading a network and predicting single images."""
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import cv2
@@ -18,7 +19,8 @@ from mmseg.apis import (
     show_result_pyplot,
     single_gpu_test,
 )
-from mmseg.datasets import build_dataset, build_eval_loader
+from mmseg.apis.inference import Predictor, displayable
+from mmseg.datasets import DataError, build_dataset, build_eval_loader
 from tests.tiny import TinyRun, make_tiny_run
 
 
@@ -76,6 +78,63 @@ def test_inference_from_path_and_array_agree(run: TinyRun, model: torch.nn.Modul
 
 def test_inference_predicts_at_original_size(run: TinyRun, model: torch.nn.Module) -> None:
     assert inference_segmentor(model, np.zeros((100, 150, 3), np.uint8))[0].shape == (100, 150)
+
+
+def with_loader(model: torch.nn.Module, **loader: object) -> Predictor:
+    """The same network with another loader in its config."""
+    other = copy.copy(model)
+    other.cfg = copy.deepcopy(model.cfg)
+    other.cfg.data.test.pipeline[0] = dict(type='LoadImageFromFile', **loader)
+    return Predictor(other)
+
+
+IMAGE = np.random.RandomState(0).randint(0, 256, (6, 8, 4)).astype(np.uint8)
+COLOUR = np.ascontiguousarray(IMAGE[..., :3])
+GREY = cv2.cvtColor(COLOUR, cv2.COLOR_BGR2GRAY)
+
+
+@pytest.mark.parametrize('color_type, array, expected', [
+    ('color', COLOUR, COLOUR), ('color', IMAGE, COLOUR), ('color', GREY, np.stack([GREY] * 3, axis=2)),
+    ('grayscale', COLOUR, GREY), ('grayscale', IMAGE, GREY), ('grayscale', GREY, GREY),
+    ('unchanged', IMAGE, IMAGE), ('unchanged', GREY.astype(np.uint16), GREY)])
+@pytest.mark.parametrize('to_float32', [False, True])
+def test_arrays_become_what_the_loader_returns(model: torch.nn.Module, color_type: str, array: np.ndarray,
+                                               expected: np.ndarray, to_float32: bool) -> None:
+    results = with_loader(model, color_type=color_type, to_float32=to_float32).load(array)
+    np.testing.assert_array_equal(results['img'], expected)
+    assert results['img'].dtype == (np.float32 if to_float32 else array.dtype)
+
+
+@pytest.mark.parametrize('array', [COLOUR / 255, COLOUR.astype(np.uint16), np.zeros(5, np.uint8)])
+def test_arrays_of_another_kind_are_refused(model: torch.nn.Module, array: np.ndarray) -> None:
+    with pytest.raises(DataError, match=r'an image is uint8 .* not (float64|uint16|uint8) \['):
+        inference_segmentor(model, array)
+    if array.dtype == float:
+        results = with_loader(model, to_float32=True, color_type='grayscale').load(array)
+        assert results['img'].shape == (6, 8) and results['img'].dtype == np.float32
+
+
+def test_a_config_without_a_loader_is_refused(run: TinyRun, model: torch.nn.Module) -> None:
+    other = copy.copy(model)
+    other.cfg = load_config(run.config)
+    other.cfg.data.test.pipeline[0] = dict(type='RandomFlip', prob=0.)
+    with pytest.raises(DataError, match='begins with RandomFlip'):
+        inference_segmentor(other, run.image('bonn', 0))
+    del other.cfg.data['test']
+    with pytest.raises(DataError, match=r'no data\.test\.pipeline'):
+        inference_segmentor(other, COLOUR)
+
+
+@pytest.mark.parametrize('image, expected', [
+    (COLOUR, COLOUR), (IMAGE, COLOUR), (COLOUR.astype(np.float32), COLOUR), (GREY, np.stack([GREY] * 3, axis=2)),
+    (np.stack([GREY, GREY // 2], axis=2), np.stack([GREY] * 3, axis=2)),
+    (np.array([[0, 4080], [2040, 1020]], np.uint16), [[[0] * 3, [255] * 3], [[128] * 3, [64] * 3]]),
+    (np.array([[0, 0.2], [0.1, np.nan]]), [[[0] * 3, [255] * 3], [[128] * 3, [0] * 3]]),
+    (np.array([[-1., 3.]]), [[[0] * 3, [255] * 3]]), (np.zeros((1, 1), np.float32), [[[0] * 3]])])
+def test_displayable(image: np.ndarray, expected: np.ndarray) -> None:
+    picture = displayable(image)
+    assert picture.dtype == np.uint8
+    np.testing.assert_array_equal(picture, expected)
 
 
 def test_single_gpu_test_predicts_what_inference_does(run: TinyRun, model: torch.nn.Module, tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 """Data sets inside zip files: the official ones of Cityscapes, GTA and ACDC, made small."""
 from __future__ import annotations
 
+import os
 import shutil
+import struct
+import tracemalloc
 import zipfile
 
 import cv2
@@ -10,7 +13,9 @@ import pytest
 import torch
 
 from mmseg.datasets import DataError, build_dataset, build_train_loader
+from mmseg.datasets.archives import Archive
 from mmseg.datasets.gta import GTA_TRAIN_IDS
+from mmseg.datasets.storage import read_bytes
 from tests.datasets import layouts, scenes
 
 FRAMES = ('train/ulm/ulm_000001_000019', 'train/bonn/bonn_000000_000019', 'val/lindau/lindau_000000_000019')
@@ -73,7 +78,7 @@ def test_gta_and_acdc_in_forked_workers_with_statistics(tmp_path) -> None:
     ids = cv2.imread(str(tmp_path / 'gta/labels/00003.png'), cv2.IMREAD_GRAYSCALE)
     assert dataset.source.label(3).shape == ids.shape
     assert set(np.unique(dataset.source.label(3))) == {*GTA_TRAIN_IDS.values(), 255}
-    assert (tmp_path / 'zips/all.zip.class_stats/sample_class_stats.json').is_file()
+    assert list(tmp_path.glob('zips/all.zip.class_stats/class_stats_*/sample_class_stats.json'))
     batches = [list(build_train_loader(dataset, 2, workers, seed=0, stop=6)) for workers in (0, 2)]
     for here, there in zip(*batches, strict=True):
         assert torch.equal(here['img'], there['img']) and torch.equal(here['target_img'], there['target_img'])
@@ -118,6 +123,82 @@ def test_damage_inside_an_archive(tmp_path) -> None:
     dataset = build_dataset(scenes.game_cfg(archive, pipeline=scenes.train_pipeline(labels=False)))
     with pytest.raises(DataError, match='image .*x.zip/images/00000.png cannot be read: .*x.zip is damaged'):
         dataset[0]
+
+
+def packed(path, count: int = 3) -> dict[str, bytes]:
+    """Write a small archive; its members."""
+    members = {f'images/{i}.png': bytes([i]) * 200 + os.urandom(10) for i in range(count)}
+    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return members
+
+
+def directory(content: bytes, number: int) -> int:
+    """Where an entry of the table of contents begins."""
+    start = -1
+    for _ in range(number + 1):
+        start = content.index(b'PK\1\2', start + 1)
+    return start
+
+
+@pytest.mark.parametrize('at, value', [
+    (46, b'imagos'),  # the name: images/1.png would be missing
+    (32, b'\x3b'),  # the length of the comment: the next entry is read as one
+    (42, b'\0\0\x20\0'), (6, b'\xff'), (28, b'\xff\xff'), (0, b'PK\0\0'),
+], ids=['name', 'comment', 'offset', 'version', 'length of name', 'start'])
+def test_damaged_table_of_contents(tmp_path, at, value) -> None:
+    packed(path := tmp_path / 'x.zip')
+    content = bytearray(path.read_bytes())
+    start = directory(content, 1) + at
+    content[start:start + len(value)] = value
+    path.write_bytes(content)
+    with pytest.raises(DataError, match='the archive .*x.zip is damaged or incomplete: download it again'):
+        Archive(str(path))
+
+
+def test_a_member_that_is_not_in_the_table_of_contents(tmp_path) -> None:
+    packed(path := tmp_path / 'x.zip')
+    content = path.read_bytes()
+    first, second, end = directory(content, 0), directory(content, 1), content.rindex(b'PK\5\6')
+    numbers = list(struct.unpack_from('<HHII', content, end + 8))
+    numbers = [numbers[0] - 1, numbers[1] - 1, numbers[2] - (second - first), numbers[3]]
+    path.write_bytes(content[:first] + content[second:end + 8] + struct.pack('<HHII', *numbers) + content[end + 20:])
+    with zipfile.ZipFile(path) as archive:
+        assert len(archive.namelist()) == 2 and archive.testzip() is None  # to the module all is well
+    with pytest.raises(DataError, match='x.zip is damaged.*the member at byte 0 is not in its table of contents'):
+        Archive(str(path))
+
+
+def test_every_flipped_byte_is_found_or_does_not_matter(tmp_path) -> None:
+    members = packed(path := tmp_path / 'x.zip')
+    content = path.read_bytes()
+    for at in range(len(content)):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1:])
+        try:
+            archive = Archive(str(path))
+            assert {name: archive.read(name) for name in archive.members} == members
+        except (DataError, OSError) as error:
+            assert 'x.zip' in str(error) or 'images/' in str(error) or 'limit' in str(error)
+
+
+def test_members_that_take_the_memory(tmp_path, monkeypatch) -> None:
+    path, size = tmp_path / 'x.zip', 2**24
+    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr('a.png', bytes(size))
+    assert len(read_bytes(f'{path}/a.png', 'image')) == size
+    content = bytearray(path.read_bytes())
+    struct.pack_into('<I', content, directory(content, 0) + 24, 1000)  # what it is said to have when unpacked
+    path.with_name('y.zip').write_bytes(content)
+    monkeypatch.setenv('MMSEG_MAX_PIXELS', '1000')
+    tracemalloc.start()
+    with pytest.raises(DataError, match=f'x.zip/a.png cannot be read: it has {size} bytes.*8000: .*MMSEG_MAX_PIXELS'):
+        read_bytes(f'{path}/a.png', 'image')
+    monkeypatch.delenv('MMSEG_MAX_PIXELS')
+    with pytest.raises(DataError, match='y.zip/a.png cannot be read: .*y.zip is damaged there'):
+        read_bytes(str(tmp_path / 'y.zip/a.png'), 'image')
+    assert tracemalloc.get_traced_memory()[1] < size / 8
+    tracemalloc.stop()
 
 
 def test_two_archives_that_contradict_each_other(tmp_path) -> None:

@@ -21,7 +21,7 @@ def test_missing_folder(tmp_path) -> None:
 
 def test_empty_folder(tmp_path) -> None:
     (tmp_path / 'images').mkdir()
-    with pytest.raises(DataError, match=r'no image in .*images \(files that end in .png\)'):
+    with pytest.raises(DataError, match=r'no image in .*images \(files that end in .png; 0 others\)'):
         load(tmp_path)
 
 
@@ -70,7 +70,7 @@ def test_label_of_another_size(game) -> None:
 
 def test_ids_that_are_no_train_ids(game) -> None:
     scenes.write_label(game / 'labels/00000_labelTrainIds.png', 0, ids=(7, 26, 33))
-    with pytest.raises(DataError, match=r'ids \[26, 33\]; allowed are 0 to 18 and 255.*convert'):
+    with pytest.raises(DataError, match=r'ids \[26, 33\]; allowed are 0 to 18, and 255 .*convert'):
         load(game)
     with pytest.raises(DataError, match=r'ids \[26, 33\]'):
         build_dataset(scenes.game_cfg(game)).label(0)
@@ -78,7 +78,7 @@ def test_ids_that_are_no_train_ids(game) -> None:
 
 def test_label_in_colours(game) -> None:
     scenes.write_image(game / 'labels/00000_labelTrainIds.png', 0)
-    with pytest.raises(DataError, match='has 3 channels: it is a colour image'):
+    with pytest.raises(DataError, match='is a colour image: point ann_dir'):
         load(game)
 
 
@@ -87,7 +87,7 @@ def test_label_with_16_bits(game) -> None:
     cv2.imwrite(path, np.full(scenes.SIZE, 3, np.uint16))
     assert load(game)['gt_semantic_seg'].unique().tolist() == [3]
     cv2.imwrite(path, np.full(scenes.SIZE, 3000, np.uint16))
-    with pytest.raises(DataError, match='values from 3000 to 3000'):
+    with pytest.raises(DataError, match=r'holds the ids \[3000\]; allowed'):
         load(game)
 
 
@@ -115,7 +115,7 @@ def test_transform_of_ones_own_that_fails_names_the_file(game) -> None:
     def broken(results):
         raise KeyError('depth')
 
-    with pytest.raises(RuntimeError, match='failed on .*00000.png.*depth'):
+    with pytest.raises(KeyError, match='failed on .*00000.png.*depth'):
         load(game, pipeline=[dict(type='LoadImageFromFile'), broken])
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mmseg.datasets import DataError, build_dataset
+from mmseg.datasets.cityscapes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 from mmseg.datasets.class_stats import cache_folder
 from tests.datasets import scenes
 
@@ -93,18 +94,50 @@ def test_damaged_statistics(game, city, name, content) -> None:
         build(game, city)
 
 
-def test_statistics_of_other_files(game, city) -> None:
-    build(game, city)
+def test_statistics_follow_the_files(game, city, capsys) -> None:
+    """Files that are gone are left out, new ones are counted, the others are not read again."""
+    before = build(game, city).sampler
     (game / 'images/00001.png').unlink()
-    with pytest.raises(DataError, match='1 label files that the data set does not have, such as 00001_labelTrainIds'):
-        build(game, city)
-
-
-def test_images_without_statistics_are_named(game, city) -> None:
-    build(game, city)
+    capsys.readouterr()
+    fewer = build(game, city).sampler
+    assert 'Counting' not in capsys.readouterr().err
+    assert all(len(fewer.images.get(c, ())) <= len(images) for c, images in before.images.items())
+    assert max(max(images) for images in fewer.images.values()) == 2
     scenes.write_image(game / 'images/00009.png', 9)
     scenes.write_label(game / 'labels/00009_labelTrainIds.png', 9)
-    with pytest.warns(UserWarning, match='1 images, such as that of 00009_labelTrainIds.png, .*never drawn'):
+    more = build(game, city).sampler
+    assert 'Counting the classes of 1 label maps' in capsys.readouterr().err
+    assert any(3 in images for images in more.images.values())
+
+
+def test_two_splits_of_one_folder(game, city, capsys) -> None:
+    """Each split has statistics of its own files; what both hold is counted once."""
+    (game / 'few.txt').write_text('00000\n00001\n')
+    source = dict(scenes.game_cfg(game), type='CustomDataset', img_suffix='.png', classes=CITYSCAPES_CLASSES,
+                  palette=CITYSCAPES_PALETTE, seg_map_suffix='_labelTrainIds.png')
+    few, every = (build_dataset(dict(type='UDADataset', source=dict(source, split=split), target=scenes.city_cfg(city),
+                                     rare_class_sampling=RCS)).sampler for split in ('few.txt', None))
+    shown = capsys.readouterr().err
+    assert 'Counting the classes of 2 label maps' in shown and 'of 4 label maps' not in shown
+    assert {i for images in few.images.values() for i in images} == {0, 1}
+    assert {i for images in every.images.values() for i in images} == {0, 1, 2, 3}
+    pixels = {c: sum(counted(game, i).get(str(c), 0) for i in (0, 1)) for c in few.classes}
+    assert list(few.classes) == sorted(pixels, key=pixels.get)
+
+
+def test_labels_of_the_same_name_in_another_folder_are_not_taken_for_them(game, city, capsys) -> None:
+    build(game, city)
+    for i in range(4):
+        scenes.write_label(game / f'other/{i:05d}_labelTrainIds.png', i + 7, ids=(4, 5))
+    sampler = build_dataset(dict(type='UDADataset', source=scenes.game_cfg(game, ann_dir='other'),
+                                 target=scenes.city_cfg(city), rare_class_sampling=RCS)).sampler
+    assert set(sampler.classes) == {4, 5}
+
+
+def test_only_void_labels(game, city) -> None:
+    for i in range(4):
+        cv2.imwrite(str(game / f'labels/{i:05d}_labelTrainIds.png'), np.full((27, 48), 255, np.uint8))
+    with pytest.raises(DataError, match='all 4 label maps, such as .*, are 255 .*check ann_dir'):
         build(game, city)
 
 

@@ -238,6 +238,29 @@ RUNNABLE = '''
     ('optimiser = dict()', 'optimiser', 'optimizer'),
     ('evalution = dict()', 'evalution', 'evaluation'),
     ('seed = -1', 'seed', 'at least 0'),
+    ('new_classifier = 1', 'new_classifier', 'True or False'),
+    ("data['workers_per_gpu'] = 10**9", 'data.workers_per_gpu', '256 at most'),
+    ("optimizer_config = dict(accumulate=10**9)", 'optimizer_config.accumulate', '10000 at most'),
+    ("model['backbone']['depths'] = [1, 1, 10**9, 1]", 'model.backbone.depths', '1000 at most'),
+    ("model['backbone']['mlp_ratios'] = (4, 4, 4, 1e9)", 'model.backbone.mlp_ratios', '1000 at most'),
+    ("model['decode_head']['num_classes'] = 255", 'model.decode_head.num_classes', '254 at most'),
+    ("model['decode_head']['decoder_params'] = dict(embed_dims=float('inf'))",
+     'model.decode_head.decoder_params.embed_dims', '65536 at most'),
+    ("model['auxiliary_head'] = [dict(type='FCNHead', channels=10**7)]", 'model.auxiliary_head.0.channels', 'at most'),
+    ("uda['mrm'] = dict(dim=10**9)", 'uda.mrm.dim', '65536 at most'),
+    ("data['train']['pipeline'][0]['ratio_range'] = (0.5, 1e6)", 'data.train.pipeline.0.ratio_range', '1000 at most'),
+    ("data['train']['pipeline'][0]['img_scale'] = (10**9, 10**9)", 'data.train.pipeline.0.img_scale', 'GiB of memory'),
+    ("data['train']['pipeline'][0].update(img_scale=[(8, 8), (10**9, 10**9)])", 'data.train.pipeline.0.img_scale',
+     'GiB'),
+    ("data['train']['pipeline'][0].update(img_scale=(10**9, 512), keep_ratio=False, ratio_range=(1, 9))",
+     'data.train.pipeline.0.img_scale', 'GiB'),
+    ("data['train']['pipeline'].append(dict(type='Pad', size=(10**6, 10**6)))", 'data.train.pipeline.2.size', 'GiB'),
+    ("data['train']['pipeline'].append(dict(type='Pad', size_divisor=10**6))", 'data.train.pipeline.2.size_divisor',
+     'GiB'),
+    ("data['train']['pipeline'].append(dict(type='RandomCrop', crop_size=(10**6, 10**6)))",
+     'data.train.pipeline.2.crop_size', 'GiB'),
+    ("data['test'] = dict(type='CityscapesDataset', img_dir='i', pipeline=[dict(type='MultiScaleFlipAug', "
+     'transforms=[], img_scale=(10**6, 10**6))])', 'data.test.pipeline.0.img_scale', 'GiB'),
     ('style_hallucination_hook = dict(interval=4000)', 'style_hallucination_hook', 'SHADE'),
     ("uda['style_consistency_lambda'] = 10.", 'style_consistency_lambda', 'SHADE'),
     ("model['backbone']['style_hallucination_cfg'] = dict(style_dim=64)", 'style_hallucination_cfg', 'SHADE'),
@@ -333,6 +356,57 @@ def test_validate_config_checks_what_a_program_made():
     validate_config(Config(dict(runner=dict(type='IterBasedRunner', max_iters=3))))
     with pytest.raises(ConfigError, match='config: runner.max_iter: .*max_iters'):
         validate_config(Config(dict(runner=dict(max_iter=3))))
+
+
+def test_a_long_side_without_limit_is_fine_for_images_that_keep_their_shape(write):
+    scale = load_config(write('a.py', dedent(RUNNABLE) + "data['train']['pipeline'][0]['img_scale'] = (10**9, 512)"))
+    assert scale.data.train.pipeline[0].img_scale == (10**9, 512)
+
+
+# ignored ids
+
+
+DATASETS = """
+    def labelled(**changes):
+        return dict(type='CustomDataset', img_dir='i', ann_dir='a', pipeline=[], **changes)
+    unlabelled = dict(type='CustomDataset', img_dir='i', pipeline=[])
+    head = dict(type='DAFormerHead', ignore_index=3)
+    model = dict(type='EncoderDecoder', backbone=dict(type='mit_b0'), decode_head=head)
+    """
+
+
+@pytest.mark.parametrize('lines, key, place, found', [
+    ('data = dict(train=labelled())', 'decode_head', 'train', 255),
+    ('data = dict(train=labelled(ignore_index=4))', 'decode_head', 'train', 4),
+    ('data = dict(train=labelled(ignore_index=3), val=labelled())', 'decode_head', 'val', 255),
+    ('data = dict(train=labelled(ignore_index=3), test=labelled())', 'decode_head', 'test', 255),
+    ("data = dict(train=dict(type='UDADataset', source=labelled(), target=labelled(ignore_index=3)))", 'decode_head',
+     'train.source', 255),
+    ("data = dict(train=dict(type='RepeatDataset', times=2, dataset=labelled()))", 'decode_head', 'train.dataset', 255),
+    ("data = dict(train=dict(type='ConcatDataset', datasets=[labelled(ignore_index=3), labelled()]))", 'decode_head',
+     'train.datasets.1', 255),
+    ('data = dict(train=[labelled(ignore_index=3), labelled()])', 'decode_head', 'train.1', 255),
+    ("model.update(decode_head=dict(type='FCNHead'), auxiliary_head=head)\ndata = dict(train=labelled())",
+     'auxiliary_head', 'train', 255),
+    ("model.update(decode_head=dict(type='FCNHead'), auxiliary_head=[dict(type='FCNHead'), head])\n"
+     'data = dict(train=labelled())', 'auxiliary_head.1', 'train', 255),
+    ('model.update(decode_head=[head])\ndata = dict(train=labelled())', 'decode_head.0', 'train', 255),
+])
+def test_a_head_and_its_data_name_one_ignored_id(write, lines, key, place, found):
+    message = refusal(write('wrong.py', dedent(DATASETS) + lines))
+    assert f'model.{key}.ignore_index=3 ' in message and f'data.{place}.ignore_index={found} ' in message
+
+
+@pytest.mark.parametrize('lines', [
+    'data = dict(train=labelled(ignore_index=3), val=labelled(ignore_index=3), test=unlabelled)',
+    "data = dict(train=dict(type='UDADataset', source=labelled(ignore_index=3), target=labelled()))",
+    "head['ignore_index'] = 255\ndata = dict(train=labelled(ignore_index=3), val=labelled())",
+    "head['ignore_index'] = None\ndata = dict(train=labelled())",
+    "del head['ignore_index']\ndata = dict(train=labelled(ignore_index=3), val=labelled(ignore_index=0))",
+    '',
+])
+def test_ignored_ids_that_agree_pass(write, lines):
+    load_config(write('right.py', dedent(DATASETS) + lines))
 
 
 # older files

@@ -48,9 +48,9 @@ def test_class_absent_from_labels_and_predictions_is_skipped() -> None:
     assert matrix.compute()['mIoU'] == 1
 
 
-def test_another_ignored_id() -> None:
-    matrix = ConfusionMatrix(3, ignore_index=0)
-    matrix.update(torch.tensor([1, 2, 1]), torch.tensor([0, 2, 255]))
+def test_void_pixels_do_not_count() -> None:
+    matrix = ConfusionMatrix(3)
+    matrix.update(torch.tensor([1, 2, 1]), torch.tensor([255, 2, 255]))
     assert matrix.compute()['aAcc'] == 1
 
 

@@ -17,3 +17,4 @@ def test_rates_without_and_with_cache(tmp_path, monkeypatch) -> None:
         for how in ('plain', 'cached'):
             assert result[how][kind]['per_second'] > 0 and result[how][kind]['per_processor_second'] > 0
             assert len(result[how][kind]['seconds_each']) == 3
+    assert len(result['checksum']['seconds_each']) == 3

@@ -25,7 +25,11 @@ def test_from_config_to_cached_config(config, tmp_path, capsys) -> None:
     assert build_dataset(cfg.data.train)[0]['img'].shape == (3, 32, 32)
 
 
-def test_other_data_sets_are_refused(config, tmp_path) -> None:
-    config.write_text(f'data = dict(train={scenes.game_cfg(tmp_path / "game")!r})\n')
-    with pytest.raises(SystemExit, match='error: data.train is a GTADataset: only the parts of a UDADataset'):
+@pytest.mark.parametrize('text, kind', [
+    ('data = dict(train={game})', 'GTADataset'), ('data = dict(train=[{game}])', r'\[.*'), ('data = {{}}', 'None'),
+    ('seed = 1', 'None')
+], ids=['other', 'list', 'no train', 'no data'])
+def test_other_data_sets_are_refused(config, tmp_path, text, kind) -> None:
+    config.write_text(text.format(game=scenes.game_cfg(tmp_path / 'game')) + '\n')
+    with pytest.raises(SystemExit, match=f'error: data.train is no UDADataset, but {kind}: only the parts of one'):
         main([str(config), '--out', str(tmp_path / 'cache')])

@@ -1,10 +1,15 @@
 """tools/predict.py: images, folders and videos, and what cannot be read."""
 from __future__ import annotations
 
+import os
+import pickle
 import shutil
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,11 +17,15 @@ import pytest
 import torch
 from PIL import Image
 
-from mmseg.apis import draw_result, inference_segmentor, init_segmentor
-from mmseg.datasets import DataError
+from mmseg.apis import draw_result, inference_segmentor, init_segmentor, load_config
+from mmseg.apis.predict import writable_rate
+from mmseg.datasets import PIPELINES, DataError
+from mmseg.datasets.pipelines.loading import loaded
 from mmseg.engine.config import ConfigError
+from mmseg.models import build_segmentor
 from tests.tiny import TinyRun, make_tiny_run
 from tools import predict
+from tools import test as test_cli
 
 ROOT = Path(__file__).parents[2]
 SLIDE = ['--options', 'model.test_cfg.mode=slide', 'model.test_cfg.crop_size=(64,64)', 'model.test_cfg.stride=(32,32)']
@@ -103,7 +112,7 @@ def test_a_folder_is_mirrored_with_ids_beside_it(run: TinyRun, model: torch.nn.M
         np.testing.assert_array_equal(cv2.imread(str(tmp_path / 'out' / name))[..., ::-1],
                                       draw_result(model, str(folder / name), [expected]))
     printed = capsys.readouterr()
-    assert 'left out, neither image nor video: notes.txt' in printed.err
+    assert 'left out, hidden or neither image nor video: 1 (notes.txt)' in printed.err
     assert 'predicted 4 of 4 files' in printed.out
 
 
@@ -116,20 +125,154 @@ def test_what_is_there_is_written_anew(run: TinyRun, tmp_path: Path) -> None:
     assert call(run, folder) == 0 and written.read_bytes() == before
 
 
-def test_unreadable_files_are_named_and_the_rest_goes_on(run: TinyRun, tmp_path: Path,
-                                                         capsys: pytest.CaptureFixture) -> None:
+def huge_png() -> bytes:
+    """A PNG whose header promises 40000x30000 pixels."""
+    header = struct.pack('>IIBBBBB', 40000, 30000, 8, 0, 0, 0, 0)
+    chunks = [kind + data for kind, data in ((b'IHDR', header), (b'IDAT', zlib.compress(bytes(99))), (b'IEND', b''))]
+    return b'\x89PNG\r\n\x1a\n' + b''.join(
+        struct.pack('>I', len(chunk) - 4) + chunk + struct.pack('>I', zlib.crc32(chunk)) for chunk in chunks)
+
+
+def test_files_that_fail_are_named_and_the_rest_goes_on(run: TinyRun, tmp_path: Path,
+                                                        capsys: pytest.CaptureFixture) -> None:
     folder = Path(shutil.copytree(run.data / 'leftImg8bit/val/bonn', tmp_path / 'in'))
     content = run.image('bonn', 0).read_bytes()
     (folder / 'a_cut.png').write_bytes(content[:len(content) // 2])
-    (folder / 'b_empty.jpg').touch()
-    (folder / 'c_text.mp4').write_text('this is no video')
+    (folder / 'a_empty.jpg').touch()
+    (folder / 'a_huge.png').write_bytes(huge_png())
+    (folder / 'a_link.png').symlink_to('nowhere.png')
+    os.mkfifo(folder / 'a_pipe.png')
+    (folder / 'a_text.mp4').write_text('this is no video')
     assert call(run, folder, '--out', tmp_path / 'out') == 1
     assert len(names(tmp_path / 'out')) == 2
     printed = capsys.readouterr()
     errors = [line for line in printed.err.replace('\r', '\n').splitlines() if 'error:' in line]
-    assert len(errors) == 3
-    assert all(name in line for name, line in zip(('a_cut.png', 'b_empty.jpg', 'c_text.mp4'), errors))
-    assert 'predicted 2 of 5 files' in printed.out
+    reasons = dict(a_cut='damaged', a_empty='', a_huge='40000', a_link='a link to nowhere.png, which does not exist',
+                   a_pipe='a pipe', a_text='damaged')
+    for (name, reason), line in zip(reasons.items(), errors, strict=True):
+        assert str(folder / name) in line and reason in line
+    assert 'predicted 2 of 8 files' in printed.out
+
+
+# the loader of the config
+
+
+class LoadArray:
+    """A loader of a user's own: NumPy files of 12 bits."""
+
+    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        path = os.path.join(results['img_prefix'], results['img_info']['filename'])
+        image = np.load(path) / np.float32(16)
+        return dict(results, **loaded(path, results['img_info']['filename'], image.shape), img=image)
+
+
+@pytest.fixture(autouse=True)
+def own_loader(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PIPELINES.module_dict, 'LoadArray', LoadArray)
+
+
+def with_loader(run: TinyRun, folder: Path, loader: str, channels: int = 3, suffix: str = '.png') -> TinyRun:
+    """The run with another loader, and a network for its number of channels."""
+    text = run.config.read_text().replace("dict(type='LoadImageFromFile')", loader)
+    text = text.replace("style='pytorch'", f"style='pytorch', in_chans={channels}")
+    text = text.replace("img_dir='leftImg8bit/val'", f"img_dir='leftImg8bit/val', img_suffix='_leftImg8bit{suffix}'")
+    if channels == 1:
+        text = text.replace('norm = dict(', 'norm = dict(mean=[116.], std=[57.], to_rgb=False)\nunused = dict(')
+    (folder / 'own.py').write_text(text)
+    torch.manual_seed(0)
+    network = build_segmentor(dict(load_config(folder / 'own.py').model, pretrained=None))
+    torch.save(dict(state_dict=network.state_dict()), folder / 'own.pth')
+    return TinyRun(folder, folder / 'own.py', folder / 'own.pth', run.data)
+
+
+@pytest.fixture
+def grey(run: TinyRun, tmp_path: Path) -> TinyRun:
+    return with_loader(run, tmp_path, "dict(type='LoadImageFromFile', color_type='grayscale')", 1)
+
+
+@pytest.mark.parametrize('loader, channels, suffix', [
+    ("dict(type='LoadImageFromFile')", 3, '.png'),
+    ("dict(type='LoadImageFromFile', color_type='grayscale')", 1, '.png'),
+    ("dict(type='LoadImageFromFile', color_type='unchanged', to_float32=True)", 3, '.png'),
+    ("dict(type='LoadArray')", 3, '.npy')], ids=['colour', 'grey', 'unchanged', 'own'])
+def test_predict_and_test_agree(run: TinyRun, tmp_path: Path, loader: str, channels: int, suffix: str) -> None:
+    own = with_loader(run, tmp_path, loader, channels, suffix)
+    folder, out, ids = (tmp_path / name for name in ('in', 'out', 'ids'))
+    shutil.copytree(run.data / 'leftImg8bit/val', folder)
+    images = sorted(folder.rglob('*.png'))
+    picture = cv2.imread(str(images[0]), cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR)
+    if suffix == '.npy':
+        for path in images:
+            np.save(path.with_suffix('.npy'), cv2.imread(str(path)).astype(np.uint16) * 16)
+            path.unlink()
+    test_cli.main([str(own.config), str(own.checkpoint), '--device', 'cpu', '--out', str(tmp_path / 'test.pkl'),
+                   '--options', f'data.test.img_dir={folder}'])
+    assert call(own, folder, '--out', out, '--ids', ids) == 0
+    predicted = [ids_in(path) for path in sorted(ids.rglob('*.png'))]
+    np.testing.assert_array_equal(predicted, pickle.loads((tmp_path / 'test.pkl').read_bytes()))
+    assert len(predicted) == 4 and len(np.unique(predicted)) > 1
+    model = init_segmentor(str(own.config), str(own.checkpoint), 'cpu')
+    drawn = cv2.imread(str(out / images[0].relative_to(folder)))[..., ::-1]
+    np.testing.assert_array_equal(drawn, draw_result(model, picture, predicted[:1]))
+
+
+def test_a_loader_of_ones_own_may_fail_in_any_way(run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    own = with_loader(run, tmp_path, "dict(type='LoadArray')", suffix='.npy')
+    folder = tmp_path / 'in'
+    folder.mkdir()
+    a, b, c = (folder / f'{name}_leftImg8bit.npy' for name in 'abc')
+    a.write_bytes(b'no array')
+    np.save(b, np.zeros((40, 50, 2), np.uint16))  # the network takes three channels
+    np.save(c, np.zeros((40, 50, 3), np.uint16))
+    assert call(own, folder) == 1
+    errors = [line for line in capsys.readouterr().err.replace('\r', '\n').splitlines() if line.startswith('error:')]
+    assert len(errors) == 2 and str(a) in errors[0] and str(b) in errors[1]
+    assert names(tmp_path / 'in_pred') == ['c_leftImg8bit.png']
+    assert call(own, c) == 0 and names(folder)[-1] == 'c_leftImg8bit_pred.png'
+
+
+def test_a_grey_network_takes_videos(grey: TinyRun, tmp_path: Path) -> None:
+    assert call(grey, write_video(tmp_path / 'a.avi'), '--ids', tmp_path / 'ids') == 0
+    model = init_segmentor(str(grey.config), str(grey.checkpoint), 'cpu')
+    [first, *_], _ = frames(tmp_path / 'a.avi')
+    expected = inference_segmentor(model, cv2.cvtColor(first, cv2.COLOR_BGR2GRAY))[0]
+    np.testing.assert_array_equal(ids_in(tmp_path / 'ids/a/000000.png'), expected)
+
+
+# which files
+
+
+def test_links_are_followed_and_results_lie_beside_them(run: TinyRun, tmp_path: Path,
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    monday = tmp_path / 'elsewhere/monday'
+    shutil.copytree(run.data / 'leftImg8bit/val/bonn', monday)
+    (tmp_path / 'drives').mkdir()
+    (tmp_path / 'drives/first').symlink_to(monday)
+    (tmp_path / 'today').symlink_to(monday)
+    assert call(run, tmp_path / 'drives', '--out', tmp_path / 'out') == 0
+    assert names(tmp_path / 'out') == [f'first/{name}' for name in names(monday)]
+    assert call(run, f'{tmp_path / "today"}/') == 0
+    assert names(tmp_path / 'today_pred') == names(monday)
+    with pytest.raises(DataError, match='lies inside of'):
+        call(run, tmp_path / 'drives', '--out', monday / 'out')
+    monkeypatch.chdir(monday)
+    assert call(run, '.') == 0 and names(tmp_path / 'elsewhere/monday_pred') == names(monday)
+    (monday / 'sub').mkdir()
+    monkeypatch.chdir(monday / 'sub')
+    shutil.rmtree(tmp_path / 'elsewhere/monday_pred')
+    assert call(run, '..') == 0 and names(tmp_path / 'elsewhere/monday_pred') == names(monday)
+
+
+def test_suffixes_in_any_case_and_no_hidden_names(run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    image = Image.open(run.image('bonn', 0))
+    folder = tmp_path / 'in'
+    (folder / '.ipynb_checkpoints').mkdir(parents=True)
+    wanted = ['0.png', '1.TIF', '2.BMP', '3.Jpg']
+    for name in (*wanted, '.ipynb_checkpoints/0-checkpoint.png'):
+        image.save(folder / name)
+    (folder / '._0.png').write_bytes(b'Mac OS X')
+    assert call(run, folder) == 0 and names(tmp_path / 'in_pred') == wanted
+    assert 'image nor video: 2 (._0.png, .ipynb_checkpoints/)' in capsys.readouterr().err
 
 
 def test_the_network_is_chosen(run: TinyRun, tmp_path: Path) -> None:
@@ -207,13 +350,49 @@ def test_a_video_that_ends_early_is_reported(run: TinyRun, tmp_path: Path, capsy
     assert 5 < len(read) < 60 and f'only {len(read)} of its 60 frames' in error and 'drive.avi' in error
 
 
-def test_a_video_that_cannot_be_written_leaves_nothing(run: TinyRun, tmp_path: Path,
-                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+def test_videos_that_cannot_be_written_are_named(run: TinyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                capsys: pytest.CaptureFixture) -> None:
     video = write_video(tmp_path / 'drive.avi')
     monkeypatch.setattr(cv2.VideoWriter, 'isOpened', lambda self: False)
-    with pytest.raises(OSError, match=r'cannot write the video .*out\.avi'):
-        call(run, video, '--out', tmp_path / 'out.avi')
+    assert call(run, video, '--out', tmp_path / 'out.avi') == 1
     assert names(tmp_path) == ['drive.avi']
+    assert f'error: {video}: cannot write the video {tmp_path / "out.avi"}' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('rate, written', [
+    (25, 25), (30000 / 1001, 29.97), (66.667, 66.67), (119.8801, 119.88), (960.013, 960), (1000, 1000), (0.5, 0.5),
+    (0, 25), (-1, 25), (90000, 25), (1e300, 25), (float('nan'), 25), (float('inf'), 25)])
+def test_frame_rates(rate: float, written: float) -> None:
+    assert writable_rate(rate) == written
+
+
+def test_a_frame_rate_is_rounded_to_what_mp4_takes(run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    video = write_video(tmp_path / 'slow.avi', rate=66.667)
+    assert call(run, video, '--out', tmp_path / 'out.mp4') == 0
+    written, rate = frames(tmp_path / 'out.mp4')
+    assert len(written) == 5 and rate == 66.67
+    assert capsys.readouterr().err.count('66.667 frames per second are written as 66.67') == 1
+
+
+def write_stream(path: Path, *sizes: tuple[int, int]) -> None:
+    """A stream of JPEGs, which may differ in size (height, width)."""
+    images = [cv2.imencode('.jpg', np.full((*size, 3), 9 * index, np.uint8))[1] for index, size in enumerate(sizes)]
+    path.write_bytes(b''.join(image.tobytes() for image in images))
+
+
+def test_frames_of_any_size(run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    folder = tmp_path / 'in'
+    folder.mkdir()
+    write_stream(folder / 'a_line.avi', (1, 16), (1, 16))
+    write_stream(folder / 'b_changes.avi', (64, 96), (48, 80), (48, 80))
+    write_stream(folder / 'c_odd.avi', (65, 97), (65, 97))
+    for path in list(folder.iterdir()):
+        path.rename(path.with_suffix('.mkv'))  # what is written is .mp4, which holds no frames of one line
+    assert call(run, folder) == 1
+    sizes = {path.name: [frame.shape for frame in frames(path)[0]] for path in (tmp_path / 'in_pred').iterdir()}
+    assert sizes == {'b_changes.mp4': [(64, 96, 3)] * 3, 'c_odd.mp4': [(64, 96, 3)] * 2}
+    error = capsys.readouterr().err
+    assert error.count('error:') == 1 and 'a_line.mkv' in error and '16x1' in error
 
 
 # mistakes
@@ -226,6 +405,11 @@ def test_mistakes_are_said_before_anything_is_predicted(run: TinyRun, tmp_path: 
         call(run, tmp_path / 'absent')
     with pytest.raises(DataError, match='holds no image and no video: known are .png'):
         call(run, run.folder)
+    with pytest.raises(DataError, match=r'tiny_5.py is neither image nor video by its name: known are .png'):
+        call(run, run.config)
+    (tmp_path / 'link.png').symlink_to('nowhere')
+    with pytest.raises(DataError, match=r'link.png is a link to nowhere, which does not exist'):
+        call(run, tmp_path / 'link.png')
     with pytest.raises(DataError, match='is an input and would be written over'):
         call(run, image, '--out', image)
     for out in (folder, folder / 'pred'):

@@ -15,8 +15,9 @@ from mmseg.datasets.acdc import ACDCDataset
 from mmseg.datasets.class_stats import class_pixels, progress_map
 from mmseg.datasets.conversion import main, parse_arguments, write_statistics
 from mmseg.datasets.errors import DataError
-from mmseg.datasets.files import read_image, write_atomically
+from mmseg.datasets.files import read_image
 from mmseg.datasets.label_format import LabelFormat
+from mmseg.datasets.storage import write_atomically
 
 IMAGE, LABEL = ACDCDataset.IMG_SUFFIX, ACDCDataset.SEG_MAP_SUFFIX
 LABELLED_SPLITS, SPLITS = ('train', 'val'), ('train', 'val', 'test')

@@ -12,7 +12,7 @@ from cityscapesscripts.preparation.json2labelImg import createLabelImage
 
 from mmseg.datasets.conversion import Converter, convert_labels, list_labels, main, parse_arguments, write_statistics
 from mmseg.datasets.errors import DataError
-from mmseg.datasets.files import write_atomically
+from mmseg.datasets.storage import write_atomically
 
 SUFFIX = '_polygons.json'
 SPLITS = ('train', 'val', 'test')

@@ -4,23 +4,17 @@
 """
 from __future__ import annotations
 
-import numpy as np
-
-from mmseg.datasets.conversion import Converter, convert_dataset, main, parse_arguments, train_ids
-from mmseg.datasets.files import read_label
+from mmseg.datasets.conversion import Converter, convert_dataset, main, parse_arguments
 from mmseg.datasets.gta import GTADataset
+from mmseg.datasets.label_format import LabelFormat
 
-_, TABLE = GTADataset.ORIGINAL_LABELS
-
-
-def read(file: str) -> np.ndarray:
-    """Train ids of a label map (a palette PNG): uint8 [H, W]."""
-    return train_ids(read_label(file), TABLE, 35, file)
+SUFFIX, PUBLISHED = GTADataset.ORIGINAL_LABELS
 
 
 def convert() -> None:
     args = parse_arguments(__doc__, 'gta_path', gt_dir='labels', nproc=4)
-    convert_dataset(args, '*[0-9].png', Converter(read, '.png'))
+    converter = Converter(LabelFormat(label_map=PUBLISHED).load, SUFFIX, ('../images', '.png'))
+    convert_dataset(args, f'*[0-9]{SUFFIX}', converter)
 
 
 if __name__ == '__main__':

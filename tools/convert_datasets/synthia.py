@@ -6,26 +6,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmseg.datasets.conversion import Converter, convert_dataset, main, parse_arguments, train_ids
+from mmseg.datasets.conversion import Converter, convert_dataset, main, parse_arguments
 from mmseg.datasets.files import read_image
-from mmseg.datasets.label_format import id_table
+from mmseg.datasets.label_format import LabelFormat, published_ids
 
 # The train ids 9 (terrain), 14 (truck) and 16 (train) have no class here.
 TRAIN_IDS = {3: 0, 4: 1, 2: 2, 21: 3, 5: 4, 7: 5, 15: 6, 9: 7, 6: 8, 16: 9, 1: 10, 10: 11, 17: 12, 8: 13, 18: 14,
              19: 15, 20: 16, 12: 17, 11: 18}
-TABLE = id_table(TRAIN_IDS)
+PUBLISHED = LabelFormat(label_map=published_ids(TRAIN_IDS, 23))
 
 
 def read(file: str) -> np.ndarray:
     """Train ids of a 16-bit PNG with the class in its first (red) channel and the instance in the second."""
     channels = read_image(file, 'unchanged')
     ids = channels if channels.ndim == 2 else channels[:, :, 2]  # OpenCV's order is blue, green, red
-    return train_ids(ids, TABLE, 23, file)
+    return PUBLISHED.read(ids, file)
 
 
 def convert() -> None:
     args = parse_arguments(__doc__, 'synthia_path', gt_dir='GT/LABELS', nproc=4)
-    convert_dataset(args, '*[0-9].png', Converter(read, '.png'))
+    convert_dataset(args, '*[0-9].png', Converter(read, '.png', ('../../RGB', '.png')))
 
 
 if __name__ == '__main__':

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -44,9 +45,21 @@ def _apply(transforms: list[Transform], results: dict[str, Any]) -> dict[str, An
         except DataError:
             raise
         except Exception as error:
-            file = results.get('filename') or results.get('img_info')
-            raise RuntimeError(f'{type(transform).__name__} failed on {file}: {error}') from error
+            file = results.get('filename') or (results.get('img_info') or {}).get('filename') or 'an image in memory'
+            raise _of_kind(error, f'{type(transform).__name__} failed on {file}: {error}') from error
     return results
+
+
+def _of_kind(error: Exception, text: str) -> Exception:
+    """An error of the same kind that says ``text``: of its class, else of the next parent that is made of one text."""
+    for kind in type(error).__mro__:
+        if kind is Exception:
+            break
+        with suppress(Exception):  # whatever a constructor asks for
+            made = kind(text)
+            if text in made.args:
+                return made
+    return RuntimeError(text)
 
 
 class Compose:
@@ -58,6 +71,9 @@ class Compose:
 
     Args:
         transforms: config dicts or callables.
+
+    Errors of a transform stay what they are (a RuntimeError where that cannot be), and their text gets the names of
+    transform and file.
     """
 
     def __init__(self, transforms: Sequence[dict[str, Any] | Transform]) -> None:

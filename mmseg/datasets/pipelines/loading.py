@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from mmseg.datasets.errors import DataError
 from mmseg.datasets.files import read_image
 from mmseg.datasets.label_format import LabelFormat
+from mmseg.datasets.pairs import fitted
 from mmseg.registry import PIPELINES
+
+COLOR_TYPES = ('color', 'grayscale', 'unchanged')
 
 
 def loaded(path: str, name: str, shape: tuple[int, ...]) -> dict[str, Any]:
@@ -26,19 +28,23 @@ class LoadImageFromFile:
 
     Args:
         to_float32: convert to float32 (range still 0 to 255).
-        color_type: 'color' or 'grayscale'.
+        color_type: 'color', 'grayscale', or 'unchanged' (channels and depth as in the file).
+        bits: how many bits of 16 are used, 8 to 16; None: all.
     """
     random = False
 
-    def __init__(self, to_float32: bool = False, color_type: str = 'color') -> None:
-        self.to_float32 = to_float32
-        self.color_type = color_type
+    def __init__(self, to_float32: bool = False, color_type: str = 'color', bits: int | None = None) -> None:
+        if color_type not in COLOR_TYPES:
+            raise ValueError(f"color_type={color_type!r}: use one of {', '.join(map(repr, COLOR_TYPES))}")
+        if bits is not None and bits not in range(8, 17):
+            raise ValueError(f'bits={bits!r}: files of 16 bits use 8 to 16 of them')
+        self.to_float32, self.color_type, self.bits = to_float32, color_type, bits
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
         name = results['img_info']['filename']
         prefix = results.get('img_prefix')
         path = osp.join(prefix, name) if prefix else name
-        image = read_image(path, self.color_type)
+        image = read_image(path, self.color_type, self.bits)
         if self.to_float32:
             image = image.astype(np.float32)
         results.update(loaded(path, name, image.shape), img=image)
@@ -49,25 +55,25 @@ class LoadImageFromFile:
 class LoadAnnotations:
     """Read the label map into ``gt_semantic_seg``: uint8 [H, W], and name it in ``seg_fields``.
 
-    The dataset says through ``results['label_format']`` how to read it.
+    The data set says through ``results['label_format']`` how to read it. A label map that is a few pixels larger or
+    smaller than its image is resized to it.
 
     Args:
-        reduce_zero_label: id 0 becomes 255 and all others go down by one.
+        reduce_zero_label: id 0 becomes 255 and all others go down by one; a data set has to say the same.
     """
     random = False
 
-    def __init__(self, reduce_zero_label: bool = False) -> None:
-        self.reduce_zero_label = reduce_zero_label
+    def __init__(self, reduce_zero_label: bool | None = None) -> None:
+        self.reduce_zero_label = bool(reduce_zero_label)
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
         name = results['ann_info']['seg_map']
         prefix = results.get('seg_prefix')
         path = osp.join(prefix, name) if prefix else name
-        label = results.get('label_format', LabelFormat()).load(path, self.reduce_zero_label)
-        if 'img' in results and label.shape != results['img'].shape[:2]:
-            raise DataError(f'label map {path} is {label.shape[1]}x{label.shape[0]} but image {results["filename"]} is '
-                            f'{results["img"].shape[1]}x{results["img"].shape[0]}: they do not belong together, or one '
-                            'of them was resized')
+        reader = results.get('label_format') or LabelFormat(reduce_zero_label=self.reduce_zero_label)
+        label = reader.load(path)
+        if 'img' in results:
+            label = fitted(label, results['img'].shape[:2], path, results['filename'])
         results['gt_semantic_seg'] = label
         results.setdefault('seg_fields', []).append('gt_semantic_seg')
         return results

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mmseg.datasets.files import count_ids
+from mmseg.datasets.label_format import count_ids
 from mmseg.registry import PIPELINES
 
 ImageScale = tuple[int, int]

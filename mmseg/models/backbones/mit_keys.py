@@ -36,7 +36,7 @@ def _renamed(key: str, value: Tensor) -> dict[str, Tensor]:
     together = PROJECTIONS.fullmatch(rest)
     if together:
         prefix, kind = f'block{stage}.{together[1]}.attn', together[2]
-        q, k, v = value.chunk(3)
+        q, k, v = value.tensor_split(3)
         return {f'{prefix}.q.{kind}': q, f'{prefix}.kv.{kind}': torch.cat([k, v])}
     name, _, kind = rest.rpartition('.')
     for pattern, published in NAMES.items():

@@ -142,10 +142,14 @@ class MixVisionTransformer(nn.Module):
         with_cp: recompute blocks in the backward pass, which saves memory.
         patch_size, style: accepted for old configs, without effect.
 
+    Attributes:
+        own_names: gives a state dict of other programs the names used here.
+
     Raises:
         ValueError: if both ``pretrained`` and ``init_cfg`` are given.
         TypeError: if ``pretrained`` is neither a string nor None.
     """
+    own_names = staticmethod(mit_keys)
 
     def __init__(self,
                  in_chans: int = 3,
@@ -190,7 +194,7 @@ class MixVisionTransformer(nn.Module):
             FileNotFoundError, CheckpointError: if the file is missing, unreadable or of another network.
         """
         if self.pretrained is not None:
-            load_pretrained(self, self.pretrained, PRETRAINED_HELP, ignore=('head.', ), convert=mit_keys)
+            load_pretrained(self, self.pretrained, PRETRAINED_HELP, ignore=('head.', ), convert=self.own_names)
 
     def reset_drop_path(self, drop_path_rate: float) -> None:
         """Set stochastic depth anew: 0 at the first block, growing linearly to ``drop_path_rate`` at the last."""

@@ -94,7 +94,7 @@ def local_file(source: str) -> Path:
 def read_weights(source: str, help_text: str = '') -> State:
     """The state dict in a published file: under ``state_dict``, under ``model``, or on top.
 
-    A segmentor's or classifier's file that has its encoder under ``backbone.`` gives that part.
+    A segmentor's, classifier's or UDA student's file that has its encoder under ``backbone.`` gives that part.
 
     Args:
         source: path, name or address of the file.
@@ -110,7 +110,7 @@ def read_weights(source: str, help_text: str = '') -> State:
     except FileNotFoundError as error:
         raise FileNotFoundError(f'no pretrained weights at {path}. {help_text}'.rstrip()) from error
     state = next((content[k] for k in ('state_dict', 'model') if isinstance(content.get(k), Mapping)), content)
-    state = {k.removeprefix('module.'): v for k, v in state.items() if isinstance(v, Tensor)}
+    state = {k.removeprefix('module.').removeprefix('model.'): v for k, v in state.items() if isinstance(v, Tensor)}
     inner = {k.removeprefix('backbone.'): v for k, v in state.items() if k.startswith('backbone.')}
     return inner or state
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg.registry import LOSSES
+from mmseg.utils.labels import IGNORED
 
 
 def load_class_weight(source: list[float] | str | None) -> list[float] | None:
@@ -56,14 +57,23 @@ def reduce_loss(loss: Tensor, weight: Tensor | None, reduction: str, avg_factor:
     return total / (loss.numel() if avg_factor is None else avg_factor)
 
 
+def has_class(label: Tensor, ignore_index: int) -> Tensor:
+    """Where a label map says a class: neither ``ignore_index`` nor 255, which void pixels are once labels are read."""
+    known = label != IGNORED
+    return known if ignore_index == IGNORED else known & (label != ignore_index)
+
+
 def softmax_cross_entropy(logits: Tensor, label: Tensor, class_weight: Tensor | None, ignore_index: int) -> Tensor:
     """Per-pixel cross-entropy [B, ...] of logits [B, C, ...]; 0 at ignored pixels.
 
     Log-softmax, gathered at the label: unlike NLLLoss, this has deterministic kernels on CUDA.
+
+    Raises:
+        RuntimeError: if a label is neither a class nor ignored (from the device itself on a GPU).
     """
     logits = logits.float()
-    valid = label != ignore_index
-    index = label.clamp(0, logits.shape[1] - 1)
+    valid = has_class(label, ignore_index)
+    index = label.where(valid, 0)
     loss = -logits.log_softmax(1).gather(1, index.unsqueeze(1)).squeeze(1)
     return loss * (valid if class_weight is None else class_weight[index] * valid)
 
@@ -71,11 +81,12 @@ def softmax_cross_entropy(logits: Tensor, label: Tensor, class_weight: Tensor | 
 def binary_cross_entropy(logits: Tensor, label: Tensor, class_weight: Tensor | None, ignore_index: int) -> Tensor:
     """Per-channel binary cross-entropy [B, C, ...] against the one-hot label; 0 at ignored pixels."""
     logits = logits.float()
-    valid = (label != ignore_index).unsqueeze(1)
-    target = F.one_hot(label.clamp(0, logits.shape[1] - 1), logits.shape[1]).movedim(-1, 1).float()
+    valid = has_class(label, ignore_index)
+    target = F.one_hot(label.where(valid, 0), logits.shape[1]).movedim(-1, 1).float()
     if class_weight is not None:
         class_weight = class_weight.view(-1, *[1] * (logits.dim() - 2))
-    return F.binary_cross_entropy_with_logits(logits, target, pos_weight=class_weight, reduction='none') * valid
+    loss = F.binary_cross_entropy_with_logits(logits, target, pos_weight=class_weight, reduction='none')
+    return loss * valid.unsqueeze(1)
 
 
 @LOSSES.register_module()
@@ -112,10 +123,10 @@ class CrossEntropyLoss(nn.Module):
 
         Args:
             logits: [B, C, ...].
-            label: [B, ...] int64, class or ``ignore_index``.
+            label: [B, ...] int64, class, ``ignore_index`` or 255.
             weight: [B, ...] pixel weights.
             avg_factor, reduction_override: see :func:`reduce_loss`.
-            ignore_index: label of pixels without loss.
+            ignore_index: label of pixels without loss, beside 255.
         """
         criterion = binary_cross_entropy if self.use_sigmoid else softmax_cross_entropy
         loss = criterion(logits, label, self.class_weight, ignore_index)

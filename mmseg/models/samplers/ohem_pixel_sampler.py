@@ -6,7 +6,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from mmseg.models.losses.cross_entropy_loss import softmax_cross_entropy
+from mmseg.models.losses.cross_entropy_loss import has_class, softmax_cross_entropy
 from mmseg.registry import PIXEL_SAMPLERS
 
 
@@ -36,16 +36,16 @@ class OHEMPixelSampler:
 
         Args:
             logits: [B, C, H, W].
-            label: [B, H, W] int64, class or ``ignore_index``; ignored pixels are never chosen.
+            label: [B, H, W] int64, class, ``ignore_index`` or 255; ignored pixels are never chosen.
             criterion: the loss that ranks the pixels if there is no ``thresh``.
-            ignore_index: label of pixels without loss.
+            ignore_index: label of pixels without loss, beside 255.
         """
         if self.thresh is None:
             loss = criterion(logits, label, ignore_index=ignore_index, reduction_override='none')
             loss = loss.sum(1) if loss.dim() == logits.dim() else loss  # binary cross-entropy: one loss per class
         else:
             loss = softmax_cross_entropy(logits, label, None, ignore_index)  # -log(confidence)
-        valid = label != ignore_index
+        valid = has_class(label, ignore_index)
         hardest = loss.where(valid, -math.inf).flatten().topk(min(self.min_kept * len(label), label.numel())).indices
         chosen = torch.zeros_like(loss).flatten().scatter_(0, hardest, 1.).view_as(loss)
         if self.thresh is not None:

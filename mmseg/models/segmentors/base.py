@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mmseg.models.layers import resize
-from mmseg.models.preprocess import prepare
+from mmseg.models.preprocess import check_labels, prepare
 from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.models.segmentors.sliding import slide
 from mmseg.models.trainable import Trainable, total_loss
@@ -95,6 +95,7 @@ class BaseSegmentor(Trainable):
 
     def train_step(self, batch: dict[str, Any], optim_wrapper: Any) -> dict[str, Tensor]:
         """Plain supervised training: source-only or oracle. See :meth:`Trainable.train_step`."""
+        check_labels(batch, self.num_classes)
         batch = prepare(batch, next(self.parameters()).device)
         torch.manual_seed(self.draws.integer('source branch'))  # dropout and drop path
         box = self.draw_box(tuple(batch['img'].shape[-2:]), self.draws.numpy('source crop box'))

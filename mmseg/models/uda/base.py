@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mmseg.models.builder import build_segmentor
-from mmseg.models.preprocess import image_constants, prepare
+from mmseg.models.preprocess import check_labels, image_constants, prepare
 from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.models.trainable import Trainable, total_loss
 from mmseg.models.uda.objective import Objective
@@ -177,6 +177,7 @@ class UDADecorator(Trainable):
         """Bring the batch to the device, normalised, and open the state of this iteration, without old gradients."""
         device = next(self.model.parameters()).device
         mean, std = image_constants(batch['img_metas'][0]['img_norm_cfg'], device)
+        check_labels(batch, self.num_classes)
         data = prepare(batch, device)
         self.check_batch(data)
         step = StepState(

@@ -6,8 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg.utils import processes
-
-IGNORE = 255
+from mmseg.utils.labels import IGNORED
 
 
 def class_counts(label: Tensor, size: tuple[int, int], num_classes: int) -> Tensor:
@@ -47,14 +46,14 @@ def label_cells(label: Tensor, size: tuple[int, int], num_classes: int, min_rati
     counts = class_counts(label, size, num_classes)
     most, winner = counts.max(dim=-1)
     clear = (winner < num_classes) & (most / counts.sum(dim=-1) >= min_ratio)
-    return torch.where(clear, winner, IGNORE)
+    return torch.where(clear, winner, IGNORED)
 
 
 def boundary_pixels(label: Tensor) -> Tensor:
     """Labelled pixels with another label (the ignored one counts) in their 3 x 3 neighbourhood: bool [B, H, W]."""
     values = label.float().unsqueeze(1)
     highest, lowest = F.max_pool2d(values, 3, 1, 1), -F.max_pool2d(-values, 3, 1, 1)
-    return (highest != lowest).squeeze(1) & (label != IGNORE)
+    return (highest != lowest).squeeze(1) & (label != IGNORED)
 
 
 def class_means(embedding: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mmseg.models.segmentors.results import Decoded, Features
-from mmseg.models.uda.cells import IGNORE
 from mmseg.models.uda.objective import Objective
 from mmseg.models.uda.step_state import StepState, View
 from mmseg.registry import OBJECTIVES
+from mmseg.utils.labels import IGNORED
 from mmseg.utils.names import nearest
 
 if TYPE_CHECKING:
@@ -123,6 +123,6 @@ class EntropyBalance(Objective):
         if self.region == 'all':
             return None
         pasted, target = step.mix_mask.squeeze(1), step.pseudo.valid
-        source = torch.zeros_like(target) if self.region == 'target' else (view.label != IGNORE).to(target)
+        source = torch.zeros_like(target) if self.region == 'target' else (view.label != IGNORED).to(target)
         mask = torch.where(pasted, source, target)
         return F.interpolate(mask.unsqueeze(1), size, mode='nearest').squeeze(1)

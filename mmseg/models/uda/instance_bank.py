@@ -17,12 +17,13 @@ from torch import Tensor, nn
 from mmseg.models.layers import resize
 from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.models.uda.bank import RAREST_FIRST, Bank, balanced_labels, read_bank
-from mmseg.models.uda.cells import IGNORE, boundary_pixels, class_counts, class_means
+from mmseg.models.uda.cells import boundary_pixels, class_counts, class_means
 from mmseg.models.uda.instance_relation import calibrate, cosine_similarities, gather, relation_loss, scatter
 from mmseg.models.uda.objective import Objective
 from mmseg.models.uda.step_state import StepState, View
 from mmseg.models.uda.teacher import EMATeacher
 from mmseg.registry import OBJECTIVES
+from mmseg.utils.labels import IGNORED
 from mmseg.utils.names import nearest
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ class InstanceBank(Objective):
         size, num_classes = embedding.shape[-2:], self.bank.num_classes
         means, pixels = class_means(embedding, class_counts(label, size, num_classes)[..., :-1])
         if self.select != 'mean':
-            boundary = torch.where(boundary_pixels(label), label, IGNORE)
+            boundary = torch.where(boundary_pixels(label), label, IGNORED)
             selected, found = class_means(embedding, class_counts(boundary, size, num_classes)[..., :-1])
             if self.select == 'boundary_mean':
                 selected = (selected + means) / 2
