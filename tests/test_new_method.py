@@ -49,7 +49,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
-    OBJECTIVES.module_dict.pop('Diversity', None)
+    for name in ('Diversity', 'Mirrored'):
+        OBJECTIVES.module_dict.pop(name, None)
 
 
 @pytest.mark.filterwarnings('ignore:rare class sampling leaves out')
@@ -69,3 +70,15 @@ def test_the_page_leads_to_a_trained_run(project: Path) -> None:
     (without, wrapper), (other, other_wrapper) = make_host(), make_host(diversity=dict(weight=1.))
     first, second = without.train_step(make_batch(), wrapper), other.train_step(make_batch(), other_wrapper)
     assert first.items() <= second.items() and len(second) == len(first) + 2
+
+
+@pytest.mark.filterwarnings('ignore:rare class sampling leaves out')
+def test_a_branch_of_its_own_beside_mic_and_mrm(project: Path) -> None:
+    write_small_benchmark(project / 'data/toy')
+    train.main(['configs/mine/mirrored.py', '--work-dir', 'work_dirs/mirrored', '--seed', '0', '--no-validate',
+                '--options', *SMALL[:-2], 'device=cpu'])
+    rows = read_log(project / 'work_dirs/mirrored').train
+    assert all({'mirrored.decode.loss_seg', 'masked.decode.loss_seg', 'target.decode.loss_seg'} <= row.keys()
+               for row in rows.values())
+    with pytest.raises(ValueError, match=r'Mirrored \(uda.mirrored\) learns from pseudo labels: .*source_only'):
+        make_host(mirrored=dict(), source_only=True)

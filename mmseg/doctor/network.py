@@ -85,7 +85,7 @@ def check_step(report: Report, cfg: Config, device: torch.device, readable: bool
             batch = _batch(Report(quiet=True), small, training_crop(small), readable)
         start = time.perf_counter()
         logs = model.train_step(batch, wrapper)
-        losses = {name: float(value) for name, value in logs.items() if 'loss' in name}
+        losses = {name: float(value) for name, value in logs.trained.items()}
         seconds, size = time.perf_counter() - start, batch['img'].shape[-2:]
         report.ok(f'{len(batch["img"])} crops of {size[0]}x{size[1]} on {device} in {seconds:.1f} s: '
                   + ', '.join(f'{name} {value:.3g}' for name, value in losses.items()))

@@ -13,14 +13,19 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
+from mmseg.registry import OBJECTIVES
 from mmseg.utils.checkpoint_file import CheckpointError, differences, load_parameters, read_checkpoint
 
 __all__ = ['CheckpointError', 'load_segmentor', 'read_checkpoint', 'segmentor_state']
 
 logger = logging.getLogger('mmseg')
-NETWORKS = ('model', 'ema_model', 'imnet_model', 'mic.teacher.ema_model')
 HEADS = ('decode_head.', 'auxiliary_head.')
 SEGMENTOR_PARTS = ('backbone.', 'neck.', *HEADS)
+
+
+def network_names() -> list[str]:
+    """State-dict prefixes of the networks in checkpoints: student, teacher, and those that objectives keep."""
+    return ['model', 'ema_model', *(name for cls in OBJECTIVES.module_dict.values() for name in cls.networks)]
 
 
 def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -52,7 +57,7 @@ def segmentor_state(checkpoint: Mapping[str, Any], network: str = 'model') -> di
         found = {k: v for k, v in state.items() if k.startswith(SEGMENTOR_PARTS)}
     if found:
         return found
-    present = [name for name in NETWORKS if any(k.startswith(f'{name}.') for k in state)]
+    present = [name for name in network_names() if any(k.startswith(f'{name}.') for k in state)]
     if not present and any(k.startswith(SEGMENTOR_PARTS) for k in state):
         present = ['model']
     if present:

@@ -126,12 +126,13 @@ def require_finite(runner: Any, means: dict[str, float]) -> None:
 
     Args:
         runner: the runner.
-        means: logged values; those with 'loss' in their name are looked at.
+        means: logged values; those that are trained are looked at.
 
     Raises:
         NonFiniteLoss: naming the losses, the iteration, the images and the file with the batch.
     """
-    bad = {name: value for name, value in means.items() if 'loss' in name and not math.isfinite(value)}
+    losses = runner.log_buffer.losses(means)
+    bad = {name: value for name, value in losses.items() if not math.isfinite(value)}
     if not bad:
         return
     finished, found = runner.train_loop.finished, runner.log_buffer.first_lost()

@@ -8,12 +8,14 @@ import os
 import shutil
 import sys
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from mmseg.models.named_losses import Losses
 from mmseg.utils import processes
 
 SCIENTIFIC = ('lr', )
@@ -33,9 +35,10 @@ class LogBuffer:
         self._counts: dict[str, int] = {}
         self._losses: deque[tuple[int, dict[str, Tensor | float]]] = deque(maxlen=KEPT_LOSSES)
 
-    def add(self, values: dict[str, Tensor | float], iteration: int = 0) -> None:
+    def add(self, values: Losses | dict[str, Tensor | float], iteration: int = 0) -> None:
         """Add the values of a 0-based iteration, or of a part of it: scalars or tensors with one element."""
-        self._losses.append((iteration, {name: value for name, value in values.items() if 'loss' in name}))
+        if isinstance(values, Losses):
+            self._losses.append((iteration, values.trained))
         for name, value in values.items():
             if isinstance(value, Tensor):
                 value = value.detach().reshape(()).to(torch.float32)
@@ -51,6 +54,11 @@ class LogBuffer:
             stacked = processes.add_up(torch.stack([self._sums[name].to(device) for name in names]))
             sums.update(zip(names, (stacked / processes.count()).tolist()))
         return {name: total / self._counts[name] for name, total in sums.items()}
+
+    def losses(self, means: Mapping[str, float]) -> dict[str, float]:
+        """Those of some means that are trained."""
+        trained = {name for _, losses in self._losses for name in losses}
+        return {name: value for name, value in means.items() if name in trained}
 
     def first_lost(self) -> tuple[int, dict[str, float]] | None:
         """The first iteration since the last reading with a loss that is no number, and such losses; waits a lot."""

@@ -59,6 +59,12 @@ def build_segmentor(cfg: dict[str, Any], train_cfg: dict | None = None, test_cfg
     return _build(cfg)
 
 
+def names_weights(model: dict[str, Any]) -> bool:
+    """Whether a ``model`` section says where its encoder's weights come from."""
+    keys = ('pretrained', 'init_cfg', 'checkpoint_path')
+    return bool(model.get('pretrained') or any(model['backbone'].get(key) for key in keys))
+
+
 def training_crop(cfg: Any) -> tuple[int, int] | None:
     """(height, width) of the crops that a whole config trains on; None if its data section does not say it."""
     train = (cfg.get('data') or {}).get('train')

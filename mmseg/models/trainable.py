@@ -1,18 +1,13 @@
 """What the training loop drives: a module with a train step, a seed and an iteration."""
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
+from mmseg.models.named_losses import Losses
 from mmseg.utils.draws import Draws
-
-
-def total_loss(values: Mapping[str, Tensor]) -> Tensor:
-    """Sum of the entries whose name contains 'loss'."""
-    return sum(value.mean() for name, value in values.items() if 'loss' in name)
 
 
 class Trainable(nn.Module):
@@ -49,7 +44,7 @@ class Trainable(nn.Module):
         """The random draws of the current iteration."""
         return Draws(self.seed, self.rank, self.iteration, self.part)
 
-    def train_step(self, batch: dict[str, Any], optim_wrapper: Any) -> dict[str, Tensor]:
+    def train_step(self, batch: dict[str, Any], optim_wrapper: Any) -> Losses:
         """One training iteration, or a part of it, the optimizer step included (which waits for the last part).
 
         Args:

@@ -51,5 +51,5 @@ def test_a_combination_builds(name):
     cfg = load(f'combined/{name}')
     with torch.device('meta'):
         host = build_train_model(cfg)
-    assert [branch.name for branch in host.target_branches] == ['mix', 'masked', 'target']
+    assert list(host.branches) == ['source', 'mix', 'masked', 'target']
     assert {'feature_distance', 'mic', 'mrm'} < {objective.name for objective in host.objectives}

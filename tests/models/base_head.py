@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from mmseg.models import build_head
 from mmseg.models.decode_heads import BaseDecodeHead
-from mmseg.models.trainable import total_loss
 
 DEVICES = ['cpu', pytest.param('cuda', marks=pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU'))]
 CHANNELS = (8, 16, 24, 32)
@@ -71,7 +70,7 @@ class HeadTests:
         """Losses of a training step, whose gradients are checked."""
         feats = [x.requires_grad_() for x in feats]
         losses = head.losses(head(feats), label)
-        total_loss(losses).backward()
+        losses.total().backward()
         expected = {f'{prefix}{name}' for prefix in self.losses for name in ('loss_seg', 'acc_seg')}
         assert set(losses) == expected
         missing = {name for name, p in head.named_parameters() if p.grad is None}

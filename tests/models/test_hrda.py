@@ -13,7 +13,6 @@ from torch import nn
 from mmseg.models import build_train_model
 from mmseg.models.segmentors import BaseSegmentor
 from mmseg.models.segmentors.sliding import CROPS_PER_CALL
-from mmseg.models.trainable import total_loss
 from tests.models import nets
 from tests.models.uda.conftest import make_batch
 
@@ -58,7 +57,7 @@ def test_every_parameter_learns(size: tuple, crop: tuple, scales: list, batch: i
     img, label = sample(*size, batch=batch, device=device)
     decoded = model.decode(model.encode(img, model.draw_box(size, rng())))
     losses = model.losses(decoded, label)
-    total_loss(losses).backward()
+    losses.total().backward()
     assert list(losses) == [f'decode.{part}{name}' for part in ('', 'lr.', 'hr.') for name in ('loss_seg', 'acc_seg')]
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
     assert model.upsampled(decoded).shape == (batch, 5, *size)
@@ -75,7 +74,7 @@ def test_bf16_autocast_keeps_fusion_and_losses_in_fp32(device: str) -> None:
         decoded = model.decode(model.encode(img, box))
         losses = model.losses(decoded, label)
         slid = model.encode_decode(img)
-    total_loss(losses).backward()
+    losses.total().backward()
     assert {x.dtype for x in (decoded.logits, decoded.lr, slid, losses['decode.hr.loss_seg'])} == {torch.float32}
     assert torch.isclose(losses['decode.loss_seg'], plain, rtol=0.05)
     assert all(p.grad.isfinite().all() for p in model.parameters())
@@ -260,7 +259,7 @@ def test_one_scale_is_the_single_scale_head() -> None:
     model = nets.hrda(scales=[0.5], hr_crop_size=None, feature_scale=0.5)
     img, label = sample()
     losses = model.loss(img, label)
-    total_loss(losses).backward()
+    losses.total().backward()
     assert set(losses) == {'decode.loss_seg', 'decode.acc_seg'}
     assert all(p.grad is not None for p in model.parameters())
     assert model.eval().predict([img], [meta(96, 128)]).shape == (2, 96, 128)

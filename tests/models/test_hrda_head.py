@@ -11,7 +11,6 @@ from torch import Tensor
 from mmseg.models import build_head
 from mmseg.models.decode_heads import HRDAHead
 from mmseg.models.segmentors.results import Box, HeadOutput, HRDAFeatures
-from mmseg.models.trainable import total_loss
 from tests.models import nets
 from tests.models.base_head import features as maps
 from tests.models.base_head import labels
@@ -49,7 +48,7 @@ def test_any_head_trains_at_both_scales(single: str) -> None:
     head = build(single, lr_loss_weight=0.1, hr_loss_weight=0.1)
     features = crop_features()
     losses = head.losses(head(features), labels(128, 160), box=features.box)
-    total_loss(losses).backward()
+    losses.total().backward()
     unused = {'head.conv_seg', 'scale_attention.conv_seg'} if single == 'SegFormerHead' else set()
     without = {name.rpartition('.')[0] for name, p in head.named_parameters() if p.grad is None}
     assert without == unused and set(losses) == {f'{part}{name}' for part in ('', 'lr.', 'hr.')

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from mmseg.models import build_backbone, build_head
-from mmseg.models.trainable import total_loss
 from tests.models import nets
 from tests.models.base_backbone import images, weighted_sum
 from tests.models.base_head import features, labels
@@ -21,7 +20,7 @@ RESNET = dict(stem_channels=8, base_channels=4)
 
 def segmentor_loss(model: nn.Module) -> Tensor:
     img, label = images(96, 128), labels(96, 128)
-    return total_loss(model.losses(model.decode(model.encode(img, (16, 80, 8, 72))), label))
+    return model.losses(model.decode(model.encode(img, (16, 80, 8, 72))), label).total()
 
 
 def with_cp(cfg: dict[str, Any]) -> dict[str, Any]:
@@ -30,7 +29,7 @@ def with_cp(cfg: dict[str, Any]) -> dict[str, Any]:
 
 
 def head_loss(head: nn.Module) -> Tensor:
-    return total_loss(head.losses(head([x.requires_grad_() for x in features()]), labels()))
+    return head.losses(head([x.requires_grad_() for x in features()]), labels()).total()
 
 
 Case = tuple[Callable[[dict], nn.Module], dict[str, Any], Callable[[nn.Module], Tensor]]
@@ -90,8 +89,8 @@ def test_gradients_draws_and_statistics_are_the_same(build, cfg, loss) -> None:
 def test_segmentors(cfg) -> None:
     torch.manual_seed(0)
     plain = nets.build_segmentor(cfg)
-    loss = segmentor_loss if cfg['type'].startswith('HRDA') else lambda net: total_loss(
-        net.losses(net.decode(net.encode(images(96, 128))), labels(96, 128)))
+    loss = segmentor_loss if cfg['type'].startswith('HRDA') else lambda net: net.losses(
+        net.decode(net.encode(images(96, 128))), labels(96, 128)).total()
     check(plain, nets.build_segmentor(with_cp(cfg)), loss)
 
 

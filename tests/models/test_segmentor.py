@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from mmseg.models.segmentors.sliding import slide, window_boxes
-from mmseg.models.trainable import total_loss
 from tests.models import nets
 
 DEVICES = ['cpu', pytest.param('cuda', marks=pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU'))]
@@ -44,7 +43,7 @@ def test_every_layer_type_trains_on_odd_sizes(layers: tuple[str, str, str], devi
     model = nets.segmentor(decode_head=cfg).to(device)
     img, label = sample(device=device)
     losses = model.loss(img, label)
-    total_loss(losses).backward()
+    losses.total().backward()
     assert set(losses) == {'decode.loss_seg', 'decode.acc_seg'}
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
     assert model.encode_decode(img).shape == (2, 5, 65, 97)
@@ -58,7 +57,7 @@ def test_bf16_autocast_keeps_losses_and_logits_in_fp32(device: str) -> None:
     with torch.autocast(device, torch.bfloat16):
         decoded = model.decode(model.encode(img))
         losses = model.losses(decoded, label)
-    total_loss(losses).backward()
+    losses.total().backward()
     assert losses['decode.loss_seg'].dtype == model.upsampled(decoded).dtype == torch.float32
     assert all(p.grad.isfinite().all() for p in model.parameters())
     assert torch.isclose(losses['decode.loss_seg'], plain, rtol=0.05)

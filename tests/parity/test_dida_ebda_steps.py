@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmseg.models.uda import base
+from mmseg.models.named_losses import Losses
 from mmseg.models.uda import instance_published as published
 from mmseg.models.uda.bank import Bank, read_bank, write_bank
 from tests.parity import golden, steps
@@ -69,15 +69,15 @@ class Run(steps.Run):
         self.terms: list[dict[str, float]] = []
         self.targets: list[list[Tensor]] = []
         parameters = dict(host.model.named_parameters(prefix='model'))
-        total_loss = base.total_loss
+        total = Losses.total
 
-        def spying(values: dict[str, Tensor]) -> Tensor:
-            if term in values:
-                gradients = torch.autograd.grad(values[term], list(parameters.values()), retain_graph=True,
+        def spying(losses: Losses) -> Tensor:
+            if term in losses:
+                gradients = torch.autograd.grad(losses[term], list(parameters.values()), retain_graph=True,
                                                 allow_unused=True)
                 self.terms.append({name: gradient.double().norm().item()
                                    for name, gradient in zip(parameters, gradients) if gradient is not None})
-            return total_loss(values)
+            return total(losses)
 
         strip_target, refine = published.strip_target, published.PublishedInstanceBank.refine
 
@@ -92,7 +92,7 @@ class Run(steps.Run):
 
         monkeypatch.setattr(published.PublishedInstanceBank, 'refine', refining)
         monkeypatch.setattr(published, 'strip_target', aiming)
-        monkeypatch.setattr(base, 'total_loss', spying)
+        monkeypatch.setattr(Losses, 'total', spying)
         super().__init__(host, *args, monkeypatch)
         self.final = eval_logits(host)
 

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from mmseg.models.losses import CrossEntropyLoss, accuracy
-from mmseg.models.trainable import total_loss
 from tests.parity import golden, model_zoo
 from tests.parity.golden import EXACT, GRADIENT, Case, UnknownName, labels, rnd
 
@@ -94,7 +93,7 @@ def run(name: str, scale: float = 1.) -> dict[str, Any]:
         box = (0, 128, 0, 128) if '_full' in model_name else (24, 88, 40, 104)
     features = model.encode(scale * rnd(510, (2, 3, 128, 128)), box)
     losses = model.losses(model.decode(features), labels(511, 2, 128, 128, 24).squeeze(1), weight)
-    total = total_loss(losses)
+    total = losses.total()
     total.backward()
     return {
         'log_vars': {k: v.detach() for k, v in losses.items()} | {'loss': total.detach()},

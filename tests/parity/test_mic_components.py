@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from mmseg.models.uda import masked_consistency as mic
-from mmseg.models.uda.base import Branch
 from mmseg.models.uda.dacs import DACS
 from mmseg.models.uda.pseudo_label import PseudoLabels
 from mmseg.models.uda.step_state import StepState, View
@@ -89,12 +88,12 @@ def run_pipeline(name: str, monkeypatch: pytest.MonkeyPatch) -> tuple[DACS, Step
     weight[:, :15] = weight[:, -20:] = 0
     source = View(golden.rnd(660, (2, 3, 128, 128)), golden.labels(662, 2, 128, 128, 24).squeeze(1))
     target = golden.rnd(661, (2, 3, 128, 128))
-    step = StepState(Draws(0), host.model, None, source, target, torch.zeros(1), torch.ones(1))
+    step = StepState(Draws(0), host.model, source, target, torch.zeros(1), torch.ones(1))
     step.pseudo = PseudoLabels(pseudo, weight, weight.max(), (weight > 0).float())
     keep = torch.from_numpy(golden.read_npz('uda_components.npz')['mic_pipeline/grid_keep'])
     monkeypatch.setattr(mic, 'draw_mask_grid', lambda *_: keep)
     monkeypatch.setattr(host.model, 'draw_box', lambda *_: BOX if 'hrda' in name else None)
-    host.run_branch(Branch('masked', host.objectives, 'masked.'), host.objectives[0].view(step), step, Backward())
+    host.branches['masked'].run(step, Backward())
     return host, step
 
 
@@ -108,7 +107,7 @@ def check_pipeline(name: str, wanted: dict[str, Any], monkeypatch: pytest.Monkey
         assert view.weight.double().sum().item() == pytest.approx(wanted['weight_sum'], rel=1e-6)
     for key, value in wanted['log_vars'].items():
         if key == 'loss':
-            actual = sum(v.item() for k, v in step.logs.items() if 'loss' in k)
+            actual = sum(v.item() for v in step.logs.trained.values())
         else:
             actual = step.logs[f'masked.{key}'].item()
         assert actual == pytest.approx(value, rel=1e-5) if 'loss' in key else abs(actual - value) <= 0.02, key

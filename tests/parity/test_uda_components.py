@@ -270,7 +270,7 @@ def downscale(arrays: dict, name: str, block: str, factor: str, ratio: str) -> N
     np.testing.assert_array_equal(cells.numpy(), arrays[name].squeeze(1))
 
 
-class Fixed:
+class Fixed(nn.Module):
     """A frozen network whose features are given."""
 
     def reference_features(self, *_: Any) -> Features:
@@ -279,9 +279,9 @@ class Fixed:
 
 def distance(block: str, classes: str) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """Loss, gradient with respect to the student's features, maps for the training panels."""
-    objective = feature_distance.FeatureDistance(0.005, THINGS if classes == 'things' else None, 0.75)
+    objective = feature_distance.FeatureDistance(Fixed(), 0.005, THINGS if classes == 'things' else None, 0.75)
     student = golden.rnd(631, (2, 256, 4, 6)).requires_grad_()
-    step = SimpleNamespace(reference=Fixed(), student=SimpleNamespace(num_classes=19), notes=[])
+    step = SimpleNamespace(student=SimpleNamespace(num_classes=19), notes=[])
     view = View(torch.zeros(2, 3, 128, 192), golden.labels(630, 2, 128, 192, int(block)).squeeze(1))
     values = objective.losses(step, view, Features([student], (128, 192)), None)
     loss = values['src.loss_imnet_feat_dist']

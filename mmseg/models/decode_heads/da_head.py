@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.layers import SelfAttentionBlock
+from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.results import HeadOutput
 from mmseg.registry import HEADS
 
@@ -80,10 +81,9 @@ class DAHead(BaseDecodeHead):
         return HeadOutput(self.cls_seg(embedding), embedding, parts)
 
     def losses(self, output: HeadOutput, label: Tensor, weight: Tensor | None = None,
-               full: Tensor | None = None) -> dict[str, Tensor]:
+               full: Tensor | None = None) -> Losses:
         """``loss_seg`` and ``acc_seg`` under ``pam_cam.`` (the prediction), ``pam.`` and ``cam.``; see the base."""
-        found = {f'pam_cam.{name}': value for name, value in super().losses(output, label, weight, full).items()}
+        found = super().losses(output, label, weight, full).prefixed('pam_cam.')
         for part, logits in output.parts.items():
-            losses = self.losses_of(self.upsampled(logits, label.shape[-2:]), label, weight)
-            found.update({f'{part}.{name}': value for name, value in losses.items()})
+            found |= self.losses_of(self.upsampled(logits, label.shape[-2:]), label, weight).prefixed(f'{part}.')
         return found

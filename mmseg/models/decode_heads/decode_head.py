@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mmseg.models.builder import build_loss
 from mmseg.models.layers import recomputed, resize
 from mmseg.models.losses import accuracy
+from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.results import HeadOutput
 from mmseg.registry import PIXEL_SAMPLERS
 
@@ -131,7 +132,7 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         return HeadOutput(self.cls_seg(embedding), embedding)
 
     def losses(self, output: HeadOutput, label: Tensor, weight: Tensor | None = None,
-               full: Tensor | None = None) -> dict[str, Tensor]:
+               full: Tensor | None = None) -> Losses:
         """Losses of what :meth:`forward` returned.
 
         Args:
@@ -151,9 +152,9 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         """Logits [B, C, h, w] at ``size`` in fp32; one plane per class, which softmax and maximum run fastest on."""
         return resize(logits.float().contiguous(), size, align_corners=self.align_corners)
 
-    def losses_of(self, full: Tensor, label: Tensor, weight: Tensor | None) -> dict[str, Tensor]:
+    def losses_of(self, full: Tensor, label: Tensor, weight: Tensor | None) -> Losses:
         """``loss_seg`` and ``acc_seg`` of logits [B, C, H, W] at label size."""
         if self.sampler is not None:
             weight = self.sampler.sample(full, label, self.loss_decode, self.ignore_index)
         loss = self.loss_decode(full, label, weight=weight, ignore_index=self.ignore_index)
-        return {'loss_seg': loss, 'acc_seg': accuracy(full, label)}
+        return Losses(trained=dict(loss_seg=loss), logged=dict(acc_seg=accuracy(full, label)))

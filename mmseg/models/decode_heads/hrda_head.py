@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mmseg.models.builder import build_head
 from mmseg.models.layers import resize
+from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.results import Box, HeadOutput, HRDAFeatures
 from mmseg.models.segmentors.sliding import CROPS_PER_CALL, Canvas, in_parts
 from mmseg.registry import HEADS
@@ -136,7 +137,7 @@ class HRDAHead(nn.Module):
         return self.head.upsampled(logits, size)
 
     def losses(self, output: HeadOutput, label: Tensor, weight: Tensor | None = None, full: Tensor | None = None,
-               box: Box | None = None) -> dict[str, Tensor]:
+               box: Box | None = None) -> Losses:
         """Losses of what :meth:`forward` returned, each times its share.
 
         Args:
@@ -151,16 +152,15 @@ class HRDAHead(nn.Module):
         """
         if full is None:
             full = self.upsampled(output.logits, label.shape[-2:])
-        values = self.head.losses_of(full, label, weight)
+        losses = self.head.losses_of(full, label, weight)
         parts = {name: share for name, share in self.shares.items() if share and name in output.parts}
-        values['loss_seg'] = values['loss_seg'] * (1 - sum(parts.values()))
+        losses = losses.scaled(1 - sum(parts.values()))
         for name, share in parts.items():
             covered = [x if x is None or box is None or name == 'lr' else x[:, box[0]:box[1], box[2]:box[3]]
                        for x in (label, weight)]
             own = self.head.losses_of(self.upsampled(output.parts[name], covered[0].shape[-2:]), *covered)
-            own['loss_seg'] = own['loss_seg'] * share
-            values.update({f'{name}.{key}': value for key, value in own.items()})
-        return values
+            losses |= own.scaled(share).prefixed(f'{name}.')
+        return losses
 
 
 def _narrow(decoder_params: dict[str, Any], width: int) -> dict[str, Any]:

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from mmseg.models.layers import resize
+from mmseg.models.named_losses import Losses
 from mmseg.models.preprocess import check_labels, prepare
 from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.models.segmentors.sliding import slide
-from mmseg.models.trainable import Trainable, total_loss
+from mmseg.models.trainable import Trainable
 from mmseg.visualization.panels import Panel
 
 Meta = dict[str, Any]
@@ -51,7 +52,7 @@ class BaseSegmentor(Trainable):
         """Logits and embedding of feature maps."""
 
     @abstractmethod
-    def losses(self, decoded: Decoded, label: Tensor, weight: Tensor | None = None) -> dict[str, Tensor]:
+    def losses(self, decoded: Decoded, label: Tensor, weight: Tensor | None = None) -> Losses:
         """Losses and accuracies by log name, for labels [B, H, W] and pixel weights [B, H, W]."""
 
     @abstractmethod
@@ -79,7 +80,7 @@ class BaseSegmentor(Trainable):
         """Logits and embedding of normalised images [B, 3, H, W], never from random crops: what a teacher computes."""
         return self.decode(self.encode(img))
 
-    def loss(self, img: Tensor, label: Tensor, weight: Tensor | None = None) -> dict[str, Tensor]:
+    def loss(self, img: Tensor, label: Tensor, weight: Tensor | None = None) -> Losses:
         """Losses and accuracies of normalised images [B, 3, H, W]; see :meth:`losses`."""
         return self.losses(self.decode(self.encode(img)), label, weight)
 
@@ -93,7 +94,7 @@ class BaseSegmentor(Trainable):
         """The one network there is, as the student."""
         return {'student': self}
 
-    def train_step(self, batch: dict[str, Any], optim_wrapper: Any) -> dict[str, Tensor]:
+    def train_step(self, batch: dict[str, Any], optim_wrapper: Any) -> Losses:
         """Plain supervised training: source-only or oracle. See :meth:`Trainable.train_step`."""
         check_labels(batch, self.num_classes)
         batch = prepare(batch, next(self.parameters()).device)
@@ -102,14 +103,14 @@ class BaseSegmentor(Trainable):
         with optim_wrapper.optim_context(self):
             decoded = self.decode(self.encode(batch['img'], box))
             losses = self.losses(decoded, batch['gt_semantic_seg'])
-            total = total_loss(losses)
+            total = losses.total()
         optim_wrapper.zero_grad()
         optim_wrapper.backward(total)
         optim_wrapper.step()
         if self.capture:
             self.captured = [Panel('Image', 'image', batch['img']), Panel('Label', 'label', batch['gt_semantic_seg'])]
         self.advance()
-        return {name: value.detach() for name, value in losses.items()}
+        return losses.detached()
 
     # inference
 

@@ -7,6 +7,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from mmseg.models.builder import build_backbone, build_head, build_neck
+from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.registry import SEGMENTORS
@@ -136,7 +137,7 @@ class EncoderDecoder(BaseSegmentor):
                      for name, output in decoded.auxiliary.items()}
         return {'main': self.upsampled(decoded), **auxiliary}
 
-    def losses(self, decoded: Decoded, label: Tensor, weight: Tensor | None = None) -> dict[str, Tensor]:
+    def losses(self, decoded: Decoded, label: Tensor, weight: Tensor | None = None) -> Losses:
         """Losses and accuracies by log name.
 
         Args:
@@ -147,10 +148,9 @@ class EncoderDecoder(BaseSegmentor):
         Returns:
             ``decode.loss_seg``, ``decode.acc_seg`` (percent) and those of auxiliary heads (``aux.`` or ``aux_0.`` ...).
         """
-        main = self.decode_head.losses(decoded.head, label, weight, full=self.upsampled(decoded))
-        found = {f'decode.{name}': value for name, value in main.items()}
+        found = self.decode_head.losses(decoded.head, label, weight, full=self.upsampled(decoded)).prefixed('decode.')
         heads = self._auxiliary_heads()
         for prefix, output in decoded.auxiliary.items():
-            values = heads[prefix].losses(output, label, None if prefix == 'aux' else weight)
-            found.update({f'{prefix}.{name}': value for name, value in values.items()})
+            losses = heads[prefix].losses(output, label, None if prefix == 'aux' else weight)
+            found |= losses.prefixed(f'{prefix}.')
         return found

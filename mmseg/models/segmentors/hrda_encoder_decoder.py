@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mmseg.models.layers import resize
+from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.base import Meta
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
 from mmseg.models.segmentors.results import Box, HRDADecoded, HRDAFeatures
@@ -146,15 +147,15 @@ class HRDAEncoderDecoder(EncoderDecoder):
         """Logits and embedding of normalised images [B, 3, H, W], the detail in windows, also while training."""
         return self.decode(self._encode(img, None, self.windows(tuple(img.shape[-2:]))))
 
-    def losses(self, decoded: HRDADecoded, label: Tensor, weight: Tensor | None = None) -> dict[str, Tensor]:
+    def losses(self, decoded: HRDADecoded, label: Tensor, weight: Tensor | None = None) -> Losses:
         """Losses and accuracies by log name, for labels [B, H, W] and pixel weights [B, H, W].
 
         Returns:
             ``decode.loss_seg`` and ``decode.acc_seg`` (percent), and those of ``decode.lr.`` and ``decode.hr.`` if they
             have a share in the loss. The context's loss is that of (1 - attention) times its logits, as published.
         """
-        values = self.decode_head.losses(decoded.head, label, weight, self.upsampled(decoded), decoded.box)
-        return {f'decode.{name}': value for name, value in values.items()}
+        losses = self.decode_head.losses(decoded.head, label, weight, self.upsampled(decoded), decoded.box)
+        return losses.prefixed('decode.')
 
     # inference
 

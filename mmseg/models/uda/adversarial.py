@@ -1,6 +1,7 @@
 """AdvSeg: predictions on target images that a discriminator takes for source (AdaptSegNet, Tsai et al. 2018)."""
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -9,9 +10,10 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from mmseg.models.layers import resize
-from mmseg.models.segmentors.results import Decoded
-from mmseg.models.uda.base import Branch, UDADecorator
-from mmseg.models.uda.step_state import StepState
+from mmseg.models.named_losses import Losses
+from mmseg.models.segmentors.results import Decoded, Features
+from mmseg.models.uda.base import UDADecorator
+from mmseg.models.uda.step_state import StepState, View
 from mmseg.models.uda.target_outputs import TargetOutputs, output_factors
 from mmseg.registry import UDA
 from mmseg.utils.names import nearest
@@ -89,9 +91,19 @@ class Discriminators(TargetOutputs):
         self.requires_grad_(True)
         return error
 
+    def on_source(self, step: StepState, features: Features, decoded: Decoded) -> None:
+        """Keep what the discriminators learn from of the source images."""
+        step.kept[self.name] = {SOURCE: self.seen(step.student, decoded)}
+
+    def losses(self, step: StepState, view: View, features: Features, decoded: Decoded) -> Losses:
+        """The loss of each output; keeps what the discriminators learn from of the target images."""
+        losses = super().losses(step, view, features, decoded)
+        step.kept[self.name][TARGET] = self.seen(step.student, decoded)
+        return losses
+
     @torch.no_grad()
-    def predictions(self, student: nn.Module, decoded: Decoded) -> dict[str, Tensor]:
-        """What the discriminators learn from, by output, without a way back to the student."""
+    def seen(self, student: nn.Module, decoded: Decoded) -> dict[str, Tensor]:
+        """Probabilities of each output, without a way back to the student."""
         return {name: self.judged(logits, student) for name, logits in student.predictions(decoded).items()}
 
 
@@ -128,8 +140,7 @@ class AdvSeg(UDADecorator):
         factors = output_factors(self.model, settings['lambda_adv_target'], 'lambda_adv_target')
         self.add_objective(Discriminators(self.model, factors, settings['discriminator_type']))
         self.add_objectives()
-        self.source_branch = Branch('source')
-        self.target_branch, *self.masked_branches = self.open_branches('target', 'masked')
+        self.open_branches(source=('', attrgetter('source')))
         self.optimizers = {output: Adam(self.model_D.get_submodule(output).parameters(), settings['lr_D'], (0.9, 0.99))
                            for output in self.model.outputs}
 
@@ -137,38 +148,28 @@ class AdvSeg(UDADecorator):
         """Those of the discriminators."""
         return self.optimizers
 
-    def train_step(self, batch: dict[str, Any], optim_wrapper: Any) -> dict[str, Tensor]:
-        """One iteration: source branch, target branch, masked branch, discriminators, optimizer steps."""
+    def train_step(self, batch: dict[str, Any], optim_wrapper: Any) -> Losses:
+        """One iteration: source branch, target branch, further branches, discriminators, optimizer steps."""
         step = self.begin(batch, optim_wrapper)
-        decoded = self.run_source(self.source_branch, step, optim_wrapper)
-        source = self.model_D.predictions(self.model, decoded)
-        _, decoded = self.run_branch(self.target_branch, self.target_branch.view(step), step, optim_wrapper)
-        target = self.model_D.predictions(self.model, decoded)
-        del decoded  # its maps are not needed any more
-        for branch in self.masked_branches:
-            self.run_branch(branch, branch.view(step), step, optim_wrapper)
-        self.teach_discriminators(source, target, step, optim_wrapper)
+        self.run_source(step, optim_wrapper)
+        self.run_others(step, optim_wrapper)
+        self.teach_discriminators(step, optim_wrapper)
         optim_wrapper.step()
         if self.part == self.parts - 1:
             for optimizer in self.optimizers.values():
                 optimizer.step()
         return self.end(step)
 
-    def teach_discriminators(self, source: dict[str, Tensor], target: dict[str, Tensor], step: StepState,
-                             optim_wrapper: Any) -> None:
-        """Gradients of the discriminators, for the learning rate of this iteration.
-
-        Args:
-            source, target: probabilities [B, C, h, w] of each domain, by output, without graphs.
-        """
+    def teach_discriminators(self, step: StepState, optim_wrapper: Any) -> None:
+        """Gradients of the discriminators, for the learning rate of this iteration."""
         settings, left = self.settings, 1 - self.iteration / self.max_iters
         rate = settings['lr_D_min'] + (settings['lr_D'] - settings['lr_D_min']) * left**settings['lr_D_power']
         for output, optimizer in self.optimizers.items():
             optimizer.param_groups[0]['lr'] = rate
             if self.part == 0:
                 optimizer.zero_grad()
-            for log, probabilities, domain in (('D_src', source, SOURCE), ('D_trg', target, TARGET)):
+            for log, domain in (('D_src', SOURCE), ('D_trg', TARGET)):
                 with step.autocast():
-                    loss = self.model_D.error(output, probabilities[output], domain) / 2
+                    loss = self.model_D.error(output, step.kept[self.model_D.name][domain][output], domain) / 2
                 optim_wrapper.backward(loss)
-                step.logs[f'{log}.loss.{output}'] = loss.detach()
+                step.logs |= Losses(trained={f'{log}.loss.{output}': loss.detach()})

@@ -1,20 +1,21 @@
 """Common base of the UDA methods (hosts): one student, objectives, and branches that each end in one backward pass."""
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mmseg.models.builder import build_segmentor
+from mmseg.models.named_losses import Losses
 from mmseg.models.preprocess import check_labels, image_constants, prepare
-from mmseg.models.segmentors.results import Decoded, Features
-from mmseg.models.trainable import Trainable, total_loss
+from mmseg.models.segmentors.results import Decoded
+from mmseg.models.trainable import Trainable
+from mmseg.models.uda.branch import open_branches
 from mmseg.models.uda.objective import Objective
 from mmseg.models.uda.step_state import StepState, View
+from mmseg.models.uda.teacher import EMATeacher
 from mmseg.registry import OBJECTIVES
 from mmseg.utils.names import nearest
 from mmseg.visualization.panels import Panel
@@ -32,35 +33,6 @@ KEYS = dict(
 )
 
 
-@dataclass
-class Branch:
-    """One student forward and one backward: every loss that is attached to it.
-
-    Attributes:
-        name: 'source', 'mix', 'masked' or 'target'.
-        objectives: what joins the branch, besides the segmentor's own losses.
-        prefix: of the segmentor's log names.
-        again: further decodings of the same features, each with losses of its own; they make the branch a staged one.
-    """
-    name: str
-    objectives: list[Objective] = field(default_factory=list)
-    prefix: str = ''
-    again: list[Branch] = field(default_factory=list)
-
-    @torch.no_grad()
-    def view(self, step: StepState) -> View:
-        """What the student is fed: the first objective opens the branch."""
-        return self.objectives[0].view(step)
-
-    @contextmanager
-    def forwards(self, student: nn.Module) -> Iterator[None]:
-        """Context of the student's forwards in this branch, as the objectives ask for it."""
-        with ExitStack() as stack:
-            for objective in self.objectives:
-                stack.enter_context(objective.forwards(student))
-            yield
-
-
 class UDADecorator(Trainable):
     """A segmentor (``model``, the student) that a UDA method trains; testing goes straight to the student.
 
@@ -72,18 +44,19 @@ class UDADecorator(Trainable):
 
     Attributes:
         keys: the host's own ``uda`` keys and other defaults of :data:`KEYS`.
-        pinned: networks whose train/eval mode the method has fixed: train() leaves them alone.
-        branches: those that an objective may join; objectives of other branches are unknown to this host.
+        pinned: names of networks whose train/eval mode is fixed: train() leaves them alone.
         teacher: the host's EMA teacher, for objectives to share; None if it has none.
-        imnet_model: the frozen ImageNet network of the feature distance, or None.
+        why_no_teacher: ends the message for an objective that needs one.
+        uses_target: whether batches hold target images.
+        branches: those of a step, by name, in the order in which they run.
 
     Raises:
         TypeError: for an unknown key.
         ValueError: for a value that cannot be.
     """
     keys: dict[str, Any] = {}
-    pinned: tuple[str, ...] = ()
-    branches: tuple[str, ...] = ('masked', )
+    why_no_teacher: str = 'this method does not have'
+    uses_target: bool = True
 
     def __init__(self, model: dict[str, Any], max_iters: int, crop_size: tuple[int, int] | None = None,
                  **uda: Any) -> None:
@@ -92,7 +65,9 @@ class UDADecorator(Trainable):
         self.model = build_segmentor(model)
         self.max_iters, self.crop_size = max_iters, crop_size
         self.num_classes = self.model.num_classes
-        self.teacher = self.imnet_model = None
+        self.model_cfg = model
+        self.teacher: EMATeacher | None = None
+        self.pinned: list[str] = []
         self.objectives: list[Objective] = []
 
     @classmethod
@@ -105,8 +80,8 @@ class UDADecorator(Trainable):
 
     @classmethod
     def objective_classes(cls) -> list[type[Objective]]:
-        """The registered objectives that may join this host."""
-        return [objective for objective in OBJECTIVES.module_dict.values() if objective.branch in cls.branches]
+        """The registered objectives; which of them fit this host shows when they are switched on."""
+        return list(OBJECTIVES.module_dict.values())
 
     @classmethod
     def config_keys(cls) -> frozenset[str]:
@@ -135,33 +110,35 @@ class UDADecorator(Trainable):
                 objective = objective_class.from_config(self.settings, self)
             if objective is not None:
                 self.add_objective(objective)
+        for objective in self.objectives:  # last, as in published checkpoints
+            for name, module in objective.mounted().items():
+                self.add_module(name, module)
+                self.pinned.append(name)
 
     def add_objective(self, objective: Objective) -> None:
-        """Let an objective join the step; its parameters and buffers stand below its name in the state dict."""
+        """Let an objective join the step; its parameters and buffers stand below its name in the state dict.
+
+        Raises:
+            ValueError: if it needs a teacher and there is none.
+        """
+        if objective.needs_teacher and self.teacher is None:
+            raise ValueError(f'{objective.title} learns from pseudo labels: it needs a teacher, which '
+                             f'{self.why_no_teacher}')
         self.add_module(objective.name, objective)
         self.objectives.append(objective)
 
-    def joining(self, branch: str) -> list[Objective]:
-        """The objectives of a branch."""
-        return [objective for objective in self.objectives if objective.branch == branch]
-
-    def open_branches(self, *names: str, always: str | None = None) -> list[Branch]:
-        """Those of the named target branches that an objective joins; ``always`` is there without one, too."""
-        return [self.open_branch(name) for name in names if self.joining(name) or name == always]
-
-    def open_branch(self, name: str) -> Branch:
-        """The branch of that name, with a further decoding for each objective that asks for one."""
-        joining = self.joining(name)
-        again = [Branch(name, [objective], f'{name}.{objective.name}.') for objective in joining
-                 if objective.decodes_again]
-        return Branch(name, [objective for objective in joining if not objective.decodes_again], f'{name}.', again)
+    def open_branches(self, **views: tuple[str, Callable[[StepState], View]]) -> None:
+        """Set :attr:`branches`: the host's own, each with log prefix and view, and those of the objectives."""
+        self.branches = open_branches(views, self.objectives)
 
     def networks(self) -> dict[str, nn.Module]:
         return {'student': self.model}
 
     def init_weights(self) -> None:
-        """Load the pretrained weights of the student."""
+        """Load the pretrained weights of the student, and tell the objectives."""
         self.model.init_weights()
+        for objective in self.objectives:
+            objective.init_weights(self.model)
 
     def train(self, mode: bool = True) -> UDADecorator:
         """Set the mode of everything but the pinned networks."""
@@ -183,7 +160,6 @@ class UDADecorator(Trainable):
         step = StepState(
             draws=self.draws,
             student=self.model,
-            reference=self.imnet_model,
             source=View(data['img'], data['gt_semantic_seg']),
             target_img=data.get('target_img'),
             mean=mean,
@@ -205,61 +181,21 @@ class UDADecorator(Trainable):
             raise ValueError('data.train.target.crop_pseudo_margins and uda.pseudo_weight_ignore_top/bottom both cut '
                              'the margins of pseudo labels: keep one of them')
 
-    def run_source(self, branch: Branch, step: StepState, optim_wrapper: Any) -> Decoded:
+    def run_source(self, step: StepState, optim_wrapper: Any) -> Decoded:
         """The source branch, and what follows from it in the objectives; returns what the student decoded."""
-        features, decoded = self.run_branch(branch, step.source, step, optim_wrapper)
+        features, decoded = self.branches['source'].run(step, optim_wrapper)
         with torch.no_grad():
             for objective in self.objectives:
                 objective.on_source(step, features, decoded)
         return decoded
 
-    def run_branch(self, branch: Branch, view: View, step: StepState, optim_wrapper: Any) -> tuple[Features, Decoded]:
-        """One student forward, the sum of all losses attached to it, one backward; then the graph is gone.
+    def run_others(self, step: StepState, optim_wrapper: Any) -> None:
+        """All other branches, one after the other."""
+        for name, branch in self.branches.items():
+            if name != 'source':
+                branch.run(step, optim_wrapper)
 
-        A staged branch decodes its features more than once: each decoder's graph is back-propagated into the features
-        and freed before the next one is made, then the encoder's. The gradients are those of one joint backward.
-
-        Args:
-            view: what the student sees in this branch; without labels the segmentor's own losses are left out.
-            step: receives the values to log.
-            optim_wrapper: does the backward and sets autocast.
-
-        Returns:
-            The student's features and decoded maps, for those who look at them afterwards without gradients.
-        """
-        torch.manual_seed(step.draws.integer(f'{branch.name} branch'))  # dropout and drop path
-        box = self.model.draw_box(view.img.shape[-2:], step.draws.numpy(f'{branch.name} crop box'))
-        with optim_wrapper.optim_context(self), branch.forwards(self.model):
-            features = self.model.encode(view.img, box)
-        cut = features.cut() if branch.again else features
-        decoded = self.run_decoder(branch, cut, view, step, optim_wrapper)
-        for further in branch.again:
-            self.run_decoder(further, cut, view, step, optim_wrapper)
-        if branch.again:
-            with branch.forwards(self.model):
-                features.backward(cut)
-        step.seen[branch.name] = view
-        return features, decoded
-
-    def run_decoder(self, branch: Branch, features: Features, view: View, step: StepState,
-                    optim_wrapper: Any) -> Decoded:
-        """Decode the features of a branch, or what its objectives make of them, and back-propagate its losses."""
-        with branch.forwards(self.model):  # around backward passes, too: with_cp recomputes in them
-            with optim_wrapper.optim_context(self):
-                for objective in branch.objectives:
-                    features = objective.rebuild(step, features)
-                decoded = self.model.decode(features)
-                own = {} if view.label is None else self.model.losses(decoded, view.label, view.weight)
-                for objective in branch.objectives:
-                    own = objective.own_losses(own)
-                values = {branch.prefix + name: value for name, value in own.items()}
-                for objective in branch.objectives:
-                    values.update(objective.losses(step, view, features, decoded))
-            optim_wrapper.backward(total_loss(values))
-        step.logs.update({name: value.detach() for name, value in values.items()})
-        return decoded
-
-    def end(self, step: StepState) -> dict[str, Tensor]:
+    def end(self, step: StepState) -> Losses:
         """Close the iteration, after the optimizer step; returns the values to log."""
         if self.capture:
             self.captured = self.panels(step) + step.notes

@@ -1,13 +1,15 @@
 """DACS self-training, the host of DAFormer, HRDA, MIC, MRM, EBDA and DIDA: THE training step."""
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mmseg.models.builder import build_segmentor
-from mmseg.models.uda.base import Branch, UDADecorator
+from mmseg.models.named_losses import Losses
+from mmseg.models.uda.base import UDADecorator
 from mmseg.models.uda.class_mix import class_mask, draw_class_table, mix
 from mmseg.models.uda.pseudo_label import PseudoLabels, make_pseudo_labels
 from mmseg.models.uda.step_state import StepState, View
@@ -15,8 +17,6 @@ from mmseg.models.uda.strong_augment import StrongAugment
 from mmseg.models.uda.teacher import EMATeacher
 from mmseg.registry import UDA
 from mmseg.visualization.panels import Panel
-
-TARGET_BRANCHES = ('mix', 'masked', 'target')
 
 
 @UDA.register_module()
@@ -30,25 +30,25 @@ class DACS(UDADecorator):
 
     Raises:
         TypeError: for an unknown key.
-        ValueError: for a value that cannot be, or a feature distance without pretrained weights.
+        ValueError: for a value that cannot be.
     """
     keys = dict(
         source_only=False,  # train on the source alone: no teacher, no mixing
         mix='class')
-    pinned = ('ema_model', 'imnet_model')
-    branches = ('source', *TARGET_BRANCHES)
+    why_no_teacher = 'uda.source_only=True leaves out: remove one of the two'
 
     def __init__(self, model: dict[str, Any], max_iters: int, **uda: Any) -> None:
         super().__init__(model, max_iters, **uda)
         settings = self.settings
-        if not settings['source_only']:
+        self.uses_target = not settings['source_only']
+        branches = dict(source=('', attrgetter('source')))
+        if self.uses_target:
             self.ema_model = build_segmentor(model)
             self.teacher = EMATeacher(self.ema_model, settings['alpha'])
+            self.pinned.append('ema_model')
+            branches['mix'] = 'mix.', attrgetter('mix')
         self.add_objectives()
-        if settings['imnet_feature_dist_lambda']:
-            self.imnet_model = self._reference(model)
-        self.source_branch = Branch('source', self.joining('source'))
-        self.target_branches = self.open_branches(*TARGET_BRANCHES, always='mix' if self.teacher else None)
+        self.open_branches(**branches)
         self.strong_augment = StrongAugment(settings['color_jitter_strength'], settings['color_jitter_probability'],
                                             settings['blur'])
 
@@ -59,38 +59,25 @@ class DACS(UDADecorator):
             raise ValueError(f"uda.mix={settings['mix']!r}: only 'class' (ClassMix) exists")
         return settings
 
-    def _reference(self, model: dict[str, Any]) -> nn.Module:
-        """The frozen ImageNet network of the feature distance."""
-        backbone = model['backbone']
-        named = model.get('pretrained') or any(backbone.get(k) for k in ('pretrained', 'init_cfg', 'checkpoint_path'))
-        if not (named or self.settings['imnet_feature_dist_allow_random']):
-            raise ValueError(
-                'uda.imnet_feature_dist_lambda > 0 compares the encoder with its ImageNet weights, but the model has '
-                'none: set model.pretrained (e.g. pretrained/mit_b5.pth), or uda.imnet_feature_dist_lambda=0')
-        return build_segmentor(model).requires_grad_(False).eval()
-
     def init_weights(self) -> None:
-        """Load the pretrained weights once and copy them to the teacher and the frozen network."""
+        """Load the pretrained weights once and copy them to the teacher."""
         super().init_weights()
-        for copy in (self.imnet_model, self.teacher and self.ema_model):
-            if copy is not None:
-                copy.load_state_dict(self.model.state_dict())
+        if self.teacher is not None:
+            self.ema_model.load_state_dict(self.model.state_dict())
 
     def networks(self) -> dict[str, nn.Module]:
         return super().networks() if self.teacher is None else {'student': self.model, 'teacher': self.ema_model}
 
-    def train_step(self, batch: dict[str, Any], optim_wrapper: Any) -> dict[str, Tensor]:
+    def train_step(self, batch: dict[str, Any], optim_wrapper: Any) -> Losses:
         """One iteration: teacher update, source branch, pseudo labels, target branches, optimizer step."""
         step = self.begin(batch, optim_wrapper)
         if self.teacher is not None and self.part == 0:
             self.teacher.update(self.model, self.iteration)  # before the step, as the papers do
-        self.run_source(self.source_branch, step, optim_wrapper)
+        self.run_source(step, optim_wrapper)
         if self.teacher is not None:
             step.pseudo = self.pseudo_labels(step)
             step.mix_mask, step.mix = self.mixed(step)
-        for branch in self.target_branches:
-            view = step.mix if branch.name == 'mix' else branch.view(step)
-            self.run_branch(branch, view, step, optim_wrapper)
+        self.run_others(step, optim_wrapper)
         optim_wrapper.step()
         return self.end(step)
 
@@ -115,7 +102,7 @@ class DACS(UDADecorator):
         pseudo = make_pseudo_labels(probabilities, self.settings['pseudo_threshold'],
                                     self.settings['pseudo_weight_ignore_top'],
                                     self.settings['pseudo_weight_ignore_bottom'], step.valid)
-        step.logs['pseudo_weight'] = pseudo.confident
+        step.logs |= Losses(logged=dict(pseudo_weight=pseudo.confident))
         return pseudo
 
     @torch.no_grad()

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.models.uda.objective import Objective
 from mmseg.models.uda.step_state import StepState, View
@@ -80,8 +81,9 @@ class EntropyBalance(Objective):
         ValueError: if a value cannot be, or both targets are given.
     """
     name = 'entropy_balance'
-    branch = 'mix'
+    joins = 'mix'
     keys = dict(entropy_balance=None)
+    needs_teacher = True
 
     def __init__(self, num_classes: int, weight: float = 0.1, target: float | None = None,
                  target_normalised: float | None = None, region: str = 'all', resolution: str = 'image') -> None:
@@ -105,17 +107,14 @@ class EntropyBalance(Objective):
     def from_config(cls, uda: dict[str, Any], host: UDADecorator) -> EntropyBalance | None:
         if uda['entropy_balance'] is None:
             return None
-        if host.teacher is None:
-            raise ValueError('uda.entropy_balance acts on mixed images, which uda.source_only=True leaves out: remove '
-                             'one of the two')
         return cls.from_options('entropy_balance', uda['entropy_balance'], num_classes=host.num_classes)
 
-    def losses(self, step: StepState, view: View, features: Features, decoded: Decoded) -> dict[str, Tensor]:
+    def losses(self, step: StepState, view: View, features: Features, decoded: Decoded) -> Losses:
         """``mix.loss_eb``, and the mean entropy in nats as ``mix.entropy``."""
         logits = step.student.upsampled(decoded) if self.resolution == 'image' else decoded.logits
         values, region = entropy(logits), self.mask(step, view, logits.shape[-2:])
-        return {'mix.loss_eb': self.weight * region_mean((values - self.target)**2, region),
-                'mix.entropy': region_mean(values.detach(), region)}
+        return Losses(trained={'mix.loss_eb': self.weight * region_mean((values - self.target)**2, region)},
+                      logged={'mix.entropy': region_mean(values.detach(), region)})
 
     @torch.no_grad()
     def mask(self, step: StepState, view: View, size: torch.Size) -> Tensor | None:

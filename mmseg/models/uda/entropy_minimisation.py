@@ -2,12 +2,14 @@
 from __future__ import annotations
 
 import math
+from operator import attrgetter
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mmseg.models.uda.base import Branch, UDADecorator
+from mmseg.models.named_losses import Losses
+from mmseg.models.uda.base import UDADecorator
 from mmseg.models.uda.target_outputs import TargetOutputs, output_factors
 from mmseg.registry import UDA
 
@@ -19,7 +21,7 @@ def normalised_entropy(probabilities: Tensor) -> Tensor:
     return total / (batch * height * width * math.log2(classes))
 
 
-class Entropy(TargetOutputs):
+class LowEntropy(TargetOutputs):
     """The entropy of each output."""
     name = 'entropy'
     log = 'ent'
@@ -45,16 +47,14 @@ class MinEnt(UDADecorator):
 
     def __init__(self, model: dict[str, Any], max_iters: int, **uda: Any) -> None:
         super().__init__(model, max_iters, **uda)
-        self.add_objective(Entropy(output_factors(self.model, self.settings['lambda_ent'], 'lambda_ent')))
+        self.add_objective(LowEntropy(output_factors(self.model, self.settings['lambda_ent'], 'lambda_ent')))
         self.add_objectives()
-        self.source_branch = Branch('source')
-        self.target_branches = self.open_branches('target', 'masked')
+        self.open_branches(source=('', attrgetter('source')))
 
-    def train_step(self, batch: dict[str, Any], optim_wrapper: Any) -> dict[str, Tensor]:
+    def train_step(self, batch: dict[str, Any], optim_wrapper: Any) -> Losses:
         """One iteration: source branch, target branches, optimizer step."""
         step = self.begin(batch, optim_wrapper)
-        self.run_source(self.source_branch, step, optim_wrapper)
-        for branch in self.target_branches:
-            self.run_branch(branch, branch.view(step), step, optim_wrapper)
+        self.run_source(step, optim_wrapper)
+        self.run_others(step, optim_wrapper)
         optim_wrapper.step()
         return self.end(step)

@@ -4,8 +4,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from mmseg.models.builder import build_segmentor, names_weights
+from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.models.uda.cells import label_cells
 from mmseg.models.uda.objective import Objective
@@ -22,6 +24,7 @@ class FeatureDistance(Objective):
     """Keeps the encoder near its ImageNet features while it learns on synthetic images.
 
     Args:
+        network: the frozen segmentor.
         weight: factor of the loss.
         classes: train ids whose cells are compared (the thing classes); None compares all cells.
         min_ratio: share of a cell that its class must cover; needed when ``classes`` is given.
@@ -30,36 +33,62 @@ class FeatureDistance(Objective):
         ValueError: if ``classes`` is given without ``min_ratio``.
     """
     name = 'feature_distance'
-    branch = 'source'
+    joins = 'source'
+    networks = ('imnet_model', )
     keys = dict(
         imnet_feature_dist_lambda=0,
         imnet_feature_dist_classes=None,
         imnet_feature_dist_scale_min_ratio=None,
         imnet_feature_dist_allow_random=False)
 
-    def __init__(self, weight: float, classes: list[int] | None, min_ratio: float | None) -> None:
+    def __init__(self, network: nn.Module, weight: float, classes: list[int] | None, min_ratio: float | None) -> None:
         super().__init__()
         if classes is not None and min_ratio is None:
             raise ValueError('uda.imnet_feature_dist_classes needs uda.imnet_feature_dist_scale_min_ratio: '
                              'DAFormer uses 0.75')
+        self._network = (network.requires_grad_(False).eval(), )  # no submodule: the host mounts it
         self.weight, self.classes, self.min_ratio = weight, classes, min_ratio
 
     @classmethod
     def from_config(cls, uda: dict[str, Any], host: UDADecorator) -> FeatureDistance | None:
         if not uda['imnet_feature_dist_lambda']:
             return None
-        return cls(uda['imnet_feature_dist_lambda'], uda['imnet_feature_dist_classes'],
-                   uda['imnet_feature_dist_scale_min_ratio'])
+        if not (names_weights(host.model_cfg) or uda['imnet_feature_dist_allow_random']):
+            raise ValueError(
+                'uda.imnet_feature_dist_lambda > 0 compares the encoder with its ImageNet weights, but the model has '
+                'none: set model.pretrained (e.g. pretrained/mit_b5.pth), or uda.imnet_feature_dist_lambda=0')
+        return cls(build_segmentor(host.model_cfg), uda['imnet_feature_dist_lambda'],
+                   uda['imnet_feature_dist_classes'], uda['imnet_feature_dist_scale_min_ratio'])
 
-    def losses(self, step: StepState, view: View, features: Features, decoded: Decoded) -> dict[str, Tensor]:
+    @classmethod
+    def without_weights(cls, uda: dict[str, Any]) -> dict[str, Any]:
+        return dict(imnet_feature_dist_allow_random=True) if uda.get('imnet_feature_dist_lambda') else {}
+
+    @classmethod
+    def class_ids(cls, uda: dict[str, Any]) -> dict[str, list[int]]:
+        return dict(imnet_feature_dist_classes=list(uda.get('imnet_feature_dist_classes') or ()))
+
+    @property
+    def network(self) -> nn.Module:
+        """The frozen segmentor."""
+        return self._network[0]
+
+    def mounted(self) -> dict[str, nn.Module]:
+        return dict(imnet_model=self.network)
+
+    def init_weights(self, student: nn.Module) -> None:
+        """Take over the ImageNet weights."""
+        self.network.load_state_dict(student.state_dict())
+
+    def losses(self, step: StepState, view: View, features: Features, decoded: Decoded) -> Losses:
         """``src.loss_imnet_feat_dist``, summed over the scales that the segmentor compares."""
         with torch.no_grad():
-            reference = step.reference.reference_features(view.img, features)
+            reference = self.network.reference_features(view.img, features)
         distance = torch.zeros((), device=view.img.device)
         for (mine, box), (frozen, _) in zip(features.compared(), reference.compared()):
             label = view.label if box is None else view.label[:, box[0]:box[1], box[2]:box[3]]
             distance = distance + self._distance(step, mine.float(), frozen.float(), label)
-        return {'src.loss_imnet_feat_dist': self.weight * distance}
+        return Losses({'src.loss_imnet_feat_dist': self.weight * distance})
 
     def _distance(self, step: StepState, mine: Tensor, frozen: Tensor, label: Tensor) -> Tensor:
         """Mean Euclidean distance over the compared cells; 0, with zero gradients, where there is none."""

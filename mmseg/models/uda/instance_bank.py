@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg.models.layers import resize
+from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.models.uda.bank import RAREST_FIRST, Bank, balanced_labels, read_bank
 from mmseg.models.uda.cells import boundary_pixels, class_counts, class_means
@@ -80,8 +81,9 @@ class InstanceBank(Objective):
     """
     name = 'instance_bank'
     preset = 'dida'
-    branch = 'mix'
+    joins = 'mix'
     keys = dict(instance_bank=None)
+    needs_teacher = True
 
     def __init__(self, num_classes: int, channels: int, alpha: float, size: int = 300,
                  classes: Sequence[int] | None = None, weight: float = 0.5, tau_teacher: float = 0.1,
@@ -118,9 +120,6 @@ class InstanceBank(Objective):
         options, preset = uda['instance_bank'], cls.preset
         if options is None:
             return None
-        if host.teacher is None:
-            raise ValueError('uda.instance_bank compares the student with the teacher, which uda.source_only=True '
-                             'leaves out: remove one of the two')
         if isinstance(options, Mapping):
             options = dict(options)
             preset = options.pop('preset', preset)
@@ -165,16 +164,20 @@ class InstanceBank(Objective):
         share = torch.where(self.bank.full, self.smoothing, 1.)  # an incomplete bank changes nothing
         return gathered.mul_(1 - share).addcmul_(probabilities, share)
 
-    def losses(self, step: StepState, view: View, features: Features, decoded: Decoded) -> dict[str, Tensor]:
+    def losses(self, step: StepState, view: View, features: Features, decoded: Decoded) -> Losses:
         """``instance.loss_in``, equation (4), 0 until the bank is full; ``instance.bank_filled``, the share of rows."""
-        filled = self.bank.filled.float().mean()
         if self.warming_up(step):
-            return {'instance.loss_in': torch.zeros_like(filled), 'instance.bank_filled': filled}
+            return self.named(torch.zeros((), device=view.img.device))
         target, region = step.kept[self.name]
         embedding = projected(self.projection_head, decoded)
         scores = cosine_similarities(embedding, self.bank.feature).float() / self.tau_student
         loss = relation_loss(scores, target, region * self.cells(step, scores.shape[-2:]))
-        return {'instance.loss_in': self.weight * loss * self.bank.full, 'instance.bank_filled': filled}
+        return self.named(self.weight * loss * self.bank.full)
+
+    def named(self, loss: Tensor) -> Losses:
+        """The loss under its log name, with the share of rows that are filled."""
+        filled = self.bank.filled.float().mean()
+        return Losses(trained={'instance.loss_in': loss}, logged={'instance.bank_filled': filled})
 
     # parts of them
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from mmseg.models.layers import resize
+from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.models.uda.cells import means_of_sums
 from mmseg.models.uda.instance_bank import InstanceBank, projected
@@ -122,11 +123,11 @@ class PublishedInstanceBank(InstanceBank):
                            (gather(products, self.bank.membership), products.sum(dim=1, keepdim=True)))
         return gathered.div_(total).mul_(1 - self.smoothing).add_(probabilities)
 
-    def losses(self, step: StepState, view: View, features: Features, decoded: Decoded) -> dict[str, Tensor]:
+    def losses(self, step: StepState, view: View, features: Features, decoded: Decoded) -> Losses:
         """``instance.loss_in``, the mean over all pixels."""
         with torch.autocast(view.img.device.type, enabled=False):
             total = self.total(step, self.products(decoded), step.student.upsampled(decoded).detach())
-        return {'instance.loss_in': self.weight * total / (len(view.img) * view.img[0, 0].numel())}
+        return Losses({'instance.loss_in': self.weight * total / (len(view.img) * view.img[0, 0].numel())})
 
     def total(self, step: StepState, mine: Tensor, logits: Tensor) -> Tensor:
         """The loss summed over all pixels; each strip is computed again when it is back-propagated.

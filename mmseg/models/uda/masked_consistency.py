@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmseg.models.named_losses import Losses
 from mmseg.models.uda.objective import Objective
 from mmseg.models.uda.pseudo_label import PseudoLabels, make_pseudo_labels
 from mmseg.models.uda.step_state import StepState, View
@@ -98,7 +99,8 @@ class MaskedConsistency(Objective):
         teacher: None shares the host's pseudo labels.
     """
     name = 'mic'
-    branch = 'masked'
+    opens = 'masked'
+    networks = ('mic.teacher.ema_model', )
     keys = dict(mask_mode=None, mask_alpha='same', mask_pseudo_threshold='same', mask_lambda=0, mask_generator=None)
 
     def __init__(self, mode: MaskMode, ratio: float, block: int, weight: float, augment: StrongAugment,
@@ -116,7 +118,7 @@ class MaskedConsistency(Objective):
             raise ValueError(f"uda.mask_mode={uda['mask_mode']!r}: {nearest(uda['mask_mode'], MODES)}; "
                              f'known are {", ".join(MODES)}')
         mode = MODES[uda['mask_mode']]
-        if uda.get('source_only'):
+        if not host.uses_target:
             mode = MaskMode(source=True, target=False, augment=mode.augment)
         cls._check(uda)
         ratio, block = cls._generator(uda['mask_generator'])
@@ -186,6 +188,6 @@ class MaskedConsistency(Objective):
         first = (batch + 1) // 2 if batch > 1 else 1 - (step.draws.iteration + step.draws.part) % 2
         return View(*(torch.cat([a[:first], b[:batch - first]]) for a, b in zip(source, target)))
 
-    def own_losses(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
+    def own_losses(self, losses: Losses) -> Losses:
         """Scale the loss of the (fused) prediction; heads with several predictions have other names for theirs."""
-        return {name: self.weight * value if name in MAIN_LOSSES else value for name, value in values.items()}
+        return losses.scaled(self.weight, MAIN_LOSSES)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.results import Features
 from mmseg.models.uda.objective import Objective
 from mmseg.models.uda.rebuilder import Grid, HiddenCells, Rebuilder, feature_layout
@@ -66,8 +67,9 @@ class MaskedRepresentation(Objective):
         ValueError: for a value that cannot be.
     """
     name = 'mrm'
-    branch = 'target'
+    opens = 'target'
     keys = dict(mrm=None)
+    needs_teacher = True
 
     def __init__(self, student: nn.Module, crop_size: tuple[int, int] | None, weight: float = 1.0,
                  mask_ratio: float = 0.4, dim: int = 512, grid: Grid | str = 'auto', depth: int = 2, heads: int = 16,
@@ -79,7 +81,8 @@ class MaskedRepresentation(Objective):
         if not 0 <= mask_ratio <= 1:
             raise ValueError(f'mask_ratio={mask_ratio}: the share of hidden cells lies in [0, 1]')
         self.weight, self.mask_ratio, self.lr, self.aux_bn = weight, mask_ratio, lr, aux_bn
-        self.branch, self.decodes_again = view, view != 'target'
+        self.decodes_again = view != 'target'
+        self.opens, self.joins = (None, view) if self.decodes_again else (view, None)
         layout, read = feature_layout(student), student.levels_read
         if rebuild:
             size = crop_size and tuple(int(side * student.context_scale) for side in crop_size)
@@ -91,17 +94,10 @@ class MaskedRepresentation(Objective):
     def from_config(cls, uda: dict[str, Any], host: UDADecorator) -> MaskedRepresentation | None:
         if uda['mrm'] is None:
             return None
-        if host.teacher is None:
-            raise ValueError('uda.mrm learns from pseudo labels, but uda.source_only=True leaves out the teacher that '
-                             'makes them: remove one of the two')
         try:
-            mrm = cls.from_options('mrm', uda['mrm'], student=host.model, crop_size=host.crop_size)
+            return cls.from_options('mrm', uda['mrm'], student=host.model, crop_size=host.crop_size)
         except ValueError as error:
             raise ValueError(f'uda.mrm.{error}') from error
-        if mrm.branch == 'masked' and uda['mask_mode'] is None:
-            raise ValueError("uda.mrm.view='masked' rebuilds features of MIC's masked images: set uda.mask_mode and "
-                             "the keys beside it, or use view='target'")
-        return mrm
 
     def optimizer_options(self) -> dict[str, float]:
         """A learning rate of its own; weight decay is that of the other parameters."""
@@ -126,6 +122,6 @@ class MaskedRepresentation(Objective):
         step.notes.append(Panel('Rebuilt cells', 'mask', ~masks[0]))
         return features.replace(maps)
 
-    def own_losses(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
+    def own_losses(self, losses: Losses) -> Losses:
         """Scale all losses of the rebuilt features, those of HRDA's crops and of auxiliary heads, too."""
-        return {name: self.weight * value if 'loss' in name else value for name, value in values.items()}
+        return losses.scaled(self.weight)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
+from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.utils.names import nearest
 
@@ -19,21 +20,34 @@ if TYPE_CHECKING:
 class Objective(nn.Module):
     """Base of everything that joins the step of a UDA method.
 
-    An objective names the branch whose student forward it shares, owns its parameters and buffers (they are then in
-    the checkpoint), and turns the step state into named losses. Tensors of the step state are read-only to it.
-    Objectives do not know each other.
+    An objective shares the student forward of a branch that it joins, or has one of its own in a branch that it opens.
+    It owns its parameters and buffers (they are then in the checkpoint), and turns the step state into named losses.
+    Tensors of the step state are read-only to it. Objectives do not know each other.
 
     Attributes:
         name: attribute of the host that holds the objective, and so the prefix of its state-dict keys.
-        branch: 'source', 'mix', 'masked' or 'target'.
+        opens: a new branch, whose images and labels :meth:`view` gives; None: none. Any name will do that nobody else
+            uses.
+        joins: the branch of somebody else ('source' of every method, 'mix' of DACS, 'masked' of MIC, ...); None: none.
         keys: the ``uda`` config keys that it reads, with the values that leave it inactive.
+        needs_teacher: whether it cannot do without the pseudo labels of the method's EMA teacher.
         decodes_again: whether it joins by a further decoding of the branch's features, after :meth:`rebuild`, instead
             of sharing the decoder's pass with the others.
+        networks: whole segmentors that it keeps, by their state-dict prefix: programs can test and export them.
+        title: what messages call it.
     """
     name: str
-    branch: str
+    opens: str | None = None
+    joins: str | None = None
     keys: dict[str, Any] = {}
+    needs_teacher: bool = False
     decodes_again: bool = False
+    networks: tuple[str, ...] = ()
+    title: str
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.title = f'{cls.__name__} (uda.{next(iter(cls.keys))})' if cls.keys else cls.__name__
 
     @classmethod
     def from_config(cls, uda: dict[str, Any], host: UDADecorator) -> Objective | None:
@@ -64,11 +78,35 @@ class Objective(nn.Module):
             raise TypeError(f'uda.{key} has no entry {name!r}: {nearest(name, known)}')
         return cls(**context, **options)
 
+    @classmethod
+    def without_weights(cls, uda: dict[str, Any]) -> dict[str, Any]:
+        """Entries of ``uda`` to change where nothing is learned and weights do not matter: for looking at batches."""
+        return {}
+
+    @classmethod
+    def class_ids(cls, uda: dict[str, Any]) -> dict[str, list[int]]:
+        """The ids of classes that the ``uda`` section names, by key."""
+        return {}
+
+    def mounted(self) -> dict[str, nn.Module]:
+        """Modules of its own that stand at the top of the host, by name, as published checkpoints have them.
+
+        The objective must not hold them as submodules, too. Their mode is its business: the host leaves it alone.
+        """
+        return {}
+
+    def optimizer_options(self) -> dict[str, float]:
+        """``lr`` and ``weight_decay`` of its parameters, where they are not those that the config says."""
+        return {}
+
+    def init_weights(self, student: nn.Module) -> None:
+        """Called once the student has its pretrained weights."""
+
     def on_start(self, step: StepState) -> None:
         """Called first in an iteration, once, without gradients (a teacher of one's own follows the student here)."""
 
     def view(self, step: StepState) -> View:
-        """What the student is fed in the 'masked' or 'target' branch, for the objective that opens that branch."""
+        """What the student is fed in the branch that this objective opens."""
         raise NotImplementedError
 
     def forwards(self, student: nn.Module) -> AbstractContextManager:
@@ -79,19 +117,19 @@ class Objective(nn.Module):
         """Change the student's features of the branch before they are decoded (MRM rebuilds hidden cells)."""
         return features
 
-    def own_losses(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
+    def own_losses(self, losses: Losses) -> Losses:
         """Change the segmentor's own losses of the branch, by log name without the branch's prefix (a loss factor)."""
-        return values
+        return losses
 
-    def losses(self, step: StepState, view: View, features: Features, decoded: Decoded) -> dict[str, Tensor]:
-        """Values to add to the branch; entries whose name contains 'loss' are summed and back-propagated.
+    def losses(self, step: StepState, view: View, features: Features, decoded: Decoded) -> Losses:
+        """Values to add to the branch: those that are trained, and those that are logged only.
 
         Args:
             step: everything this iteration knows so far.
             view: the image, label and weight that the student was fed in this branch.
             features, decoded: the student's encoder and decoder output for it.
         """
-        return {}
+        return Losses()
 
     def on_source(self, step: StepState, features: Features, decoded: Decoded) -> None:
         """Called after the source branch, without gradients (an instance bank fills itself here)."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor, nn
 
+from mmseg.models.named_losses import Losses
 from mmseg.models.uda.pseudo_label import PseudoLabels
 from mmseg.utils.draws import Draws
 from mmseg.visualization.panels import Panel
@@ -34,7 +35,6 @@ class StepState:
     Attributes:
         draws: the random draws of this iteration.
         student: the segmentor that learns.
-        reference: the frozen ImageNet segmentor of the feature distance, or None.
         source: the source images with their labels.
         target_img: normalised [B, 3, H, W].
         mean, std: [1, 3, 1, 1], of the image normalisation, in grey levels.
@@ -48,7 +48,6 @@ class StepState:
     """
     draws: Draws
     student: nn.Module
-    reference: nn.Module | None
     source: View
     target_img: Tensor | None
     mean: Tensor
@@ -57,7 +56,7 @@ class StepState:
     valid: Tensor | None = None
     autocast: Callable[[], AbstractContextManager] = nullcontext
     seen: dict[str, View] = field(default_factory=dict)
-    logs: dict[str, Tensor] = field(default_factory=dict)
+    logs: Losses = field(default_factory=Losses)
     kept: dict[str, Any] = field(default_factory=dict)
     notes: list[Panel] = field(default_factory=list)
     _made: dict[str, Any] = field(default_factory=dict)

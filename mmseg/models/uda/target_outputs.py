@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.models.uda.objective import Objective
 from mmseg.models.uda.step_state import StepState, View
@@ -39,7 +40,7 @@ class TargetOutputs(Objective):
     Attributes:
         log: the loss of the output 'main' is logged as ``<log>.loss.main``.
     """
-    branch = 'target'
+    opens = 'target'
     log: str
 
     def __init__(self, factors: dict[str, float]) -> None:
@@ -54,8 +55,8 @@ class TargetOutputs(Objective):
         """The target images."""
         return View(step.target_img)
 
-    def losses(self, step: StepState, view: View, features: Features, decoded: Decoded) -> dict[str, Tensor]:
+    def losses(self, step: StepState, view: View, features: Features, decoded: Decoded) -> Losses:
         """The loss of each output."""
         predictions = step.student.predictions(decoded)
-        return {f'{self.log}.loss.{name}': self.factors[name] * self.penalty(name, logits, step.student)
-                for name, logits in predictions.items()}
+        return Losses({f'{self.log}.loss.{name}': self.factors[name] * self.penalty(name, logits, step.student)
+                       for name, logits in predictions.items()})

@@ -4,6 +4,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from mmseg.models.named_losses import Losses
 from mmseg.models.uda import Objective
 from mmseg.models.uda.step_state import View
 from mmseg.registry import OBJECTIVES
@@ -177,14 +178,14 @@ def test_bad_keys_and_values_are_named(uda, message):
 def test_asking_for_pseudo_labels_before_their_phase_is_an_error():
 
     class Early(Objective):
-        name, branch, keys = 'early', 'source', dict(early=None)
+        name, joins, keys = 'early', 'source', dict(early=None)
 
         @classmethod
         def from_config(cls, uda, host):
             return cls() if uda['early'] else None
 
         def losses(self, step, view, features, decoded):
-            return {'early': step.pseudo.confident}
+            return Losses(logged={'early': step.pseudo.confident})
 
     OBJECTIVES.register_module(module=Early)
     try:
@@ -198,7 +199,7 @@ def test_asking_for_pseudo_labels_before_their_phase_is_an_error():
 def test_an_objective_of_ones_own_opens_a_branch_and_owns_parameters():
 
     class Blackout(Objective):
-        name, branch, keys = 'blackout', 'masked', dict(blackout=None)
+        name, opens, keys = 'blackout', 'dark', dict(blackout=None)
 
         def __init__(self):
             super().__init__()
@@ -212,14 +213,14 @@ def test_an_objective_of_ones_own_opens_a_branch_and_owns_parameters():
             return View(step.target_img * 0, step.pseudo.label, step.pseudo.weight)
 
         def losses(self, step, view, features, decoded):
-            return {'masked.loss_scale': self.scale**2}
+            return Losses({'dark.scale': self.scale**2})
 
     OBJECTIVES.register_module(module=Blackout)
     try:
         host, wrapper = make_host(blackout=True)
         log = host.train_step(make_batch(), wrapper)
         assert wrapper.backwards == 3
-        assert {'masked.decode.loss_seg', 'masked.loss_scale'} <= set(log)
+        assert {'dark.decode.loss_seg', 'dark.scale'} <= set(log)
         assert 'blackout.scale' in host.state_dict()
         assert host.blackout.scale.grad is not None
     finally:

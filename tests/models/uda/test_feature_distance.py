@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import nn
 
 from mmseg.models.segmentors.results import Features
 from mmseg.models.uda.feature_distance import FeatureDistance, label_cells
@@ -12,9 +13,10 @@ from mmseg.models.uda.step_state import View
 
 
 def distance(student, frozen, label, classes):
-    step = SimpleNamespace(reference=SimpleNamespace(reference_features=lambda *_: Features([frozen], (64, 64))),
-                           student=SimpleNamespace(num_classes=5), notes=[])
-    objective = FeatureDistance(0.005, classes, 0.75)
+    network = nn.Module()
+    network.reference_features = lambda *_: Features([frozen], (64, 64))
+    step = SimpleNamespace(student=SimpleNamespace(num_classes=5), notes=[])
+    objective = FeatureDistance(network, 0.005, classes, 0.75)
     view = View(torch.zeros(1, 3, *label.shape[1:]), label)
     return objective.losses(step, view, Features([student], (64, 64)), None)['src.loss_imnet_feat_dist']
 

@@ -73,7 +73,8 @@ def test_margins_reach_the_teacher_of_mic(host_type):
 @pytest.mark.parametrize('uda, message', [
     (dict(alhpa=0.9), "did you mean 'alpha'"),
     (dict(mix='class'), "no key 'mix'"),
-    (dict(imnet_feature_dist_lambda=0.005), "no key 'imnet_feature_dist_lambda'"),
+    (dict(imnet_feature_dist_lambda=0.005), 'compares the encoder with its ImageNet weights'),
+    (dict(mrm=dict()), r'MaskedRepresentation \(uda.mrm\) learns from pseudo labels: .* this method does not have'),
     (dict(alpha=2), r'\[0, 1\]'),
 ])
 def test_bad_keys_and_values_are_named(host_type, uda, message):

@@ -11,7 +11,6 @@ from mmseg.engine.checkpoint import segmentor_state
 from mmseg.engine.optim import build_optimizer
 from mmseg.models import build_train_model
 from mmseg.models.segmentors.results import Features
-from mmseg.models.trainable import total_loss
 from tests.models import nets
 
 from .conftest import make_batch, make_host, model_config
@@ -66,8 +65,7 @@ def test_encoder_decoder_and_rebuilder_learn_the_teacher_does_not(device, model,
 def test_its_own_branch_alone_teaches_encoder_and_decoder(model):
     host, wrapper = mrm(model=model)
     step = prepared(host, wrapper, size=(128, 192))
-    [branch] = [branch for branch in host.target_branches if branch.name == 'target']
-    host.run_branch(branch, branch.view(step), step, wrapper)
+    host.branches['target'].run(step, wrapper)
     for part in (host.model.backbone, host.model.decode_head, host.mrm.rebuilder):
         assert any(grad.any() for grad in gradients(part).values())
     assert not gradients(host.ema_model)
@@ -155,8 +153,7 @@ def test_pseudo_labels_without_weight_give_no_gradient():
     host, wrapper = mrm(pseudo_threshold=1.)
     step = prepared(host, wrapper)
     assert (step.pseudo.weight == 0).all()
-    [branch] = [branch for branch in host.target_branches if branch.name == 'target']
-    host.run_branch(branch, branch.view(step), step, wrapper)
+    host.branches['target'].run(step, wrapper)
     found = gradients(host)
     assert found and all((grad == 0).all() for grad in found.values())
 
@@ -223,7 +220,7 @@ def joint(host, branch, view, step):
     features = host.model.encode(view.img, box)
     losses = host.model.losses(host.model.decode(features), view.label, view.weight)
     again = host.model.losses(host.model.decode(host.mrm.rebuild(step, features)), view.label, view.weight)
-    (total_loss(losses) + total_loss(again)).backward()
+    (losses.total() + again.total()).backward()
 
 
 @pytest.mark.parametrize('model', NETWORKS, ids=['mit', 'dlv2', 'hrda'])
@@ -233,9 +230,8 @@ def test_gradients_of_a_staged_branch_are_those_of_the_joint_backward(model, vie
     for staged in (True, False):
         host, wrapper = mrm(model=model, view=view, aux_bn='update', **MIC)
         step = prepared(host, wrapper, size=(128, 192))
-        [branch] = [branch for branch in host.target_branches if branch.name == view]
-        seen = step.mix if view == 'mix' else branch.view(step)
-        host.run_branch(branch, seen, step, wrapper) if staged else joint(host, branch, seen, step)
+        branch = host.branches[view]
+        branch.run(step, wrapper) if staged else joint(host, branch, branch.view(step), step)
         found.append({**gradients(host.model), **gradients(host.mrm)})
     assert found[0].keys() == found[1].keys()
     for name, grad in found[0].items():
