@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from mmengine.config import DictAction
 
 from mmseg.apis import load_config
-from mmseg.datasets import DataError, build_dataset
+from mmseg.datasets import DATASETS, DataError, build_dataset
+from mmseg.datasets.construction import known_arguments
 from mmseg.datasets.sample_cache import write_cache
 from mmseg.engine.config_errors import ConfigError
 
@@ -33,10 +34,10 @@ def cache_dataset(section: dict | list | None, out: str, nproc: int) -> None:
     """Cache source and target of a ``data.train`` section.
 
     Raises:
-        DataError: if it is no UDADataset, or see :func:`~mmseg.datasets.sample_cache.write_cache`.
+        DataError: if it takes no cache, or see :func:`~mmseg.datasets.sample_cache.write_cache`.
     """
     kind = section.get('type') if isinstance(section, dict) else section
-    if kind != 'UDADataset':
+    if not isinstance(kind, str) or 'cache' not in known_arguments(DATASETS.get(kind)):
         raise DataError(f'data.train is no UDADataset, but {kind}: only the parts of one can be cached')
     dataset = build_dataset({**section, 'rare_class_sampling': None, 'cache': None})
     for name, part in dataset.leaves():

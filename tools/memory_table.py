@@ -19,7 +19,7 @@ from mmengine.config import DictAction
 from mmseg.apis import load_config
 from mmseg.engine.low_memory import save_memory
 from mmseg.engine.memory_estimate import GIB, card, estimated_bytes, measured_bytes
-from mmseg.models.builder import training_crop
+from mmseg.models.builder import leave_weights_out, training_crop
 
 PRECISIONS = ('fp32', 'bf16', 'low')
 CONFIGS = {
@@ -34,9 +34,7 @@ BEGIN, END = '<!-- memory table: python -m tools.memory_table -->', '<!-- end of
 def config(path: str, options: dict[str, Any], precision: str) -> Any:
     """A config with random weights, in one of PRECISIONS."""
     cfg = load_config(path, options)
-    cfg.model.pretrained = None
-    if cfg.get('uda'):
-        cfg.uda.imnet_feature_dist_allow_random = True
+    leave_weights_out(cfg)
     cfg.amp = dict(dtype='bfloat16') if precision == 'bf16' else None
     if precision == 'low':
         save_memory(cfg)

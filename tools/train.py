@@ -20,6 +20,7 @@ from mmseg.engine.memory_limits import check_memory
 from mmseg.engine.seeds import random_seed, seed_everything
 from mmseg.models import build_train_model
 from mmseg.utils import processes
+from mmseg.utils.notices import closing_words
 
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
@@ -81,6 +82,8 @@ def main(args: Sequence[str] | None = None) -> None:
         cfg = processes.from_main(lambda: prepare(args, cfg))
         cfg.device = device
         run(cfg)
+    for text in closing_words():
+        print(f'warning, as above: {text}')
 
 
 def prepare(args: argparse.Namespace, cfg: Config) -> Config:

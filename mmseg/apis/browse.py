@@ -19,7 +19,7 @@ from mmseg.datasets import build_dataset, build_train_loader
 from mmseg.engine.checkpoint import load_segmentor
 from mmseg.engine.seeds import seed_everything
 from mmseg.models import build_train_model
-from mmseg.registry import OBJECTIVES
+from mmseg.models.builder import leave_weights_out
 from mmseg.visualization import Palette, Panel, default_palette, draw_panels
 
 PAGE = '''<!DOCTYPE html>
@@ -95,8 +95,7 @@ def fed_images(cfg: Config, num: int, *, start: int = 0, checkpoint: str | None 
         ValueError: if the config asks for something that cannot be.
     """
     seed = cfg.get('seed') or 0
-    for objective in OBJECTIVES.module_dict.values() if cfg.get('uda') else ():
-        cfg.uda.update(objective.without_weights(cfg.uda))
+    leave_weights_out(cfg)
     dataset = build_dataset(cfg.data.train)
     seed_everything(seed)
     model = build_train_model(cfg).to(device).train()

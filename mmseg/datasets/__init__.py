@@ -13,12 +13,13 @@ from mmseg.datasets.folder import FolderDataset
 from mmseg.datasets.gta import GTADataset
 from mmseg.datasets.loader import build_eval_loader, build_train_loader
 from mmseg.datasets.mapillary import MapillaryDataset
+from mmseg.datasets.multi_source import MultiSource
 from mmseg.datasets.synthia import SynthiaDataset
 from mmseg.datasets.uda_dataset import UDADataset
 
 __all__ = [
     'ACDCDataset', 'BDD100KDataset', 'CamVidDataset', 'CityscapesDataset', 'CityscapesFoggyRainDataset',
     'ConcatDataset', 'CustomDataset', 'DATASETS', 'DarkZurichDataset', 'DataError', 'FolderDataset', 'GTADataset',
-    'MapillaryDataset', 'PIPELINES', 'RepeatDataset', 'SynthiaDataset', 'UDADataset', 'build_dataset',
+    'MapillaryDataset', 'MultiSource', 'PIPELINES', 'RepeatDataset', 'SynthiaDataset', 'UDADataset', 'build_dataset',
     'build_eval_loader', 'build_train_loader'
 ]

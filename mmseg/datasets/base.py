@@ -5,7 +5,7 @@ import zlib
 from abc import abstractmethod
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -26,13 +26,30 @@ def shuffled_index(name: str, length: int, position: int, seed: int) -> int:
     return int(epoch_permutation(name, length, seed, epoch)[place])
 
 
+class Inner(NamedTuple):
+    """What a wrapper does with a data set that it is made of.
+
+    Attributes:
+        labelled: it reads the labels.
+        sampled: rare class sampling draws from it.
+        several: it takes a list of data sets; else a list is concatenated.
+        own_classes: classes are matched by name, so that they may be others than the wrapper's.
+    """
+    labelled: bool = True
+    sampled: bool = False
+    several: bool = False
+    own_classes: bool = False
+
+
 class SampledDataset(Dataset):
     """A dataset whose samples are drawn with a generator that is handed in.
 
     Attributes:
+        INNER: of a wrapper, the arguments that are data sets, which its config section gives as sections.
         CLASSES: names of the classes, or None.
         PALETTE: one (red, green, blue) per class, or None.
     """
+    INNER: dict[str, Inner] = {}
     CLASSES: tuple[str, ...] | None = None
     PALETTE: list[list[int]] | None = None
 

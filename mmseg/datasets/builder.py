@@ -7,11 +7,11 @@ from mmseg.datasets.base import SampledDataset
 from mmseg.datasets.construction import build
 from mmseg.datasets.dataset_wrappers import ConcatDataset
 from mmseg.datasets.errors import DataError
+from mmseg.datasets.sections import inner_sections
 from mmseg.registry import DATASETS, PIPELINES
 
 __all__ = ['DATASETS', 'PIPELINES', 'build_dataset']
 
-_INNER_KEYS = {'UDADataset': ('source', 'target'), 'RepeatDataset': ('dataset',), 'ConcatDataset': ('datasets',)}
 _LISTABLE_KEYS = ('img_dir', 'ann_dir', 'split')
 
 
@@ -28,19 +28,24 @@ def build_dataset(cfg: dict[str, Any] | list[dict[str, Any]], default_args: dict
     """
     if isinstance(cfg, (list, tuple)):
         return ConcatDataset([build_dataset(part, default_args) for part in cfg])
-    cfg = dict(cfg)
-    if cfg.get('type') in _INNER_KEYS:
-        for key in _INNER_KEYS[cfg['type']]:
-            if key not in cfg:
-                raise DataError(f'{cfg["type"]} needs {key}=dict(type=..., ...)')
-            inner = cfg[key]
-            cfg[key] = [build_dataset(part, default_args) for part in inner] if key == 'datasets' \
-                else build_dataset(inner, default_args)
-        return build(DATASETS, cfg, 'dataset')
+    inner = inner_sections(cfg)
+    if inner:
+        built = {key: _build_inner(cfg, key, part.several, default_args) for key, part in inner.items()}
+        return build(DATASETS, {**cfg, **built}, 'dataset')
     parts = _split_lists(cfg)
     if parts is not None:
         return ConcatDataset([build_dataset(part, default_args) for part in parts])
     return build(DATASETS, {**(default_args or {}), **cfg}, 'dataset')
+
+
+def _build_inner(cfg: dict[str, Any], key: str, several: bool, default_args: dict[str, Any] | None
+                 ) -> SampledDataset | list[SampledDataset]:
+    """The data set, or the list of several, that a wrapper's section has at ``key``."""
+    section = cfg.get(key)
+    if not section or several and not isinstance(section, (list, tuple)):
+        example = '[dict(type=..., ...), ...]' if several else 'dict(type=..., ...)'
+        raise DataError(f'{cfg["type"]} needs {key}={example}')
+    return [build_dataset(part, default_args) for part in section] if several else build_dataset(section, default_args)
 
 
 def _split_lists(cfg: dict[str, Any]) -> list[dict[str, Any]] | None:

@@ -197,8 +197,9 @@ def cache_folder(root: str) -> Path:
 
 def _refuse_read_only(folder: Path) -> None:
     """A folder without any write permission is meant to stay as it is, also where root (a container) could write."""
-    if folder.is_dir() and not folder.stat().st_mode & 0o222:
-        raise PermissionError('it is read-only')
+    there = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+    if not there.stat().st_mode & 0o222:
+        raise PermissionError(f'{there} is read-only')
 
 
 def known_stats(root: str) -> ClassStats:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mmseg.datasets.base import SampledDataset
+from mmseg.datasets.base import Inner, SampledDataset
 from mmseg.registry import DATASETS
 
 
@@ -19,6 +19,7 @@ class ConcatDataset(SampledDataset):
     Args:
         datasets: built datasets with the same classes.
     """
+    INNER = dict(datasets=Inner(several=True))
 
     def __init__(self, datasets: Sequence[SampledDataset]) -> None:
         self.datasets = list(datasets)
@@ -68,6 +69,7 @@ class RepeatDataset(SampledDataset):
         dataset: a built dataset.
         times: >= 1.
     """
+    INNER = dict(dataset=Inner())
 
     def __init__(self, dataset: SampledDataset, times: int) -> None:
         self.dataset = dataset

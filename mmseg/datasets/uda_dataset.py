@@ -7,12 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from mmseg.datasets.base import SampledDataset, shuffled_index
+from mmseg.datasets.base import Inner, SampledDataset, shuffled_index
 from mmseg.datasets.errors import DataError
 from mmseg.datasets.rare_class_sampling import RareClassSampler, build_sampler
 from mmseg.registry import DATASETS
 
 MAX_REDRAWS = 10  # of a crop that shows too little of the drawn class
+
+
+def use_caches(dataset: SampledDataset, folder: str) -> None:
+    """Have the data sets that one is made of read their samples from caches, each from a folder of its name."""
+    for name, part in dataset.leaves():
+        part.use_cache(os.path.join(folder, name))
 
 
 @DATASETS.register_module()
@@ -33,6 +39,7 @@ class UDADataset(SampledDataset):
     Raises:
         DataError: if source and target differ in classes or palette, or the cache does not fit.
     """
+    INNER = dict(source=Inner(sampled=True), target=Inner(labelled=False))
 
     def __init__(self, source: SampledDataset, target: SampledDataset,
                  rare_class_sampling: dict[str, Any] | None = None,
@@ -45,8 +52,7 @@ class UDADataset(SampledDataset):
         self.CLASSES, self.PALETTE = source.CLASSES, source.PALETTE
         self.sync_crop_size = sync_crop_size
         if cache is not None:
-            for name, part in self.leaves():
-                part.use_cache(os.path.join(cache, name))
+            use_caches(self, cache)
         self.sampler: RareClassSampler | None = None
         if rare_class_sampling is not None:
             self.sampler = build_sampler(source, **rare_class_sampling)

@@ -12,6 +12,7 @@ from mmseg.doctor.report import Report
 from mmseg.doctor.survey import named
 from mmseg.engine.checkpoint import load_segmentor, read_checkpoint
 from mmseg.engine.outline import classifier_entries
+from mmseg.registry import OBJECTIVES
 
 DATASETS = 'correct classes in the data sets: names and order are those of the class indices'
 
@@ -29,7 +30,7 @@ def check_agreement(report: Report, cfg: Config, segmentor: nn.Module, datasets:
     names = next((dataset.CLASSES for dataset in datasets.values()), None)
     for key, dataset in datasets.items():
         _check_names(report, f'{key} has', dataset.CLASSES, names, DATASETS)
-    _check_compared(report, cfg.get('uda') or {}, segmentor.num_classes, names)
+    _check_class_ids(report, cfg.get('uda') or {}, segmentor.num_classes, names)
     _check_checkpoints(report, cfg, segmentor, names)
 
 
@@ -68,18 +69,17 @@ def _check_names(report: Report, whose: str, found: Sequence[str], wanted: Seque
         report.warn(f'{whose} other classes than the first data set: {named(pairs)}', remedy)
 
 
-def _check_compared(report: Report, uda: Mapping[str, Any], number: int, names: Sequence[str] | None) -> None:
-    """The ids of the feature distance: those that are none are never met, without a word."""
-    ids = uda.get('imnet_feature_dist_classes')
-    if not uda.get('imnet_feature_dist_lambda') or ids is None:
-        return
-    beyond = [i for i in ids if i not in range(number)]
-    if beyond:
-        report.problem(f'uda.imnet_feature_dist_classes names {named(beyond)}: the network has the classes 0 to '
-                       f'{number - 1}', 'the ids of countable things among the classes of the data set (those of '
-                       'configs/_base_ are for Cityscapes), or None to compare all pixels')
-    elif names is not None and len(names) == number:
-        report.ok(f'the feature distance compares {named([names[i] for i in ids], 20)}')
+def _check_class_ids(report: Report, uda: Mapping[str, Any], number: int, names: Sequence[str] | None) -> None:
+    """The class ids that keys of ``uda`` name: those that are none are never met, without a word."""
+    found = {key: ids for cls in OBJECTIVES.module_dict.values() for key, ids in cls.class_ids(uda).items()}
+    for key, ids in found.items():
+        beyond = [i for i in ids if i not in range(number)]
+        if beyond:
+            report.problem(f'uda.{key} names {named(beyond)}: the network has the classes 0 to {number - 1}',
+                           'ids of classes of the data set (those of configs/_base_ are for Cityscapes), or None for '
+                           'all of them')
+        elif names is not None and len(names) == number:
+            report.ok(f'uda.{key}: {named([names[i] for i in ids], 20)}')
 
 
 def _check_checkpoints(report: Report, cfg: Config, segmentor: nn.Module, names: Sequence[str] | None) -> None:

@@ -23,7 +23,7 @@ from mmseg.evaluation import check_metrics
 
 
 def check_data(report: Report, cfg: Config) -> dict[str, SampledDataset]:
-    """Report on every data set of the config; returns those that can be built, by key."""
+    """Report on every data set of the config; returns those with the network's classes that can be built, by key."""
     if not (cfg.get('data') or {}).get('train'):
         report.section('data')
         report.problem('there is no data.train', 'inherit from a file in configs/_base_/datasets, or write the section '
@@ -35,7 +35,8 @@ def check_data(report: Report, cfg: Config) -> dict[str, SampledDataset]:
         with report.guarded('correct the section of the config (docs/reference/config.md, data)'):
             dataset = _built(report, place)
             if dataset is not None:
-                built[place.key] = dataset
+                if not place.own_classes:
+                    built[place.key] = dataset
                 _check_place(report, place, dataset)
     return built
 

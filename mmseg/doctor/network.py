@@ -14,6 +14,7 @@ from torch import nn
 from mmseg.datasets import CustomDataset, build_dataset, build_train_loader
 from mmseg.datasets.base import SampledDataset
 from mmseg.datasets.made_up import synthetic_batch
+from mmseg.datasets.sections import Place, walk
 from mmseg.doctor.agreement import check_agreement
 from mmseg.doctor.classes import complete_stats
 from mmseg.doctor.report import Report
@@ -130,14 +131,22 @@ def _batch(report: Report, cfg: Config, crop: tuple[int, int] | None, readable: 
     if readable:
         with report.guarded('correct the training pipelines (docs/reference/config.md, data)'):
             train = copy.deepcopy(cfg.data.train)
-            if isinstance(train, Mapping) and train.get('rare_class_sampling') and not _is_counted(train['source']):
-                train['rare_class_sampling'] = None
+            for place in walk(train, 'data.train'):
+                if place.section.get('rare_class_sampling') and not all(map(_is_counted, _sampled(place))):
+                    place.section['rare_class_sampling'] = None
             start = time.perf_counter()
             batch = next(iter(build_train_loader(build_dataset(train), samples, 0, seed=cfg.get('seed') or 0, stop=1)))
             report.ok(f'a batch is loaded in {time.perf_counter() - start:.1f} s in one process')
             return batch
     report.ok('with made-up images, since there are problems with the data')
     return synthetic_batch(samples, crop or (SMALL, SMALL), cfg.model.decode_head.num_classes)
+
+
+def _sampled(place: Place) -> Iterator[Any]:
+    """The sections that the rare class sampling of a wrapper draws from."""
+    for name, inner in place.inner.items():
+        if inner.sampled:
+            yield from place.section[name] if inner.several else [place.section[name]]
 
 
 def _is_counted(source: Any) -> bool:
@@ -161,11 +170,10 @@ def _crops(cfg: Config) -> Iterator[tuple[Any, str]]:
     """Where the config says the size of what networks see while training."""
     if cfg.model.get('hr_crop_size'):
         yield cfg.model, 'hr_crop_size'
-    train = cfg.data.train
-    if train.get('sync_crop_size'):
-        yield train, 'sync_crop_size'
-    for section in (train.get('source'), train.get('target'), train):
-        for step in (section or {}).get('pipeline') or ():
+    for place in walk(cfg.data.train, 'data.train'):
+        if place.section.get('sync_crop_size'):
+            yield place.section, 'sync_crop_size'
+        for step in place.section.get('pipeline') or ():
             for kind, key in (('RandomCrop', 'crop_size'), ('Pad', 'size')):
                 if step['type'] == kind and step.get(key):
                     yield step, key

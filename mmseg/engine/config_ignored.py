@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from mmseg.datasets.sections import Place, walk
 from mmseg.engine.config_errors import ConfigError
 from mmseg.utils.labels import IGNORED
 
@@ -19,12 +20,12 @@ def check_ignored(content: dict[str, Any]) -> None:
     """
     for key, head in _heads(content.get('model')):
         wanted = head.get('ignore_index', IGNORED)
-        for place, dataset in _labelled(content.get('data')):
-            found = dataset.get('ignore_index', IGNORED)
+        for place in _labelled(content.get('data')):
+            found = place.section.get('ignore_index', IGNORED)
             if wanted not in (None, IGNORED, found):
                 raise ConfigError(
                     f'{key}.ignore_index={wanted} is not the id of unlabelled pixels in the label files that '
-                    f'{place}.ignore_index={found} names: set both to what the files hold, or leave it out of the '
+                    f'{place.key}.ignore_index={found} names: set both to what the files hold, or leave it out of the '
                     f'head, since all unlabelled pixels are {IGNORED} once they are read', 'ignore_index',
                     f'{key}.ignore_index')
 
@@ -39,18 +40,9 @@ def _heads(model: Any) -> Iterator[tuple[str, dict[str, Any]]]:
             yield from ((f'model.{name}.{position}', head) for position, head in enumerate(part or ()))
 
 
-def _labelled(data: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Dotted key and section of all data sets with labels; those of a target are not read."""
+def _labelled(data: Any) -> Iterator[Place]:
+    """All data sets whose labels are read."""
     for split in ('train', 'val', 'test'):
-        yield from _leaves((data or {}).get(split), f'data.{split}')
-
-
-def _leaves(section: Any, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    if isinstance(section, (list, tuple)):
-        for position, entry in enumerate(section):
-            yield from _leaves(entry, f'{key}.{position}')
-    elif isinstance(section, dict):
-        if section.get('ann_dir') is not None:
-            yield key, section
-        for part in ('source', 'dataset', 'datasets'):
-            yield from _leaves(section.get(part), f'{key}.{part}')
+        for place in walk((data or {}).get(split), f'data.{split}'):
+            if place.labelled and place.section.get('ann_dir') is not None:
+                yield place

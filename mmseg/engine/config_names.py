@@ -19,16 +19,6 @@ MODEL_KEYS = _names("""
     type backbone neck decode_head auxiliary_head train_cfg test_cfg pretrained init_cfg
     scales hr_crop_size hr_slide_inference hr_slide_overlapping crop_coord_divisible blur_hr_crop feature_scale""")
 
-DATASET_TYPES = _names("""
-    CustomDataset CityscapesDataset ACDCDataset DarkZurichDataset GTADataset SynthiaDataset CamVidDataset BDD100KDataset
-    MapillaryDataset""")
-# Datasets made of datasets, with all their keys.
-WRAPPER_KEYS = {
-    'UDADataset': _names('type source target rare_class_sampling sync_crop_size cache'),
-    'DGDataset': _names('type source target rare_class_sampling'),
-    'ConcatDataset': _names('type datasets'),
-    'RepeatDataset': _names('type dataset times'),
-}
 TRANSFORM_TYPES = _names("""
     LoadImageFromFile LoadAnnotations MultiScaleFlipAug
     Resize RandomCrop RandomFlip RandomRotate SegRescale Pad

@@ -13,17 +13,16 @@ import torch
 from mmengine.registry import Registry
 
 from mmseg.datasets.construction import known_arguments
+from mmseg.datasets.sections import inner_sections, walk
 from mmseg.engine.config_advice import warn_of_settings_for_other_targets
 from mmseg.engine.config_errors import ConfigError
 from mmseg.engine.config_ignored import check_ignored
 from mmseg.engine.config_limits import check_limits
 from mmseg.engine.config_names import (
-    DATASET_TYPES,
     LEAKED,
     MODEL_KEYS,
     MODEL_TYPES,
     TRANSFORM_TYPES,
-    WRAPPER_KEYS,
 )
 from mmseg.engine.memory_limits import check_pictures
 from mmseg.engine.schedule import POLICIES, WARMUPS
@@ -121,7 +120,8 @@ def check_content(content: dict[str, Any]) -> None:
         _check_model(content['model'])
     _check_log_hooks((content.get('log_config') or {}).get('hooks') or [])
     for split in ('train', 'val', 'test'):
-        _check_dataset((content.get('data') or {}).get(split), f'data.{split}')
+        for place in walk((content.get('data') or {}).get(split), f'data.{split}'):
+            _check_dataset(place.section, place.key)
     check_limits(content)
     check_pictures(content)
     check_ignored(content)
@@ -239,22 +239,11 @@ def _check_parts(section: dict[str, Any], known: Collection[str], key: str) -> N
 
 
 def _check_dataset(section: Any, key: str) -> None:
-    if section is None:
-        return
-    if isinstance(section, (list, tuple)):
-        for position, entry in enumerate(section):
-            _check_dataset(entry, f'{key}.{position}')
-        return
     classes = _registered(DATASETS)
-    name = _typed(section, {*classes, *DATASET_TYPES, *WRAPPER_KEYS}, key)
-    if name in WRAPPER_KEYS:
-        _check_keys(section, WRAPPER_KEYS[name], key)
-        _check_section(section.get('rare_class_sampling'), RARE_CLASS_SAMPLING, f'{key}.rare_class_sampling')
-        for part in ('source', 'target', 'dataset', 'datasets'):
-            _check_dataset(section.get(part), f'{key}.{part}')
-    elif name in classes:
-        _check_keys(section, known_arguments(classes[name]), key)
-    _check_values(section, dict(pipeline=LIST), key)
+    _check_keys(section, known_arguments(classes[_typed(section, classes, key)]), key)
+    _check_section(section.get('rare_class_sampling'), RARE_CLASS_SAMPLING, f'{key}.rare_class_sampling')
+    lists = [name for name, inner in inner_sections(section).items() if inner.several]
+    _check_values(section, dict.fromkeys(['pipeline', *lists], LIST), key)
     _check_pipeline(section.get('pipeline') or (), f'{key}.pipeline')
 
 

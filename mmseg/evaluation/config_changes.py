@@ -7,6 +7,7 @@ from typing import Any
 
 from mmengine import Config
 
+from mmseg.datasets.sections import walk
 from mmseg.engine.config_errors import ConfigError
 
 AUG_RATIOS = [0.5, 0.75, 1.0, 1.25, 1.5, 1.75]
@@ -15,7 +16,8 @@ HRDA_OUTPUTS = {'LR': {'fixed_attention': 0.0}, 'HR': {'fixed_attention': 1.0}, 
 
 def _steps(cfg: Config) -> Iterator[dict[str, Any]]:
     """The MultiScaleFlipAug steps of the test pipeline."""
-    steps = [step for step in cfg.data.test.get('pipeline', ()) if step['type'] == 'MultiScaleFlipAug']
+    pipelines = [place.section.get('pipeline', ()) for place in walk(cfg.data.test, 'data.test')]
+    steps = [step for pipeline in pipelines for step in pipeline if step['type'] == 'MultiScaleFlipAug']
     if not steps:
         raise ConfigError('--aug-test needs a MultiScaleFlipAug step in data.test.pipeline')
     yield from steps

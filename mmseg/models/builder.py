@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from mmseg.registry import BACKBONES, HEADS, LOSSES, MODELS, NECKS, SEGMENTORS, UDA
+from mmseg.registry import BACKBONES, HEADS, LOSSES, MODELS, NECKS, OBJECTIVES, SEGMENTORS, UDA
 
 __all__ = [
     'BACKBONES', 'HEADS', 'LOSSES', 'MODELS', 'NECKS', 'SEGMENTORS', 'UDA',
@@ -63,6 +63,13 @@ def names_weights(model: dict[str, Any]) -> bool:
     """Whether a ``model`` section says where its encoder's weights come from."""
     keys = ('pretrained', 'init_cfg', 'checkpoint_path')
     return bool(model.get('pretrained') or any(model['backbone'].get(key) for key in keys))
+
+
+def leave_weights_out(cfg: Any) -> None:
+    """Change a whole config so that its model is built with random weights, where these do not matter."""
+    cfg.model.pretrained = None
+    for objective in OBJECTIVES.module_dict.values() if cfg.get('uda') else ():
+        cfg.uda.update(objective.without_weights(cfg.uda))
 
 
 def training_crop(cfg: Any) -> tuple[int, int] | None:

@@ -58,6 +58,16 @@ def test_folder_that_cannot_be_written_to(game, city, capsys, reason) -> None:
     game.chmod(0o755)
 
 
+def test_nothing_is_written_below_a_read_only_folder(game, city) -> None:
+    """Statistics of other formats have a folder of their own, which would have to be made there."""
+    game.chmod(0o555)
+    before = sorted(game.rglob('*'))
+    with pytest.warns(UserWarning, match='cannot write the class statistics to .*class_stats_.*is read-only'):
+        build(game, city, source=dict(ignore_index=7))
+    assert sorted(game.rglob('*')) == before
+    game.chmod(0o755)
+
+
 def test_paths_with_backslashes_and_from_elsewhere(game, city) -> None:
     expected = build(game, city).sampler
     for name in FILES:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -65,6 +66,19 @@ def test_gta(tmp_path, monkeypatch, nproc) -> None:
             expected[ids == label_id] = train_id
         np.testing.assert_array_equal(label, expected)
     check_statistics(tmp_path, converted(files))
+
+
+def test_pairs_of_different_size_are_counted(tmp_path, monkeypatch, capsys) -> None:
+    """Of three pairs one differs by two rows, which training resizes, and one by more, at which it would stop."""
+    layouts.write_gta(tmp_path)
+    scenes.write_image(tmp_path / 'images/00001.png', 1, (10, 16))
+    scenes.write_image(tmp_path / 'images/00002.png', 2, (6, 16))
+    (tmp_path / 'labels/._00000.png').write_bytes(b'a copy that macOS made')
+    run(monkeypatch, gta, tmp_path, '--nproc', 1)
+    shown = capsys.readouterr().out
+    assert '3 label maps: 3 converted' in shown
+    assert re.search('1 of them differ a little from their image, such as .*00001.png: a training resizes', shown)
+    assert re.search('1 of them have another size than their image, such as .*00002.png: a training stops', shown)
 
 
 def test_as_a_plain_script_with_relative_path(tmp_path) -> None:

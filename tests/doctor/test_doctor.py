@@ -12,6 +12,7 @@ import pytest
 import torch
 from mmengine import Config
 
+from mmseg.apis import load_config
 from mmseg.doctor import Report
 from mmseg.doctor import machine as machine_checks
 from mmseg.doctor import network as network_checks
@@ -78,6 +79,22 @@ def game(cfg: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config
     content['evaluation'] = dict(interval=2)
     Path(cfg.filename).write_text(format_config(content))
     return cfg
+
+
+def test_several_sources_may_have_classes_of_their_own(game: Config, tmp_path: Path,
+                                                       capsys: pytest.CaptureFixture) -> None:
+    content = load_config(game.filename).to_dict()
+    pair = content['data']['train']
+    for i in range(4):
+        scenes.write_label(tmp_path / 'game' / 'few' / f'{i:05d}_labelTrainIds.png', i, ids=(0, 1, 255))
+    few = dict(pair['source'], type='CustomDataset', classes=['rider', 'road'], ann_dir='few', img_suffix='.png',
+               seg_map_suffix='_labelTrainIds.png')
+    content['data']['train'] = dict(type='MultiSource', sources=[pair['source'], few], target=pair['target'],
+                                    rare_class_sampling=pair['rare_class_sampling'])
+    Path(game.filename).write_text(format_config(content))
+    answer = Answer(game, capsys)
+    assert not answer.problems and answer.text.count('statistics for rare class sampling are not there') == 2
+    assert 'data.train.sources.1: CustomDataset' in answer.text and '2 crops of 32x32 on cpu' in answer.text
 
 
 def test_layouts_of_the_benchmarks(game: Config, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -66,7 +66,8 @@ class FeatureDistance(Objective):
 
     @classmethod
     def class_ids(cls, uda: dict[str, Any]) -> dict[str, list[int]]:
-        return dict(imnet_feature_dist_classes=list(uda.get('imnet_feature_dist_classes') or ()))
+        ids = uda.get('imnet_feature_dist_classes')
+        return dict(imnet_feature_dist_classes=list(ids)) if uda.get('imnet_feature_dist_lambda') and ids else {}
 
     @property
     def network(self) -> nn.Module:
