@@ -79,8 +79,8 @@ class PhaseTimer:
     def __init__(self, device: torch.device) -> None:
         self.device, self.seconds = device, defaultdict(float)
 
-    def wrap(self, owner: Any, method: str, phase: Any) -> None:
-        """Time ``owner.method``; ``phase`` is a name, or a function of the call's arguments that returns one."""
+    def wrap(self, owner: Any, method: str, phase: str) -> None:
+        """Time ``owner.method``."""
         original = getattr(owner, method)
 
         def timed(*args: Any, **kwargs: Any) -> Any:
@@ -88,7 +88,7 @@ class PhaseTimer:
             start = time.perf_counter()
             result = original(*args, **kwargs)
             synchronize(self.device)
-            self.seconds[phase if isinstance(phase, str) else phase(*args)] += time.perf_counter() - start
+            self.seconds[phase] += time.perf_counter() - start
             return result
 
         setattr(owner, method, timed)
@@ -98,8 +98,9 @@ def phase_shares(model: Any, optim_wrapper: Any, batches: Any, iters: int, devic
     """Share of each phase of the training step, in percent."""
     timer = PhaseTimer(device)
     timer.wrap(optim_wrapper, 'step', 'optimizer')
-    if hasattr(model, 'run_branch'):
-        timer.wrap(model, 'run_branch', lambda branch, *_: branch.name)
+    if hasattr(model, 'branches'):
+        for name, branch in model.branches.items():
+            timer.wrap(branch, 'run', name)
         timer.wrap(model, 'begin', 'transfer')
     if getattr(model, 'teacher', None) is not None:
         timer.wrap(model.teacher, 'update', 'ema')

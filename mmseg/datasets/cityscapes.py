@@ -11,6 +11,7 @@ from cityscapesscripts.helpers import labels as official
 from mmseg.datasets.custom import CustomDataset
 from mmseg.datasets.label_format import published_ids
 from mmseg.registry import DATASETS
+from mmseg.utils.kinds import NONE, WHOLE, list_of
 
 CITYSCAPES_CLASSES = ('road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light', 'traffic sign',
                       'vegetation', 'terrain', 'sky', 'person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle',
@@ -38,6 +39,7 @@ class CityscapesDataset(CustomDataset):
             resized, cropped and flipped with the image.
         kwargs: see :class:`~mmseg.datasets.custom.CustomDataset`.
     """
+    OPTIONS = dict(crop_pseudo_margins=list_of(WHOLE, 4) | NONE)
     CLASSES, PALETTE = CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
     IMG_SUFFIX, SEG_MAP_SUFFIX = '_leftImg8bit.png', '_gtFine_labelTrainIds.png'
     ORIGINAL_LABELS = '_gtFine_labelIds.png', published_ids({

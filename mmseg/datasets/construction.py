@@ -1,26 +1,18 @@
 """Build what a config section describes, with errors that name the nearest known name."""
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from mmengine.registry import Registry
 
 from mmseg.datasets.errors import DataError
 from mmseg.utils.names import nearest
+from mmseg.utils.options import parameters
 
 
 def known_arguments(cls: type) -> list[str]:
     """Names of the keyword arguments that ``cls`` takes, following ``**kwargs`` to the parent classes."""
-    names: list[str] = []
-    for parent in cls.__mro__:
-        if '__init__' not in vars(parent):
-            continue
-        parameters = list(inspect.signature(parent.__init__).parameters.values())[1:]
-        names += [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-        if all(p.kind is not p.VAR_KEYWORD for p in parameters):
-            break
-    return names
+    return list(dict.fromkeys(parameter.name for parameter, _ in parameters(cls)))
 
 
 def build(registry: Registry, cfg: dict[str, Any], what: str) -> Any:

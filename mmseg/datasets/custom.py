@@ -11,6 +11,7 @@ import numpy as np
 
 from mmseg.datasets.base import SampledDataset
 from mmseg.datasets.errors import DataError
+from mmseg.datasets.kinds import STEPS
 from mmseg.datasets.label_format import LabelFormat, Meaning, id_table
 from mmseg.datasets.pairs import fitted
 from mmseg.datasets.pipelines.compose import Compose
@@ -18,6 +19,7 @@ from mmseg.datasets.pipelines.label_values import agreed
 from mmseg.datasets.sample_cache import SampleCache
 from mmseg.datasets.storage import by_stem, is_folder, is_packed, list_files, read_text
 from mmseg.registry import DATASETS
+from mmseg.utils.kinds import LABEL, NAMES, NONE, list_of
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
 MASK_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff', '.gif')  # without loss
@@ -63,6 +65,9 @@ class CustomDataset(SampledDataset):
         DataError: if a folder or the split file is missing, no image is found, or pipeline and data set contradict each
             other in what labels mean.
     """
+    OPTIONS = dict(
+        pipeline=STEPS, img_dir=NAMES, ann_dir=NAMES | NONE, split=NAMES | NONE, ignore_index=LABEL,
+        palette=list_of(list_of(LABEL, 3)) | NONE)
     IMG_SUFFIX, SEG_MAP_SUFFIX = '.jpg', '.png'
     ORIGINAL_LABELS: tuple[str, Meaning] | None = None  # suffix of label maps as published, and what their ids are
 

@@ -11,6 +11,7 @@ import numpy as np
 from mmseg.datasets.cityscapes import CityscapesDataset
 from mmseg.datasets.errors import DataError
 from mmseg.registry import DATASETS
+from mmseg.utils.kinds import COUNT, NONE
 
 VARIANT = re.compile(r'(?P<frame>.+)_leftImg8bit_(?P<variant>[^/]+)')
 FOG = re.compile(r'foggy_beta_(?P<beta>[\d.]+)')
@@ -30,6 +31,7 @@ class CityscapesFoggyRainDataset(CityscapesDataset):
         DataError: if an image is not named like this, or none has one of the attenuations.
         ValueError: if ``max_variants_per_frame`` is less than 1.
     """
+    OPTIONS = dict(max_variants_per_frame=COUNT | NONE)
     IMG_SUFFIX, SEG_MAP_SUFFIX = '.png', '_gtFine_labelTrainIds.png'
 
     def __init__(self, pipeline: Sequence[dict[str, Any]], foggy_betas: Sequence[float] | None = None,

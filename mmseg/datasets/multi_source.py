@@ -13,9 +13,11 @@ from mmseg.datasets.base import Inner, SampledDataset
 from mmseg.datasets.custom import CustomDataset
 from mmseg.datasets.dataset_wrappers import ConcatDataset
 from mmseg.datasets.errors import DataError
+from mmseg.datasets.kinds import PAIRS
 from mmseg.datasets.label_format import id_table
 from mmseg.datasets.uda_dataset import UDADataset, use_caches
 from mmseg.registry import DATASETS
+from mmseg.utils.kinds import NONE, POSITIVE, list_of
 
 
 @DATASETS.register_module()
@@ -34,6 +36,7 @@ class MultiSource(SampledDataset):
         DataError: if a source has a class that the target does not have, there is not a weight for each source, or the
             cache does not fit.
     """
+    OPTIONS = dict(PAIRS, weights=list_of(POSITIVE) | NONE)
     INNER = dict(sources=Inner(sampled=True, several=True, own_classes=True), target=Inner(labelled=False))
 
     def __init__(self, sources: Sequence[SampledDataset], target: SampledDataset,

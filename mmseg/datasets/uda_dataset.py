@@ -9,6 +9,7 @@ import numpy as np
 
 from mmseg.datasets.base import Inner, SampledDataset, shuffled_index
 from mmseg.datasets.errors import DataError
+from mmseg.datasets.kinds import PAIRS
 from mmseg.datasets.rare_class_sampling import RareClassSampler, build_sampler
 from mmseg.registry import DATASETS
 
@@ -39,6 +40,7 @@ class UDADataset(SampledDataset):
     Raises:
         DataError: if source and target differ in classes or palette, or the cache does not fit.
     """
+    OPTIONS = PAIRS
     INNER = dict(source=Inner(sampled=True), target=Inner(labelled=False))
 
     def __init__(self, source: SampledDataset, target: SampledDataset,

@@ -9,6 +9,7 @@ import keyword
 import math
 import os
 import re
+import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ from mmseg.engine.config_schema import check_content, unknown
 __all__ = ['ConfigError', 'dump_config', 'format_config', 'load_config', 'validate_config']
 
 SUFFIXES = ('.py', '.json', '.yml', '.yaml')
+
+
+_parsing = threading.RLock()  # Python 3.11 has one counter for the syntax trees of all threads
 
 
 def load_config(path: str | Path, options: dict[str, Any] | None = None,
@@ -41,9 +45,12 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None,
             file is also a FileNotFoundError, a dict that meets no dict in its base also a TypeError.
     """
     path, options = Path(path).expanduser(), options or {}
-    files = _inheritance(path)
     try:
-        cfg = Config.fromfile(str(path), lazy_import=False)
+        with _parsing:
+            files = _inheritance(path)
+            cfg = Config.fromfile(str(path), lazy_import=False)
+    except ConfigError:
+        raise
     except Exception as error:  # whatever the code in a config file may raise
         raise _reading_error(path, error) from error
     content = cfg.to_dict()

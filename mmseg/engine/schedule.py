@@ -4,10 +4,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Any
 
+from mmseg.utils.kinds import AMOUNT, COUNT, NONE, list_of
+
 POLICIES = {
-    'fixed': frozenset(),
-    'poly': frozenset({'power', 'min_lr'}),
-    'step': frozenset({'step', 'gamma', 'min_lr'}),
+    'fixed': {},
+    'poly': dict(power=AMOUNT, min_lr=AMOUNT),
+    'step': dict(step=COUNT | list_of(COUNT), gamma=AMOUNT, min_lr=AMOUNT | NONE),
 }
 WARMUPS = ('constant', 'linear', 'exp')
 _COMMON = frozenset({'policy', 'by_epoch', 'warmup', 'warmup_iters', 'warmup_ratio'})
@@ -34,7 +36,7 @@ class LearningRate:
         policy, warmup = self.config.get('policy'), self.config.get('warmup')
         if policy not in POLICIES:
             raise ValueError(f'lr_config.policy {policy!r} is not known: use one of {", ".join(POLICIES)}')
-        unknown = set(self.config) - _COMMON - POLICIES[policy]
+        unknown = set(self.config) - _COMMON - POLICIES[policy].keys()
         if unknown:
             raise ValueError(f'lr_config has the key(s) {sorted(unknown)}, which policy {policy!r} does not know')
         if self.config.get('by_epoch'):

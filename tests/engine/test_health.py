@@ -13,6 +13,7 @@ from mmseg.engine.health_hook import STUCK_REPORTS, HealthHook
 from mmseg.engine.logging import NonFiniteLoss
 from mmseg.engine.optim import StepWrapper
 from mmseg.engine.schedule import LearningRate
+from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors import EncoderDecoder
 from tests.engine.tiny import tiny_config, train
 from tools.analyze_logs import read_log
@@ -99,10 +100,10 @@ def poison(monkeypatch: pytest.MonkeyPatch, place: tuple[int, int]) -> None:
     """From the given (iteration, part) on the loss of the plain segmentor is NaN, for one step."""
     original = EncoderDecoder.losses
 
-    def losses(self: EncoderDecoder, *args: object) -> dict:
+    def losses(self: EncoderDecoder, *args: object) -> Losses:
         values = original(self, *args)
         if (self.iteration, self.part) == place:
-            values['decode.loss_seg'] = values['decode.loss_seg'] * math.nan
+            return values.scaled(math.nan)
         return values
 
     monkeypatch.setattr(EncoderDecoder, 'losses', losses)

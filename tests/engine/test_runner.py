@@ -143,7 +143,7 @@ def test_a_resumed_run_remembers_the_best(images, tmp_path, monkeypatch) -> None
 
 
 def test_an_unknown_score_to_keep_is_refused(images, tmp_path) -> None:
-    with pytest.raises(ValueError, match="save_best='mIuO'.*mIoU"):
+    with pytest.raises(ValueError, match="save_best: 'mIuO'.*mIoU"):
         train(tiny_config(images, tmp_path / 'run', 1, evaluation=dict(interval=1, save_best='mIuO')))
 
 

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from mmseg.registry import PIPELINES
+from mmseg.utils.kinds import COUNT, NONE, POSITIVE, SIZE, whole
 
 _LEVELS = np.arange(256, dtype=np.float32)
 
@@ -47,6 +48,7 @@ class PhotoMetricDistortion:
         saturation_range: least and largest factor.
         hue_delta: largest change, of a circle of 180.
     """
+    OPTIONS = dict(hue_delta=whole(1, 180))
     random = True
 
     def __init__(self, brightness_delta: int = 32, contrast_range: tuple[float, float] = (0.5, 1.5),
@@ -84,6 +86,7 @@ class AdjustGamma:
     Args:
         gamma: positive; above 1 makes the image brighter.
     """
+    OPTIONS = dict(gamma=POSITIVE)
     random = False
 
     def __init__(self, gamma: float = 1.0) -> None:
@@ -104,6 +107,7 @@ class CLAHE:
         clip_limit: contrast limit.
         tile_grid_size: tiles per (row, column).
     """
+    OPTIONS = dict(clip_limit=POSITIVE, tile_grid_size=SIZE)
     random = False
 
     def __init__(self, clip_limit: float = 40.0, tile_grid_size: tuple[int, int] = (8, 8)) -> None:
@@ -124,6 +128,7 @@ class RGB2Gray:
         out_channels: number of channels; None keeps the number.
         weights: of the input channels.
     """
+    OPTIONS = dict(out_channels=COUNT | NONE)
     random = False
 
     def __init__(self, out_channels: int | None = None,

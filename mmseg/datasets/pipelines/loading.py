@@ -10,6 +10,7 @@ from mmseg.datasets.files import read_image
 from mmseg.datasets.label_format import LabelFormat
 from mmseg.datasets.pairs import fitted
 from mmseg.registry import PIPELINES
+from mmseg.utils.kinds import NONE, one_of, whole
 
 COLOR_TYPES = ('color', 'grayscale', 'unchanged')
 
@@ -31,6 +32,7 @@ class LoadImageFromFile:
         color_type: 'color', 'grayscale', or 'unchanged' (channels and depth as in the file).
         bits: how many bits of 16 are used, 8 to 16; None: all.
     """
+    OPTIONS = dict(color_type=one_of(COLOR_TYPES), bits=whole(8, 16) | NONE)
     random = False
 
     def __init__(self, to_float32: bool = False, color_type: str = 'color', bits: int | None = None) -> None:

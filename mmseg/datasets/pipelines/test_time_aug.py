@@ -4,9 +4,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from mmseg.datasets.kinds import STEPS
 from mmseg.datasets.pipelines.compose import Compose
-from mmseg.datasets.pipelines.transforms import ImageScale, as_scales
+from mmseg.datasets.pipelines.transforms import DIRECTION, ImageScale, as_scales
 from mmseg.registry import PIPELINES
+from mmseg.utils.kinds import NONE, POSITIVE, SIZE, list_of
 
 
 @PIPELINES.register_module()
@@ -20,6 +22,9 @@ class MultiScaleFlipAug:
         flip: add flipped versions.
         flip_direction: 'horizontal', 'vertical' or both.
     """
+    OPTIONS = dict(
+        transforms=STEPS, img_scale=SIZE | list_of(SIZE) | NONE, img_ratios=POSITIVE | list_of(POSITIVE) | NONE,
+        flip_direction=DIRECTION | list_of(DIRECTION))
     random = False
 
     def __init__(self, transforms: Sequence[dict[str, Any]], img_scale: ImageScale | Sequence[ImageScale] | None = None,

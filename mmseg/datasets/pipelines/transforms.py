@@ -12,9 +12,11 @@ import numpy as np
 
 from mmseg.datasets.label_format import count_ids
 from mmseg.registry import PIPELINES
+from mmseg.utils.kinds import AMOUNT, COUNT, LABEL, NONE, NUMBER, POSITIVE, SHARE, SIZE, list_of, one_of
 
 ImageScale = tuple[int, int]
 _FLIP_CODES = {'horizontal': 1, 'vertical': 0, 'diagonal': -1}
+DIRECTION = one_of(_FLIP_CODES)
 _SEG_PADDING = {'valid_pseudo_mask': 0}  # padding is not a place to trust; other fields get seg_pad_val
 
 
@@ -60,6 +62,9 @@ class Resize:
         keep_ratio: fit into the scale; otherwise resize to exactly (width, height) = scale.
         override_scale: draw a scale even if one is set.
     """
+    OPTIONS = dict(
+        img_scale=SIZE | list_of(SIZE) | NONE, multiscale_mode=one_of(['value', 'range']),
+        ratio_range=list_of(POSITIVE, 2) | NONE)
 
     def __init__(self, img_scale: ImageScale | Sequence[ImageScale] | None = None, multiscale_mode: str = 'range',
                  ratio_range: tuple[float, float] | None = None, keep_ratio: bool = True,
@@ -117,6 +122,7 @@ class RandomFlip:
         prob: probability of a flip.
         direction: 'horizontal', 'vertical' or 'diagonal' (both).
     """
+    OPTIONS = dict(prob=SHARE | NONE, direction=DIRECTION)
     random = True
 
     def __init__(self, prob: float | None = None, direction: str = 'horizontal') -> None:
@@ -147,6 +153,7 @@ class RandomRotate:
         degree: (least, largest) angle; a number d means (-d, d).
         pad_val, seg_pad_val: image value and label of what comes in from outside.
     """
+    OPTIONS = dict(prob=SHARE, degree=AMOUNT | list_of(NUMBER, 2), seg_pad_val=LABEL)
     random = True
 
     def __init__(self, prob: float, degree: float | tuple[float, float], pad_val: float = 0,
@@ -178,6 +185,7 @@ class SegRescale:
     Args:
         scale_factor: of height and width.
     """
+    OPTIONS = dict(scale_factor=POSITIVE)
     random = False
 
     def __init__(self, scale_factor: float = 1) -> None:
@@ -200,6 +208,7 @@ class RandomCrop:
             class and none above this share (ignored pixels do not count); the last box is used if none does.
         ignore_index: label id that does not count.
     """
+    OPTIONS = dict(crop_size=SIZE, cat_max_ratio=SHARE, ignore_index=LABEL)
     random = True
 
     def __init__(self, crop_size: tuple[int, int], cat_max_ratio: float = 1.0, ignore_index: int = 255) -> None:
@@ -245,6 +254,7 @@ class Pad:
         pad_val: value of the image's new pixels.
         seg_pad_val: label of the new pixels (``valid_pseudo_mask`` gets 0: they are not to be trusted).
     """
+    OPTIONS = dict(size=SIZE | NONE, size_divisor=COUNT | NONE, seg_pad_val=LABEL)
     random = False
 
     def __init__(self, size: tuple[int, int] | None = None, size_divisor: int | None = None, pad_val: float = 0,
@@ -277,6 +287,7 @@ class Normalize:
         mean, std: per channel, in the order of the result, range 0 to 255.
         to_rgb: swap the channels from blue, green, red to red, green, blue first.
     """
+    OPTIONS = dict(mean=list_of(NUMBER), std=list_of(POSITIVE))  # one per channel: grey images have one
     random = False
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], to_rgb: bool = True) -> None:

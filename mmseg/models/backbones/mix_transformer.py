@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from mmseg.models.backbones.mit_keys import mit_keys
 from mmseg.models.backbones.pretrained import load_pretrained, pretrained_source
+from mmseg.models.kinds import PRETRAINED
 from mmseg.models.layers import DropPath, recomputed, to_map, to_tokens
 from mmseg.registry import BACKBONES
+from mmseg.utils.kinds import COUNT, FIXED, SHARE, list_of
 
 PRETRAINED_HELP = ('It is one of the MiT files (ImageNet-1K) that the SegFormer authors publish at '
                    'https://github.com/NVlabs/SegFormer; put it into the folder pretrained/ '
@@ -149,6 +151,9 @@ class MixVisionTransformer(nn.Module):
         ValueError: if both ``pretrained`` and ``init_cfg`` are given.
         TypeError: if ``pretrained`` is neither a string nor None.
     """
+    OPTIONS = dict(
+        **dict.fromkeys(('embed_dims', 'num_heads', 'depths', 'sr_ratios'), list_of(COUNT)), in_chans=COUNT,
+        **dict.fromkeys(('drop_rate', 'attn_drop_rate', 'drop_path_rate'), SHARE), init_cfg=PRETRAINED)
     own_names = staticmethod(mit_keys)
 
     def __init__(self,
@@ -239,7 +244,9 @@ def _variant(name: str, embed_dims: tuple[int, ...], depths: tuple[int, ...]) ->
         MixVisionTransformer.__init__(self, embed_dims=embed_dims, num_heads=(1, 2, 5, 8), depths=depths, **kwargs)
 
     doc = f'MiT-{name[-2:].upper()}: widths {embed_dims}, depths {depths}.'
-    cls = type(name, (MixVisionTransformer, ), {'__init__': __init__, '__doc__': doc, '__module__': __name__})
+    fixed = dict.fromkeys(('embed_dims', 'num_heads', 'depths'), FIXED)
+    cls = type(name, (MixVisionTransformer, ),
+               {'__init__': __init__, '__doc__': doc, '__module__': __name__, 'OPTIONS': fixed})
     return BACKBONES.register_module(name=name, module=cls)
 
 

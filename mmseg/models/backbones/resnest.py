@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmseg.models.backbones.resnet import Bottleneck, ResNetV1d
 from mmseg.models.backbones.resnext import ResNeXt
 from mmseg.registry import BACKBONES
+from mmseg.utils.kinds import COUNT, one_of
 
 
 class SplitAttentionConv2d(nn.Module):
@@ -87,6 +88,7 @@ class ResNeSt(ResNeXt, ResNetV1d):
         **{depth: (SplitAttentionBottleneck, counts) for depth, (_, counts) in ResNeXt.ARCHITECTURES.items()},
         200: (SplitAttentionBottleneck, (3, 24, 36, 3)),
     }
+    OPTIONS = dict(depth=one_of(ARCHITECTURES), radix=COUNT, reduction_factor=COUNT)
 
     def __init__(self, radix: int = 2, reduction_factor: int = 4, avg_down_stride: bool = True, **kwargs: Any) -> None:
         self.radix, self.reduction_factor, self.avg_down_stride = radix, reduction_factor, avg_down_stride

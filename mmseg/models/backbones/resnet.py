@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmseg.models.backbones.pretrained import load_pretrained, pretrained_source, resnet_keys
+from mmseg.models.kinds import CONVOLUTIONS, PRETRAINED
 from mmseg.models.layers import recomputed
 from mmseg.registry import BACKBONES
+from mmseg.utils.kinds import COUNT, FIXED, NONE, list_of, one_of, whole
 
 Config = dict[str, Any]
 
@@ -144,6 +146,10 @@ class ResNet(nn.Module):
         101: (Bottleneck, (3, 4, 23, 3)),
         152: (Bottleneck, (3, 8, 36, 3)),
     }
+    OPTIONS = dict(
+        **CONVOLUTIONS, depth=one_of(ARCHITECTURES), style=one_of(['pytorch', 'caffe']), num_stages=whole(1, 4),
+        frozen_stages=whole(-1, 4), init_cfg=PRETRAINED,
+        **dict.fromkeys(('strides', 'dilations'), list_of(COUNT)), multi_grid=list_of(COUNT) | NONE)
 
     def __init__(self,
                  depth: int,
@@ -315,6 +321,7 @@ class ResNet(nn.Module):
 @BACKBONES.register_module()
 class ResNetV1c(ResNet):
     """ResNet with a deep stem."""
+    OPTIONS = dict(deep_stem=FIXED, avg_down=FIXED)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(deep_stem=True, avg_down=False, **kwargs)
@@ -323,6 +330,7 @@ class ResNetV1c(ResNet):
 @BACKBONES.register_module()
 class ResNetV1d(ResNet):
     """ResNet with a deep stem and averaging shortcuts."""
+    OPTIONS = dict(deep_stem=FIXED, avg_down=FIXED)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(deep_stem=True, avg_down=True, **kwargs)

@@ -5,6 +5,7 @@ from typing import Any
 
 from mmseg.models.backbones.resnet import Bottleneck, ResNet
 from mmseg.registry import BACKBONES
+from mmseg.utils.kinds import COUNT, one_of
 
 
 @BACKBONES.register_module()
@@ -17,6 +18,7 @@ class ResNeXt(ResNet):
         kwargs: see :class:`ResNet`; ``depth`` is 50, 101 or 152.
     """
     ARCHITECTURES = {depth: arch for depth, arch in ResNet.ARCHITECTURES.items() if arch[0] is Bottleneck}
+    OPTIONS = dict(depth=one_of(ARCHITECTURES), groups=COUNT, base_width=COUNT)
 
     def __init__(self, groups: int = 1, base_width: int = 4, **kwargs: Any) -> None:
         self.groups, self.base_width = groups, base_width  # before the blocks are built

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from mmseg.models.backbones.lite_weights import PACKAGE, package_file, package_of, timm_keys
 from mmseg.models.backbones.pretrained import pretrained_source, read_weights
+from mmseg.models.kinds import PRETRAINED
 from mmseg.registry import BACKBONES
 from mmseg.utils.checkpoint_file import CheckpointError
+from mmseg.utils.kinds import COUNT, NAME, NONE, SHARE, SIZE, one_of
 
 STRIDES = (4, 8, 16, 32)
 # How timm's networks are asked to take images of any size: those with positions, those with windows, the others.
@@ -93,6 +95,9 @@ class TIMMBackbone(nn.Module):
         ValueError: for an unknown network, one without published or packaged weights that are asked for, or
             ``out_indices`` that give no pyramid.
     """
+    OPTIONS = dict(
+        checkpoint_path=NAME | NONE, features_only=one_of([True]), init_cfg=PRETRAINED, drop_path_rate=SHARE,
+        drop_rate=SHARE, img_size=COUNT | SIZE)
 
     def __init__(self,
                  model_name: str,

@@ -10,6 +10,7 @@ from torch import Tensor
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.layers import PoolingBranch, aspp_branches
 from mmseg.registry import HEADS
+from mmseg.utils.kinds import COUNT, list_of
 
 
 @HEADS.register_module()
@@ -20,6 +21,7 @@ class ASPPHead(BaseDecodeHead):
         dilations: one convolution each; 1 gives a 1x1 convolution.
         kwargs: of :class:`BaseDecodeHead`.
     """
+    OPTIONS = dict(dilations=list_of(COUNT))
 
     separable = False
     """Whether the dilated convolutions are depthwise-separable."""

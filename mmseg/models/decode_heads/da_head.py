@@ -12,6 +12,7 @@ from mmseg.models.layers import SelfAttentionBlock
 from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.results import HeadOutput
 from mmseg.registry import HEADS
+from mmseg.utils.kinds import COUNT
 
 
 class PositionAttention(SelfAttentionBlock):
@@ -50,6 +51,7 @@ class DAHead(BaseDecodeHead):
         pam_channels: channels of keys and queries of the position attention.
         kwargs: of :class:`BaseDecodeHead`.
     """
+    OPTIONS = dict(pam_channels=COUNT)
 
     def __init__(self, pam_channels: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)

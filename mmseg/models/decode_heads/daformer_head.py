@@ -8,7 +8,9 @@ from torch import Tensor, nn
 
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.layers import build_layer, resize
+from mmseg.models.layers.factory import LAYER
 from mmseg.registry import HEADS
+from mmseg.utils.kinds import COUNT, FIXED, Section, list_of, one_of
 
 
 @HEADS.register_module()
@@ -19,6 +21,10 @@ class DAFormerHead(BaseDecodeHead):
     :func:`mmseg.models.layers.build_layer`): ``embed_cfg`` for all levels but the last, ``embed_neck_cfg`` for the
     last (or 'same_as_embed_cfg'), ``fusion_cfg``.
     """
+    OPTIONS = dict(
+        input_transform=FIXED, align_corners=one_of([False]), decoder_params=Section(dict(
+            embed_dims=COUNT | list_of(COUNT), embed_cfg=LAYER, embed_neck_cfg=LAYER | one_of(['same_as_embed_cfg']),
+            fusion_cfg=LAYER)))
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(input_transform='multiple_select', **kwargs)

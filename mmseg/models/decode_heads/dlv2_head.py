@@ -7,8 +7,10 @@ from mmengine.model import initialize
 from torch import Tensor
 
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.models.kinds import INITIALISATION
 from mmseg.models.layers import aspp_branches
 from mmseg.registry import HEADS
+from mmseg.utils.kinds import COUNT, FIXED, list_of
 
 
 @HEADS.register_module()
@@ -26,6 +28,9 @@ class DLV2Head(BaseDecodeHead):
     Raises:
         ValueError: if channels, dropout_ratio or norm_cfg is given.
     """
+    OPTIONS = dict(
+        **dict.fromkeys(('channels', 'dropout_ratio', 'norm_cfg'), FIXED), dilations=list_of(COUNT),
+        init_cfg=INITIALISATION)
 
     def __init__(self, dilations: tuple[int, ...] = (6, 12, 18, 24), init_cfg: dict[str, Any] | None = None,
                  **kwargs: Any) -> None:

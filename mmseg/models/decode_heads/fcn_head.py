@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import HEADS
+from mmseg.utils.kinds import COUNT
 
 
 @HEADS.register_module()
@@ -25,6 +26,7 @@ class FCNHead(BaseDecodeHead):
     Raises:
         ValueError: if there are no convolutions and the channels differ.
     """
+    OPTIONS = dict(kernel_size=COUNT, dilation=COUNT)
 
     def __init__(self, num_convs: int = 2, kernel_size: int = 3, concat_input: bool = True, dilation: int = 1,
                  **kwargs: Any) -> None:

@@ -15,6 +15,7 @@ from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.results import Box, HeadOutput, HRDAFeatures
 from mmseg.models.segmentors.sliding import CROPS_PER_CALL, Canvas, in_parts
 from mmseg.registry import HEADS
+from mmseg.utils.kinds import COUNT, FLAG, NONE, POSITIVE, SHARE, list_of
 
 
 def scale_box(box: Box, factor: float) -> Box:
@@ -42,6 +43,12 @@ class HRDAHead(nn.Module):
     Raises:
         ValueError: if there are more than two scales, or the loss weights do not leave a share in [0, 1].
     """
+    FURTHER = 'single_scale_head'  # the class that gets the further arguments
+    OPTIONS = dict(
+        **dict.fromkeys(('lr_loss_weight', 'hr_loss_weight'), SHARE), fixed_attention=SHARE | NONE,
+        attention_embed_dim=COUNT, scales=list_of(POSITIVE),
+        # of older configs; the segmentor says it
+        enable_hr_crop=FLAG, hr_slide_inference=FLAG)
 
     def __init__(self,
                  single_scale_head: str,

@@ -10,6 +10,7 @@ from torch import Tensor
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.layers import Relation, interlaced_attention
 from mmseg.registry import HEADS
+from mmseg.utils.kinds import COUNT, SIZE
 
 
 @HEADS.register_module()
@@ -21,6 +22,7 @@ class ISAHead(BaseDecodeHead):
         down_factor: (height, width) of a block in cells.
         kwargs: of :class:`BaseDecodeHead`.
     """
+    OPTIONS = dict(isa_channels=COUNT, down_factor=SIZE)
 
     def __init__(self, isa_channels: int, down_factor: tuple[int, int] = (8, 8), **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -9,6 +9,7 @@ from torch import Tensor
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.layers import PyramidPooling
 from mmseg.registry import HEADS
+from mmseg.utils.kinds import COUNT, list_of
 
 
 @HEADS.register_module()
@@ -19,6 +20,7 @@ class PSPHead(BaseDecodeHead):
         pool_scales: cells per side of each pooled map.
         kwargs: of :class:`BaseDecodeHead`.
     """
+    OPTIONS = dict(pool_scales=list_of(COUNT))
 
     def __init__(self, pool_scales: tuple[int, ...] = (1, 2, 3, 6), **kwargs: Any) -> None:
         super().__init__(**kwargs)

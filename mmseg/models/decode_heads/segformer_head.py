@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.layers import MLP, resize
 from mmseg.registry import HEADS
+from mmseg.utils.kinds import COUNT, FIXED, NONE, Section
 
 
 @HEADS.register_module()
@@ -19,6 +20,8 @@ class SegFormerHead(BaseDecodeHead):
     ``decoder_params``: ``embed_dim`` (default 768) and ``conv_kernel_size`` (default 1). The base's ``conv_seg`` is
     not used; it stays since published checkpoints hold it.
     """
+    OPTIONS = dict(
+        input_transform=FIXED, decoder_params=Section(dict(embed_dim=COUNT, conv_kernel_size=COUNT)) | NONE)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(input_transform='multiple_select', **kwargs)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.layers import PyramidPooling, resize
 from mmseg.registry import HEADS
+from mmseg.utils.kinds import COUNT, FIXED, list_of
 
 
 @HEADS.register_module()
@@ -20,6 +21,7 @@ class UPerHead(BaseDecodeHead):
         pool_scales: cells per side of each pooled map.
         kwargs: of :class:`BaseDecodeHead`.
     """
+    OPTIONS = dict(input_transform=FIXED, pool_scales=list_of(COUNT))
 
     def __init__(self, pool_scales: tuple[int, ...] = (1, 2, 3, 6), **kwargs: Any) -> None:
         super().__init__(input_transform='multiple_select', **kwargs)

@@ -1,14 +1,18 @@
 """The layer types that DAFormer's decoder configs name."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from torch import nn
 
+from mmseg.models.kinds import CONVOLUTIONS
 from mmseg.models.layers.aspp import ASPPWrapper
 from mmseg.models.layers.embedding import MLP
 from mmseg.models.layers.isa import ISALayer
+from mmseg.utils.kinds import COUNT, NONE, SIZE, Kind, Typed, list_of
+from mmseg.utils.options import options
 
 
 def _identity(in_channels: int, out_channels: int, **_: Any) -> nn.Module:
@@ -41,6 +45,29 @@ LAYERS = {
     'rawconv_and_aspp': _rawconv_and_aspp,
     'isa': ISALayer,
 }
+
+# What the options of each type belong to.
+_TAKERS = {
+    'id': (),
+    'mlp': (),
+    'conv': (_conv, ConvModule),
+    'sep_conv': (_sep_conv, DepthwiseSeparableConvModule),
+    'aspp': (ASPPWrapper, ),
+    'rawconv_and_aspp': (_rawconv_and_aspp, ASPPWrapper),
+    'isa': (ISALayer, ),
+}
+_GIVEN = ('in_channels', 'out_channels', 'channels', 'padding')
+
+
+def _options(takers: tuple[Callable, ...]) -> dict[str, Kind]:
+    """What a layer config may say: without effect for 'id' and 'mlp', every type takes a norm and an activation."""
+    found = {name: kind for taker in takers for name, kind in options(taker).items() if name not in _GIVEN}
+    own = dict(CONVOLUTIONS, kernel_size=COUNT, dilations=list_of(COUNT), isa_channels=COUNT, down_factor=SIZE,
+               context_cfg=LAYER | NONE)
+    return {name: own.get(name, found.get(name)) for name in {*found, 'norm_cfg', 'act_cfg'}}
+
+
+LAYER = Typed(lambda: _TAKERS, _options)
 
 
 def build_layer(in_channels: int, out_channels: int, type: str, **kwargs: Any) -> nn.Module:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg.registry import LOSSES
+from mmseg.utils.kinds import one_of
 from mmseg.utils.labels import IGNORED
 
 
@@ -99,6 +100,7 @@ class CrossEntropyLoss(nn.Module):
         class_weight: one factor per class: a list, or the path of a .npy or .json file.
         loss_weight: factor of the result.
     """
+    OPTIONS = dict(reduction=one_of(['mean', 'sum', 'none']))
 
     def __init__(self,
                  use_sigmoid: bool = False,

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg.registry import NECKS
+from mmseg.utils.kinds import INTEGER, POSITIVE, list_of
 
 
 @NECKS.register_module()
@@ -16,6 +17,7 @@ class SegFormerAdapter(nn.Module):
         out_layers: the levels to concatenate.
         scales: the factor by which each of them is enlarged.
     """
+    OPTIONS = dict(out_layers=list_of(INTEGER), scales=list_of(POSITIVE))
 
     def __init__(self, out_layers: tuple[int, ...] = (3, ), scales: tuple[float, ...] = (4, )) -> None:
         super().__init__()

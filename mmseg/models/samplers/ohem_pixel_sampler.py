@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mmseg.models.losses.cross_entropy_loss import has_class, softmax_cross_entropy
 from mmseg.registry import PIXEL_SAMPLERS
+from mmseg.utils.kinds import COUNT, NONE, number
 
 
 @PIXEL_SAMPLERS.register_module()
@@ -22,6 +23,7 @@ class OHEMPixelSampler:
     Raises:
         ValueError: if ``thresh`` is outside of (0, 1] or ``min_kept`` is not positive.
     """
+    OPTIONS = dict(thresh=number(above=0, most=1) | NONE, min_kept=COUNT)
 
     def __init__(self, thresh: float | None = None, min_kept: int = 100000) -> None:
         if thresh is not None and not 0 < thresh <= 1:

@@ -7,10 +7,12 @@ import numpy as np
 from torch import Tensor, nn
 
 from mmseg.models.builder import build_backbone, build_head, build_neck
+from mmseg.models.kinds import BACKBONE, PART, TEST
 from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.registry import SEGMENTORS
+from mmseg.utils.kinds import NONE, Each, Section
 
 
 @SEGMENTORS.register_module()
@@ -28,6 +30,9 @@ class EncoderDecoder(BaseSegmentor):
         ValueError: if ``pretrained`` stands in the backbone's config, too, ``init_cfg`` is given, or a head is not made
             for the maps that it would read.
     """
+    OPTIONS = dict(
+        backbone=BACKBONE, decode_head=PART, neck=PART | NONE, auxiliary_head=PART | Each(PART) | NONE,
+        train_cfg=Section({}) | NONE, test_cfg=TEST | NONE, init_cfg=NONE)
 
     def __init__(self,
                  backbone: dict[str, Any],

@@ -15,6 +15,7 @@ from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
 from mmseg.models.segmentors.results import Box, HRDADecoded, HRDAFeatures
 from mmseg.models.segmentors.sliding import CROPS_PER_CALL, average_windows, cut, in_parts, window_boxes
 from mmseg.registry import SEGMENTORS
+from mmseg.utils.kinds import COUNT, NONE, POSITIVE, SIZE, list_of, one_of
 
 # The published programs also write these into the head's config; they follow from the segmentor's.
 DERIVED = ('scales', 'enable_hr_crop', 'hr_slide_inference')
@@ -42,6 +43,9 @@ class HRDAEncoderDecoder(EncoderDecoder):
         ValueError: if the scales, the crop size and the feature scale do not fit together, the head is no HRDA head, or
             there is an auxiliary head.
     """
+    OPTIONS = dict(
+        auxiliary_head=NONE, scales=list_of(POSITIVE), hr_crop_size=SIZE | NONE, crop_coord_divisible=COUNT,
+        feature_scale=POSITIVE | one_of(['all']))
 
     def __init__(self,
                  decode_head: dict[str, Any],

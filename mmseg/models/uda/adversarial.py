@@ -14,8 +14,9 @@ from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.models.uda.base import UDADecorator
 from mmseg.models.uda.step_state import StepState, View
-from mmseg.models.uda.target_outputs import TargetOutputs, output_factors
+from mmseg.models.uda.target_outputs import FACTORS, TargetOutputs, output_factors
 from mmseg.registry import UDA
+from mmseg.utils.kinds import POSITIVE, one_of
 from mmseg.utils.names import nearest
 
 SOURCE, TARGET = 0., 1.  # what a discriminator should answer
@@ -133,6 +134,7 @@ class AdvSeg(UDADecorator):
         lr_D_power=0.9,
         lr_D_min=0,
         lambda_adv_target=dict(main=0.001, aux=0.0002))
+    key_kinds = dict(discriminator_type=one_of(CRITERIA), lr_D=POSITIVE, lambda_adv_target=FACTORS)
 
     def __init__(self, model: dict[str, Any], max_iters: int, **uda: Any) -> None:
         super().__init__(model, max_iters, **uda)

@@ -17,6 +17,7 @@ from mmseg.models.uda.objective import Objective
 from mmseg.models.uda.step_state import StepState, View
 from mmseg.models.uda.teacher import EMATeacher
 from mmseg.registry import OBJECTIVES
+from mmseg.utils.kinds import AMOUNT, SHARE, WHOLE, Values
 from mmseg.utils.names import nearest
 from mmseg.visualization.panels import Panel
 
@@ -44,6 +45,7 @@ class UDADecorator(Trainable):
 
     Attributes:
         keys: the host's own ``uda`` keys and other defaults of :data:`KEYS`.
+        key_kinds: of them, where the default does not say what a config may give.
         pinned: names of networks whose train/eval mode is fixed: train() leaves them alone.
         teacher: the host's EMA teacher, for objectives to share; None if it has none.
         why_no_teacher: ends the message for an objective that needs one.
@@ -55,6 +57,9 @@ class UDADecorator(Trainable):
         ValueError: for a value that cannot be.
     """
     keys: dict[str, Any] = {}
+    key_kinds = dict(alpha=SHARE, pseudo_threshold=SHARE, color_jitter_strength=AMOUNT | Values(AMOUNT),
+                     color_jitter_probability=SHARE, **dict.fromkeys((
+                         'pseudo_weight_ignore_top', 'pseudo_weight_ignore_bottom', 'debug_img_interval'), WHOLE))
     why_no_teacher: str = 'this method does not have'
     uses_target: bool = True
 

@@ -16,6 +16,7 @@ from mmseg.models.uda.step_state import StepState, View
 from mmseg.models.uda.strong_augment import StrongAugment
 from mmseg.models.uda.teacher import EMATeacher
 from mmseg.registry import UDA
+from mmseg.utils.kinds import one_of
 from mmseg.visualization.panels import Panel
 
 
@@ -35,6 +36,7 @@ class DACS(UDADecorator):
     keys = dict(
         source_only=False,  # train on the source alone: no teacher, no mixing
         mix='class')
+    key_kinds = dict(mix=one_of(['class']))
     why_no_teacher = 'uda.source_only=True leaves out: remove one of the two'
 
     def __init__(self, model: dict[str, Any], max_iters: int, **uda: Any) -> None:

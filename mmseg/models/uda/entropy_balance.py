@@ -14,8 +14,10 @@ from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.models.uda.objective import Objective
 from mmseg.models.uda.step_state import StepState, View
 from mmseg.registry import OBJECTIVES
+from mmseg.utils.kinds import NONE, SHARE, one_of
 from mmseg.utils.labels import IGNORED
 from mmseg.utils.names import nearest
+from mmseg.utils.options import OptionsOf
 
 if TYPE_CHECKING:
     from mmseg.models.uda.base import UDADecorator
@@ -83,6 +85,8 @@ class EntropyBalance(Objective):
     name = 'entropy_balance'
     joins = 'mix'
     keys = dict(entropy_balance=None)
+    key_kinds = dict(entropy_balance=OptionsOf(lambda: EntropyBalance) | NONE)
+    OPTIONS = dict(target_normalised=SHARE | NONE, region=one_of(REGIONS), resolution=one_of(RESOLUTIONS))
     needs_teacher = True
 
     def __init__(self, num_classes: int, weight: float = 0.1, target: float | None = None,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mmseg.models.named_losses import Losses
 from mmseg.models.uda.base import UDADecorator
-from mmseg.models.uda.target_outputs import TargetOutputs, output_factors
+from mmseg.models.uda.target_outputs import FACTORS, TargetOutputs, output_factors
 from mmseg.registry import UDA
 
 
@@ -44,6 +44,7 @@ class MinEnt(UDADecorator):
         ValueError: for a value that cannot be.
     """
     keys = dict(alpha=0.999, lambda_ent=dict(main=0.001, aux=0.0002))
+    key_kinds = dict(lambda_ent=FACTORS)
 
     def __init__(self, model: dict[str, Any], max_iters: int, **uda: Any) -> None:
         super().__init__(model, max_iters, **uda)

@@ -13,6 +13,7 @@ from mmseg.models.uda.cells import label_cells
 from mmseg.models.uda.objective import Objective
 from mmseg.models.uda.step_state import StepState, View
 from mmseg.registry import OBJECTIVES
+from mmseg.utils.kinds import NONE, SHARE, WHOLE, list_of
 from mmseg.visualization.panels import Panel
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class FeatureDistance(Objective):
         imnet_feature_dist_classes=None,
         imnet_feature_dist_scale_min_ratio=None,
         imnet_feature_dist_allow_random=False)
+    key_kinds = dict(imnet_feature_dist_classes=list_of(WHOLE) | NONE, imnet_feature_dist_scale_min_ratio=SHARE | NONE)
 
     def __init__(self, network: nn.Module, weight: float, classes: list[int] | None, min_ratio: float | None) -> None:
         super().__init__()

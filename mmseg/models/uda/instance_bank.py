@@ -24,8 +24,10 @@ from mmseg.models.uda.objective import Objective
 from mmseg.models.uda.step_state import StepState, View
 from mmseg.models.uda.teacher import EMATeacher
 from mmseg.registry import OBJECTIVES
+from mmseg.utils.kinds import COUNT, NONE, POSITIVE, SHARE, WHOLE, Typed, list_of, one_of
 from mmseg.utils.labels import IGNORED
 from mmseg.utils.names import nearest
+from mmseg.utils.options import optional
 
 if TYPE_CHECKING:
     from mmseg.models.uda.base import UDADecorator
@@ -83,6 +85,11 @@ class InstanceBank(Objective):
     preset = 'dida'
     joins = 'mix'
     keys = dict(instance_bank=None)
+    key_kinds = dict(instance_bank=Typed(lambda: presets(), optional, key='preset', default='dida') | NONE)
+    OPTIONS = dict(
+        **{name: one_of(names) for name, names in CHOICES.items()},
+        **dict.fromkeys(('size', 'interval'), COUNT), classes=list_of(WHOLE) | NONE, projection=COUNT | NONE,
+        **dict.fromkeys(('tau_teacher', 'tau_student'), POSITIVE), **dict.fromkeys(('smoothing', 'momentum'), SHARE))
     needs_teacher = True
 
     def __init__(self, num_classes: int, channels: int, alpha: float, size: int = 300,
@@ -123,12 +130,12 @@ class InstanceBank(Objective):
         if isinstance(options, Mapping):
             options = dict(options)
             preset = options.pop('preset', preset)
-        presets = {kind.preset: kind for kind in (cls, *cls.__subclasses__())}
-        if preset not in presets:
-            raise ValueError(f'uda.instance_bank.preset={preset!r}: {nearest(preset, presets)}')
+        known = presets()
+        if preset not in known:
+            raise ValueError(f'uda.instance_bank.preset={preset!r}: {nearest(preset, known)}')
         try:
-            made = presets[preset].from_options('instance_bank', options, num_classes=host.num_classes,
-                                                channels=host.model.embedding_channels, alpha=uda['alpha'])
+            made = known[preset].from_options('instance_bank', options, num_classes=host.num_classes,
+                                              channels=host.model.embedding_channels, alpha=uda['alpha'])
         except (FileNotFoundError, ValueError) as error:
             raise type(error)(f'uda.instance_bank: {error}') from error
         if made.preset == cls.preset:
@@ -216,6 +223,11 @@ class InstanceBank(Objective):
             return torch.ones(len(step.mix_mask), *size, device=step.mix_mask.device)
         left_out = step.mix_mask | (step.pseudo.valid.unsqueeze(1) == 0)
         return (F.adaptive_max_pool2d(left_out.float(), size) == 0).float().squeeze(1)
+
+
+def presets() -> dict[str, type[InstanceBank]]:
+    """The classes by the name of their preset."""
+    return {kind.preset: kind for kind in (InstanceBank, *InstanceBank.__subclasses__())}
 
 
 def projected(projection: Projection | None, decoded: Decoded) -> Tensor:

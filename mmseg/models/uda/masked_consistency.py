@@ -17,6 +17,7 @@ from mmseg.models.uda.strong_augment import StrongAugment
 from mmseg.models.uda.teacher import EMATeacher
 from mmseg.registry import OBJECTIVES
 from mmseg.utils.draws import Draws
+from mmseg.utils.kinds import COUNT, NONE, SHARE, Section, one_of
 from mmseg.utils.names import nearest
 
 if TYPE_CHECKING:
@@ -102,6 +103,10 @@ class MaskedConsistency(Objective):
     opens = 'masked'
     networks = ('mic.teacher.ema_model', )
     keys = dict(mask_mode=None, mask_alpha='same', mask_pseudo_threshold='same', mask_lambda=0, mask_generator=None)
+    key_kinds = dict(
+        mask_mode=one_of(MODES) | NONE, mask_alpha=SHARE | one_of(['same']),
+        mask_pseudo_threshold=SHARE | one_of(['same']) | NONE,
+        mask_generator=Section(dict(type=one_of(['block']), mask_ratio=SHARE, mask_block_size=COUNT)) | NONE)
 
     def __init__(self, mode: MaskMode, ratio: float, block: int, weight: float, augment: StrongAugment,
                  margins: tuple[int, int], teacher: PrivateTeacher | None) -> None:

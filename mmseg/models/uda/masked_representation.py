@@ -15,7 +15,9 @@ from mmseg.models.uda.objective import Objective
 from mmseg.models.uda.rebuilder import Grid, HiddenCells, Rebuilder, feature_layout
 from mmseg.models.uda.step_state import StepState, View
 from mmseg.registry import OBJECTIVES
+from mmseg.utils.kinds import COUNT, NONE, POSITIVE, SHARE, SIZE, one_of
 from mmseg.utils.names import nearest
+from mmseg.utils.options import OptionsOf
 from mmseg.visualization.panels import Panel
 
 if TYPE_CHECKING:
@@ -69,6 +71,9 @@ class MaskedRepresentation(Objective):
     name = 'mrm'
     opens = 'target'
     keys = dict(mrm=None)
+    key_kinds = dict(mrm=OptionsOf(lambda: MaskedRepresentation) | NONE)
+    OPTIONS = dict(mask_ratio=SHARE, lr=POSITIVE, view=one_of(VIEWS), aux_bn=one_of(BATCH_NORMS),
+                   grid=SIZE | one_of(['auto']), dim=COUNT, heads=COUNT)
     needs_teacher = True
 
     def __init__(self, student: nn.Module, crop_size: tuple[int, int] | None, weight: float = 1.0,

@@ -10,6 +10,9 @@ from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.models.uda.objective import Objective
 from mmseg.models.uda.step_state import StepState, View
+from mmseg.utils.kinds import AMOUNT, Section
+
+FACTORS = Section(dict(main=AMOUNT, aux=AMOUNT))
 
 
 def output_factors(student: nn.Module, setting: Any, key: str) -> dict[str, float]:
