@@ -206,11 +206,7 @@ def known_stats(root: str) -> ClassStats:
     """What has been counted of a data set: in its folder, and beside it where the folder cannot be written to."""
     first, second = (load_stats(folder) or NOTHING for folder in (Path(root), cache_folder(root)))
     new = set(second.files) - set(first.files)
-    return _merged(first, second.of(new).counts) if new else first
-
-
-def _merged(stats: ClassStats, counts: FileCounts) -> ClassStats:
-    return _stats_of({**stats.counts, **counts})
+    return _stats_of({**first.counts, **second.of(new).counts}) if new else first
 
 
 def obtain_stats(root: str, label_paths: Sequence[str], read: Callable[[int], np.ndarray]) -> ClassStats:
