@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,8 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg.apis import init_segmentor
+from mmseg.checkpoint.networks import read_checkpoint
 from mmseg.datasets import build_dataset, build_train_loader
-from mmseg.engine.checkpoint import CheckpointError, read_checkpoint
+from mmseg.errors import command
 from mmseg.models.preprocess import prepare
 from mmseg.models.uda.bank import FEATURES, LABELS, RAREST_FIRST, Bank, balanced_labels, write_bank
 from mmseg.models.uda.cells import class_counts, class_means
@@ -108,7 +108,4 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (CheckpointError, OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
+    command(main)

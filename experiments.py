@@ -1,11 +1,11 @@
 """The experiments of the papers by number, one row each. ``python run_experiments.py --list`` names them,
-``python run_experiments.py --exp ID`` runs one. What the settings mean: mmseg/engine/experiment_runs.py."""
+``python run_experiments.py --exp ID`` runs one. What the settings mean: mmseg/experiments/runs.py."""
 from __future__ import annotations
 
 from math import inf
 from typing import Any
 
-from mmseg.engine.experiment_runs import HRDA, SGD, Experiment, balance, each, grid, instances, masks, rebuilds
+from mmseg.experiments.runs import HRDA, SGD, Experiment, balance, each, grid, instances, masks, rebuilds
 
 DLV2, SEGFORMER = 'dlv2red@r101v1c', 'segformer@mitb5'
 # The UDA method of DAFormer; margins without pseudo labels by crop (DAFormer), by image (HRDA), or none.

@@ -6,13 +6,11 @@ python run_experiments.py --exp 6
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from experiments import EXPERIMENTS, generate_experiment_cfgs
-from mmseg.engine.checkpoint import CheckpointError
-from mmseg.engine.logging import NonFiniteLoss
-from mmseg.engine.named_runs import generate_from_config, generate_from_experiment, run_all
+from mmseg.errors import command
+from mmseg.experiments.named import generate_from_config, generate_from_experiment, run_all
 
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
@@ -59,7 +57,4 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (CheckpointError, NonFiniteLoss, OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
+    command(main)

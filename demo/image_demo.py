@@ -2,14 +2,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from mmseg.apis import draw_result, inference_segmentor, init_segmentor
 from mmseg.apis.predict import IMAGES
-from mmseg.engine.checkpoint import CheckpointError
-from mmseg.visualization import get_palette, write_image
+from mmseg.datasets import get_palette
+from mmseg.errors import command
+from mmseg.visualization import write_image
 
 
 def main(args: Sequence[str] | None = None) -> Path:
@@ -33,7 +33,4 @@ def main(args: Sequence[str] | None = None) -> Path:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (CheckpointError, OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
+    command(main)

@@ -3,11 +3,19 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
+from pathlib import Path
 
 import pytest
 import torch
 
+from tests.engine.tiny import write_images
 from tests.parity.golden import Case
+
+
+@pytest.fixture(scope='session')
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures to train on, shared by all tests that change none of them."""
+    return write_images(tmp_path_factory.mktemp('images'))
 
 
 def pytest_configure(config: pytest.Config) -> None:

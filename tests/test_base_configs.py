@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmseg.engine.config import load_config
+from mmseg.config.reading import load_config
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 BASES = sorted(path.relative_to(CONFIGS).as_posix() for path in (CONFIGS / '_base_').rglob('*.py'))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmseg.engine.config_schema import SECTIONS, TOP_LEVEL
+from mmseg.config.schema import SECTIONS, TOP_LEVEL
 from mmseg.models.uda import DACS, AdvSeg, MinEnt
 from mmseg.registry import DATASETS, OBJECTIVES, PIPELINES
 

@@ -11,9 +11,9 @@ import torch
 from mmengine import Config
 
 from experiments import EXPERIMENTS, generate_experiment_cfgs
-from mmseg.engine.config import load_config
-from mmseg.engine.experiment_runs import Run, grid
+from mmseg.config.reading import load_config
 from mmseg.engine.optim import build_optim_wrapper
+from mmseg.experiments.runs import Run, grid
 from tests.models.uda.conftest import NORM, make_batch
 from tests.parity import model_zoo
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from experiments import EXPERIMENTS
-from mmseg.engine.config import load_config
+from mmseg.config.reading import load_config
 from tests.engine.tiny import tiny_config, write_images
 
 ROOT = Path(__file__).parents[1]

@@ -12,19 +12,16 @@ import argparse
 import json
 import re
 import statistics
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from mmseg.errors import LogError, command
 
 PERCENT = re.compile(r'(^|[._])(mIoU\d*|mAcc|aAcc|mDice|mFscore|IoU|Acc|Dice|Fscore|Precision|Recall)(\.|$)')
 TIMESTAMP = re.compile(r'\d{8}_\d{6}(_\d+)?')
 RUN_STAMP = re.compile(r'^\d{6}_\d{4}_|_[0-9a-f]{5}$')
 SEED = re.compile(r'_s(?:eed)?(\d+)(?=[_.-]|$)')
-
-
-class LogError(ValueError):
-    """A log that cannot be used; the message names the file."""
 
 
 @dataclass
@@ -175,19 +172,15 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> None:
+    """Draw curves or print a table."""
     args = parse_args(argv)
-    try:
-        logs = [read_log(path) for path in args.logs]
-        if args.table:
-            print(table(logs, args.keys))
-        else:
-            plot(logs, args)
-    except (LogError, OSError) as error:
-        print(f'analyze_logs: {error}', file=sys.stderr)
-        return 1
-    return 0
+    logs = [read_log(path) for path in args.logs]
+    if args.table:
+        print(table(logs, args.keys))
+    else:
+        plot(logs, args)
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    command(main)

@@ -30,6 +30,7 @@ from mmseg.apis import load_config
 from mmseg.datasets import build_dataset, build_train_loader
 from mmseg.datasets.made_up import synthetic_batch
 from mmseg.engine.optim import build_optim_wrapper
+from mmseg.errors import command
 from mmseg.models import build_train_model
 
 MAX_CALIBRATION_SHIFT = 0.15
@@ -245,4 +246,4 @@ def main(args: list[str] | None = None) -> dict[str, Any]:
 
 
 if __name__ == '__main__':
-    main()
+    command(main)

@@ -24,6 +24,7 @@ import numpy as np
 
 from mmseg.apis import load_config
 from mmseg.datasets import build_dataset
+from mmseg.errors import command
 from mmseg.registry import DATASETS
 from tools.cache_dataset import cache_dataset
 
@@ -133,4 +134,4 @@ def main(args: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 if __name__ == '__main__':
-    main()
+    command(main)

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,10 +9,8 @@ from mmengine import DictAction
 
 from mmseg.apis import load_config
 from mmseg.apis.browse import fed_images, write_page, write_pictures
-from mmseg.datasets.errors import DataError
-from mmseg.engine.checkpoint import CheckpointError
-from mmseg.engine.config_errors import ConfigError
-from mmseg.engine.env import resolve_device
+from mmseg.errors import command
+from mmseg.utils.device import resolve_device
 
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
@@ -51,7 +48,4 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (CheckpointError, ConfigError, DataError, OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
+    command(main)

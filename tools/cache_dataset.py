@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 
 from mmengine.config import DictAction
 
 from mmseg.apis import load_config
-from mmseg.datasets import DATASETS, DataError, build_dataset
+from mmseg.datasets import DATASETS, build_dataset
 from mmseg.datasets.construction import known_arguments
 from mmseg.datasets.sample_cache import write_cache
-from mmseg.engine.config_errors import ConfigError
+from mmseg.errors import DataError, command
 
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
@@ -47,14 +46,11 @@ def cache_dataset(section: dict | list | None, out: str, nproc: int) -> None:
 def main(args: Sequence[str] | None = None) -> None:
     """Run the program."""
     options = parse_args(args)
-    try:
-        data = load_config(options.config, options.options).get('data') or {}
-        cache_dataset(data.get('train'), options.out, options.nproc)
-    except (DataError, ConfigError) as error:
-        sys.exit(f'error: {error}')
+    data = load_config(options.config, options.options).get('data') or {}
+    cache_dataset(data.get('train'), options.out, options.nproc)
     print(f'Use it with data=dict(train=dict(cache={options.out!r})) in the config, or --options '
           f'data.train.cache={options.out}')
 
 
 if __name__ == '__main__':
-    main()
+    command(main)

@@ -2,12 +2,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmseg.engine.checkpoint import CheckpointError
-from mmseg.engine.checkpoint_export import convert
+from mmseg.checkpoint.export import convert
+from mmseg.errors import command
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -24,7 +23,4 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (CheckpointError, OSError) as error:
-        sys.exit(f'error: {error}')
+    command(main)

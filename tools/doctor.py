@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from mmengine import DictAction
 
 from mmseg.doctor import examine
+from mmseg.errors import command
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -22,4 +22,4 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    command(main)

@@ -13,6 +13,8 @@ from matplotlib import pyplot  # noqa: E402
 from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.patches import FancyBboxPatch  # noqa: E402
 
+from mmseg.errors import command
+
 ROOT = Path(__file__).resolve().parents[1]
 COLOURS = dict(data='#eceff1', student='#cfe2f7', teacher='#fde3c4', added='#d5efd3', loss='#f7cdd0')
 LEGEND = dict(data='data', student='student', teacher='teacher, frozen', added='what the method adds', loss='loss')
@@ -140,4 +142,4 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command(main)

@@ -2,15 +2,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine import DictAction
 
 from mmseg.apis import init_segmentor, load_config
-from mmseg.apis.onnx_export import ExportError, export_onnx
-from mmseg.engine.checkpoint import CheckpointError
+from mmseg.apis.onnx_export import export_onnx
+from mmseg.errors import command
 
 
 def main(args: Sequence[str] | None = None) -> float:
@@ -32,7 +31,4 @@ def main(args: Sequence[str] | None = None) -> float:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (CheckpointError, ExportError, OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
+    command(main)

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,8 @@ import torch
 from mmengine import DictAction
 from prettytable import PrettyTable
 
-from mmseg.engine.config import load_config
+from mmseg.config.reading import load_config
+from mmseg.errors import command
 from mmseg.models import build_segmentor
 
 
@@ -45,7 +45,4 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (KeyError, ValueError) as error:  # an unknown type is a KeyError
-        sys.exit(f'error: {error.args[0]}')
+    command(main)

@@ -24,6 +24,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from mmseg.errors import command  # noqa: E402
 from tools.toy_scenes import LABEL_IDS, Scene, label_ids, polygons, render, street_scene  # noqa: E402
 
 # One index never serves two splits, so that validation scenes are new to the networks.
@@ -129,4 +130,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command(main)

@@ -3,7 +3,7 @@
     python -m tools.memory_table --report docs/performance.md
     python -m tools.memory_table CONFIG --size 256 256 --precision fp32 --measure
 
-How it is estimated: mmseg/engine/memory_estimate.py.
+How it is estimated: mmseg/doctor/memory.py.
 """
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from typing import Any
 from mmengine.config import DictAction
 
 from mmseg.apis import load_config
-from mmseg.engine.low_memory import save_memory
-from mmseg.engine.memory_estimate import GIB, card, estimated_bytes, measured_bytes
+from mmseg.config.low_memory import save_memory
+from mmseg.doctor.memory import GIB, card, estimated_bytes, measured_bytes
+from mmseg.errors import command
 from mmseg.models.builder import leave_weights_out, training_crop
 
 PRECISIONS = ('fp32', 'bf16', 'low')
@@ -86,4 +87,4 @@ def main(args: Sequence[str] | None = None) -> str:
 
 
 if __name__ == '__main__':
-    main()
+    command(main)

@@ -7,7 +7,6 @@ from __future__ import annotations
 import argparse
 import platform
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 
 from mmseg.apis import load_config
+from mmseg.errors import command
 from mmseg.models import MODELS, build_segmentor
 from tools.benchmark import flop_counter, measure
 
@@ -71,7 +71,7 @@ def main(args: Sequence[str] | None = None) -> None:
     text = args.report.read_text() if args.report.is_file() else ''
     section = SECTION.search(text)
     if section is None:
-        sys.exit(f'error: {args.report} has no lines <!-- models --> and <!-- end of models -->: add them')
+        raise ValueError(f'{args.report} has no lines <!-- models --> and <!-- end of models -->: add them')
     rows = [re.split(r' *\| *', line)[1:-1] for line in section[0].splitlines() if line.startswith('|')]
     times = {} if args.latency else {row[0]: row[4] for row in rows}
     machine = re.search(r'^CPU: .*', section[0], re.MULTILINE)
@@ -89,4 +89,4 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command(main)

@@ -11,8 +11,8 @@ from mmengine import DictAction
 
 from mmseg.apis import init_segmentor, load_config
 from mmseg.apis.predict import find_jobs, image_suffixes, predict_files
-from mmseg.engine.checkpoint import CheckpointError
 from mmseg.engine.optim import bfloat16_is_slow
+from mmseg.errors import command
 from mmseg.evaluation import config_changes
 
 
@@ -60,7 +60,4 @@ def main(args: Sequence[str] | None = None) -> int:
 
 if __name__ == '__main__':
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')  # our message says what is wrong with a video
-    try:
-        sys.exit(main())
-    except (CheckpointError, OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
+    command(main)

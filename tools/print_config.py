@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from mmengine import DictAction
 
-from mmseg.engine.config import ConfigError, format_config, load_config
+from mmseg.config.reading import load_config
+from mmseg.errors import command
+from mmseg.utils.config_text import format_config
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -20,7 +21,4 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except ConfigError as error:
-        sys.exit(f'error: {error}')
+    command(main)

@@ -2,12 +2,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmseg.engine.checkpoint import CheckpointError
-from mmseg.engine.checkpoint_export import publish
+from mmseg.checkpoint.export import publish
+from mmseg.errors import command
 
 
 def main(args: Sequence[str] | None = None) -> Path:
@@ -24,7 +23,4 @@ def main(args: Sequence[str] | None = None) -> Path:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (CheckpointError, OSError) as error:
-        sys.exit(f'error: {error}')
+    command(main)

@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from mmseg.apis import load_config  # noqa: E402
+from mmseg.errors import command  # noqa: E402
 from tools.analyze_logs import Log, read_log, table  # noqa: E402
 from tools.make_toy_data import make_toy_data  # noqa: E402
 from tools.make_toy_data import parse_args as toy_data_args  # noqa: E402
@@ -231,4 +232,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    command(main)

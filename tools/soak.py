@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import sys
 import tempfile
 import threading
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from mmseg.apis import load_config
 from mmseg.datasets import build_dataset
 from mmseg.engine.runner import build_runner
 from mmseg.engine.seeds import seed_everything
+from mmseg.errors import command
 from mmseg.models import build_train_model
 
 OFTEN = {'evaluation.interval': 250, 'checkpoint_config.interval': 250, 'log_config.img_interval': 100}
@@ -98,4 +98,4 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    command(main)

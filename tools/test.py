@@ -2,19 +2,16 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from mmengine import DictAction
 
 from mmseg.apis import load_config
 from mmseg.apis.test import TestOutputs, run_test
-from mmseg.datasets.errors import DataError
-from mmseg.engine.checkpoint import CheckpointError
-from mmseg.engine.env import resolve_device
-from mmseg.engine.launch import LAUNCHERS, error_line, joined
+from mmseg.distributed.launch import LAUNCHERS, joined
+from mmseg.errors import command
 from mmseg.evaluation import config_changes
-from mmseg.utils.processes import ProcessLost
+from mmseg.utils.device import resolve_device
 
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
@@ -79,7 +76,4 @@ def main(args: Sequence[str] | None = None) -> dict[str, float]:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (DataError, CheckpointError, ProcessLost, OSError, ValueError) as error:
-        sys.exit(error_line(error))
+    command(main)

@@ -2,24 +2,23 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine import Config, DictAction
 
 from mmseg.apis import load_config, train_segmentor
-from mmseg.datasets import DataError, build_dataset
-from mmseg.engine.checkpoint import CheckpointError
-from mmseg.engine.config import dump_config
-from mmseg.engine.env import archive_sources, resolve_device
-from mmseg.engine.launch import LAUNCHERS, error_line, joined
-from mmseg.engine.logging import NonFiniteLoss
-from mmseg.engine.low_memory import save_memory
-from mmseg.engine.memory_limits import check_memory
+from mmseg.config.low_memory import save_memory
+from mmseg.config.memory import check_memory
+from mmseg.config.reading import dump_config
+from mmseg.datasets import build_dataset
+from mmseg.distributed import processes
+from mmseg.distributed.launch import LAUNCHERS, joined
+from mmseg.engine.env import archive_sources
 from mmseg.engine.seeds import random_seed, seed_everything
+from mmseg.errors import command
 from mmseg.models import build_train_model
-from mmseg.utils import processes
+from mmseg.utils.device import resolve_device
 from mmseg.utils.notices import closing_words
 
 
@@ -114,7 +113,4 @@ def run(cfg: Config) -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (CheckpointError, DataError, NonFiniteLoss, processes.ProcessLost, OSError, ValueError) as error:
-        sys.exit(error_line(error))
+    command(main)

@@ -15,8 +15,8 @@ import torch
 from mmengine import Config
 from torch import Tensor
 
+from mmseg.checkpoint.networks import load_segmentor
 from mmseg.datasets import build_dataset, build_train_loader
-from mmseg.engine.checkpoint import load_segmentor
 from mmseg.engine.seeds import seed_everything
 from mmseg.models import build_train_model
 from mmseg.models.builder import leave_weights_out

@@ -10,14 +10,14 @@ import numpy as np
 from mmengine import Config
 from torch import nn
 
-from mmseg.datasets.errors import DataError
+from mmseg.checkpoint.networks import load_segmentor
+from mmseg.config.reading import load_config
 from mmseg.datasets.pipelines.compose import Compose
 from mmseg.datasets.pipelines.loading import LoadImageFromFile, loaded
-from mmseg.engine.checkpoint import load_segmentor
-from mmseg.engine.config import load_config
-from mmseg.engine.env import resolve_device
+from mmseg.errors import DataError
 from mmseg.models import build_segmentor
 from mmseg.registry import DATASETS
+from mmseg.utils.device import resolve_device
 from mmseg.visualization import blend, default_palette
 
 Image = str | os.PathLike | np.ndarray

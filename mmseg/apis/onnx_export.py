@@ -11,14 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmseg.datasets.storage import write_atomically
+from mmseg.errors import ExportError
+from mmseg.utils.atomic import write_atomically
 
 PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 TOLERANCE = 1e-4  # of the logits, absolute; relative to the largest one if that is above 1
-
-
-class ExportError(RuntimeError):
-    """A network that cannot become an ONNX file here; the message says why and what helps."""
 
 
 class _Logits(nn.Module):

@@ -18,9 +18,10 @@ from tqdm import tqdm
 
 from mmseg.apis.inference import Predictor, draw_result
 from mmseg.datasets.custom import IMAGE_SUFFIXES
-from mmseg.datasets.errors import DataError
-from mmseg.datasets.storage import list_files, write_atomically
+from mmseg.datasets.storage import list_files
+from mmseg.errors import DataError
 from mmseg.registry import DATASETS
+from mmseg.utils.atomic import write_atomically
 from mmseg.visualization import write_image, write_palette_png
 
 IMAGES = (*IMAGE_SUFFIXES, '.ppm')

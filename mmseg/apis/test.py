@@ -16,8 +16,9 @@ from mmengine import Config
 from torch import Tensor, nn
 
 from mmseg.apis.inference import load_classes, picture_reader, show_result_pyplot
+from mmseg.checkpoint.networks import load_segmentor
 from mmseg.datasets import build_dataset, build_eval_loader
-from mmseg.engine.checkpoint import load_segmentor
+from mmseg.distributed import processes
 from mmseg.evaluation import (
     Background,
     PredictionPictures,
@@ -32,7 +33,6 @@ from mmseg.evaluation import (
     predictions,
 )
 from mmseg.models import build_segmentor
-from mmseg.utils import processes
 from mmseg.utils.names import nearest
 
 OFFICIAL = 'cityscapes'  # the metric that the program of the Cityscapes authors computes

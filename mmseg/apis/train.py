@@ -6,9 +6,9 @@ from typing import Any
 from mmengine import Config
 from torch import nn
 
+from mmseg.distributed import processes
 from mmseg.engine.runner import build_runner
 from mmseg.engine.seeds import seed_everything
-from mmseg.utils import processes
 
 
 def set_random_seed(seed: int, deterministic: bool = False) -> None:
@@ -34,7 +34,7 @@ def train_segmentor(model: nn.Module,
         model: segmentor or UDA method, weights initialised.
         dataset: training data, or a list with nothing else in it.
         cfg: the whole config, from ``load_config``.
-        distributed: whether this is one of several processes; see :func:`mmseg.engine.launch.joined`.
+        distributed: whether this is one of several processes; see :func:`mmseg.distributed.launch.joined`.
         validate: follow ``evaluation`` on ``data.val``.
         timestamp: name of the log files; None takes the time.
         meta: more for the checkpoints' meta.
@@ -50,7 +50,7 @@ def train_segmentor(model: nn.Module,
     """
     if distributed and processes.count() == 1:
         raise ValueError('distributed=True, but this process has not joined others: start with sh tools/dist_train.sh, '
-                         'or call train_segmentor within mmseg.engine.launch.joined')
+                         'or call train_segmentor within mmseg.distributed.launch.joined')
     datasets = list(dataset) if isinstance(dataset, (list, tuple)) else [dataset]
     if len(datasets) != 1:
         raise ValueError(f'one training data set is needed, got {len(datasets)}: validation data goes to data.val')

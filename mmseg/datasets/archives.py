@@ -13,8 +13,8 @@ import zlib
 from functools import cache
 from typing import BinaryIO
 
-from mmseg.datasets.errors import DataError
 from mmseg.datasets.limits import VARIABLE, max_bytes
+from mmseg.errors import DataError
 
 _PATH = re.compile(r'(?P<archive>.*?\.zip)(?:[/\\](?P<member>.*))?', re.IGNORECASE | re.DOTALL)
 _LOCAL_START = b'PK\3\4'

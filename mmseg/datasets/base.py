@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch.utils.data import Dataset
 
-from mmseg.datasets.errors import DataError
+from mmseg.errors import DataError
 
 
 @lru_cache(maxsize=8)

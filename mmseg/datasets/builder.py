@@ -6,9 +6,10 @@ from typing import Any
 from mmseg.datasets.base import SampledDataset
 from mmseg.datasets.construction import build
 from mmseg.datasets.dataset_wrappers import ConcatDataset
-from mmseg.datasets.errors import DataError
 from mmseg.datasets.sections import inner_sections
+from mmseg.errors import DataError
 from mmseg.registry import DATASETS, PIPELINES
+from mmseg.utils.names import nearest
 
 __all__ = ['DATASETS', 'PIPELINES', 'build_dataset']
 
@@ -57,3 +58,18 @@ def _split_lists(cfg: dict[str, Any]) -> list[dict[str, Any]] | None:
     if len(lengths) > 1:
         raise DataError(f'{", ".join(lists)} of {cfg.get("type")} are lists of different length')
     return [{**cfg, **{key: value[i] for key, value in lists.items()}} for i in range(lengths.pop())]
+
+
+def get_palette(name: str) -> list[list[int]]:
+    """RGB colours of a registered data set, e.g. 'cityscapes' for ``CityscapesDataset``.
+
+    Raises:
+        ValueError: if no data set of that name has a palette.
+    """
+    known = {
+        key.removesuffix('Dataset').lower(): dataset.PALETTE
+        for key, dataset in DATASETS.module_dict.items() if getattr(dataset, 'PALETTE', None)
+    }
+    if name.lower() not in known:
+        raise ValueError(f'unknown palette {name!r}: {nearest(name.lower(), known)}')
+    return [list(colour) for colour in known[name.lower()]]

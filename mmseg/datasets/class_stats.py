@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from mmseg.datasets.errors import DataError
 from mmseg.datasets.label_format import count_ids
-from mmseg.datasets.storage import write_json
+from mmseg.errors import DataError
+from mmseg.utils.atomic import write_json
 from mmseg.utils.labels import IGNORED
 
 STATS_FILE, STATS_DICT_FILE = 'sample_class_stats.json', 'sample_class_stats_dict.json'

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from mmseg.datasets.errors import DataError
 from mmseg.datasets.label_format import count_ids
+from mmseg.errors import DataError
 
 
 def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from mmengine.registry import Registry
 
-from mmseg.datasets.errors import DataError
+from mmseg.errors import DataError
 from mmseg.utils.names import nearest
 from mmseg.utils.options import parameters
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,11 @@ import numpy as np
 
 from mmseg.datasets.cityscapes import CITYSCAPES_CLASSES
 from mmseg.datasets.class_stats import FileCounts, class_pixels, progress_map, save_stats
-from mmseg.datasets.errors import DataError
 from mmseg.datasets.files import read_header, read_label
 from mmseg.datasets.pairs import Size, is_close
-from mmseg.datasets.storage import list_files, write_atomically
+from mmseg.datasets.storage import list_files
+from mmseg.errors import DataError
+from mmseg.utils.atomic import write_atomically
 
 
 def parse_arguments(description: str, name: str, gt_dir: str, nproc: int, argv: Sequence[str] | None = None
@@ -157,11 +157,3 @@ def convert_dataset(args: argparse.Namespace, pattern: str, converter: Converter
     """Convert the files of ``args.gt_dir`` that match ``pattern`` and write the statistics of all of them."""
     counts = convert_labels(list_labels(args.gt_dir, pattern), converter, args.nproc)
     write_statistics(counts, args.out_dir)
-
-
-def main(convert: Callable[[], None]) -> None:
-    """Run a converter; what is wrong with the data ends the program with one line."""
-    try:
-        convert()
-    except DataError as error:
-        sys.exit(f'error: {error}')

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from mmseg.datasets.base import SampledDataset
-from mmseg.datasets.errors import DataError
 from mmseg.datasets.kinds import STEPS
 from mmseg.datasets.label_format import LabelFormat, Meaning, id_table
 from mmseg.datasets.pairs import fitted
@@ -18,6 +17,7 @@ from mmseg.datasets.pipelines.compose import Compose
 from mmseg.datasets.pipelines.label_values import agreed
 from mmseg.datasets.sample_cache import SampleCache
 from mmseg.datasets.storage import by_stem, is_folder, is_packed, list_files, read_text
+from mmseg.errors import DataError
 from mmseg.registry import DATASETS
 from mmseg.utils.kinds import LABEL, NAMES, NONE, list_of
 

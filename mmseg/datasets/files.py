@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from mmseg.datasets.errors import DataError
 from mmseg.datasets.image_header import Header, as_stored, parse_header, pnm_maximum
 from mmseg.datasets.limits import VARIABLE, max_pixels
 from mmseg.datasets.storage import read_bytes
+from mmseg.errors import DataError
 from mmseg.utils.notices import warn_once
 
 _DECODE_FLAGS = {'color': cv2.IMREAD_COLOR, 'grayscale': cv2.IMREAD_GRAYSCALE, 'unchanged': cv2.IMREAD_UNCHANGED}

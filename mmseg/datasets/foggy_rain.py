@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mmseg.datasets.cityscapes import CityscapesDataset
-from mmseg.datasets.errors import DataError
+from mmseg.errors import DataError
 from mmseg.registry import DATASETS
 from mmseg.utils.kinds import COUNT, NONE
 

@@ -10,9 +10,9 @@ import numpy as np
 import yaml
 
 from mmseg.datasets.custom import MASK_SUFFIXES, CustomDataset, class_names
-from mmseg.datasets.errors import DataError
 from mmseg.datasets.label_format import LabelFormat, Meaning, colour_codes
 from mmseg.datasets.storage import is_folder, read_text
+from mmseg.errors import DataError
 from mmseg.registry import DATASETS
 from mmseg.utils.labels import IGNORED
 from mmseg.utils.names import nearest

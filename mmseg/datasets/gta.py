@@ -5,8 +5,8 @@ from typing import Any
 
 from mmseg.datasets.cityscapes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 from mmseg.datasets.custom import CustomDataset
-from mmseg.datasets.errors import DataError
 from mmseg.datasets.label_format import published_ids
+from mmseg.errors import DataError
 from mmseg.registry import DATASETS
 
 GTA_TRAIN_IDS = {7: 0, 8: 1, 11: 2, 12: 3, 13: 4, 17: 5, 19: 6, 20: 7, 21: 8, 22: 9, 23: 10, 24: 11, 25: 12, 26: 13,

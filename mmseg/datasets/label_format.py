@@ -9,8 +9,8 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from mmseg.datasets.errors import DataError
 from mmseg.datasets.files import read_label_array
+from mmseg.errors import DataError
 from mmseg.utils.labels import IGNORED
 
 MAX_IDS, MAX_COLOURS = 2**16, 2**24

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import os
 
-from mmseg.datasets.errors import DataError
+from mmseg.errors import DataError
 
 VARIABLE = 'MMSEG_MAX_PIXELS'
 _DEFAULT = 2**28

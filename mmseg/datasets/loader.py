@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmseg.datasets.base import SampledDataset
 from mmseg.datasets.collate import collate
-from mmseg.datasets.errors import DataError
+from mmseg.errors import DataError
 from mmseg.utils.draws import Draws
 
 

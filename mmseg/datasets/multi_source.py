@@ -12,10 +12,10 @@ import numpy as np
 from mmseg.datasets.base import Inner, SampledDataset
 from mmseg.datasets.custom import CustomDataset
 from mmseg.datasets.dataset_wrappers import ConcatDataset
-from mmseg.datasets.errors import DataError
 from mmseg.datasets.kinds import PAIRS
 from mmseg.datasets.label_format import id_table
 from mmseg.datasets.uda_dataset import UDADataset, use_caches
+from mmseg.errors import DataError
 from mmseg.registry import DATASETS
 from mmseg.utils.kinds import NONE, POSITIVE, list_of
 

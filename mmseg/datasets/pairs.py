@@ -4,8 +4,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from mmseg.datasets.errors import DataError
 from mmseg.datasets.files import read_header
+from mmseg.errors import DataError
 from mmseg.utils.notices import warn_once
 
 TOLERANCE, FEW = 0.02, 2  # of a side, or pixels if that is more; pairs of GTA differ by a few pixels

@@ -9,7 +9,7 @@ import torch
 
 from mmseg.datasets.class_stats import ClassStats, match_files, obtain_stats
 from mmseg.datasets.custom import CustomDataset
-from mmseg.datasets.errors import DataError
+from mmseg.errors import DataError
 
 
 def class_probabilities(totals: dict[int, int], temperature: float) -> tuple[list[int], np.ndarray]:

@@ -16,12 +16,13 @@ import numpy as np
 
 from mmseg.datasets.archives import open_archive, split_path
 from mmseg.datasets.class_stats import progress_map
-from mmseg.datasets.errors import DataError
 from mmseg.datasets.pipelines.compose import Compose
 from mmseg.datasets.pipelines.loading import LoadAnnotations, LoadImageFromFile, loaded
 from mmseg.datasets.pipelines.transforms import Resize, resize_fields, resized
 from mmseg.datasets.sample_file import Sample, read_sample, write_sample
-from mmseg.datasets.storage import read_bytes, write_json
+from mmseg.datasets.storage import read_bytes
+from mmseg.errors import DataError
+from mmseg.utils.atomic import write_json
 from mmseg.utils.notices import warn_once
 
 if TYPE_CHECKING:

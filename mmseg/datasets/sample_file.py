@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from mmseg.datasets.errors import DataError
-from mmseg.datasets.storage import write_atomically
+from mmseg.errors import DataError
+from mmseg.utils.atomic import write_atomically
 
 _CHECKSUM = struct.Struct('<I')  # of all that follows
 _HEADER = struct.Struct('<2I6IB27x')  # what Sample describes; filled up so that the arrays begin at byte 64

@@ -1,16 +1,13 @@
 """Listing and reading files, in folders and zip archives; writing them so that a reader never sees half of one."""
 from __future__ import annotations
 
-import json
 import os
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mmseg.datasets.archives import open_archive, split_path
-from mmseg.datasets.errors import DataError
+from mmseg.errors import DataError
 
 _CHECKS = {
     'image': 'check data_root, img_dir, ann_dir and the suffixes',
@@ -148,25 +145,3 @@ def read_bytes(path: str, what: str) -> bytes:
         raise DataError(f'{what} {path} does not exist: {_CHECKS[what]}') from None
     except OSError as error:
         raise DataError(f'{what} {path} cannot be read: {error}') from None
-
-
-def write_atomically(path: str | os.PathLike, write: Callable[[str], Any]) -> None:
-    """Have ``write(temporary path)`` make a file with the suffix of ``path``, then move it into place."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix='.unfinished_', suffix=path.suffix)
-    os.close(handle)
-    try:
-        write(temporary)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-
-
-def write_json(path: str | os.PathLike, content: Any) -> None:
-    """Write ``content`` as JSON, indented by 2, atomically."""
-    write_atomically(path, lambda temporary: Path(temporary).write_text(json.dumps(content, indent=2)))

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from mmseg.datasets.base import Inner, SampledDataset, shuffled_index
-from mmseg.datasets.errors import DataError
 from mmseg.datasets.kinds import PAIRS
 from mmseg.datasets.rare_class_sampling import RareClassSampler, build_sampler
+from mmseg.errors import DataError
 from mmseg.registry import DATASETS
 
 MAX_REDRAWS = 10  # of a crop that shows too little of the drawn class

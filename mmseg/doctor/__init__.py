@@ -6,11 +6,12 @@ from typing import Any
 
 from mmengine import Config
 
+from mmseg.config.reading import load_config
 from mmseg.doctor.data import check_data
 from mmseg.doctor.machine import check_machine
 from mmseg.doctor.network import check_network, check_step
 from mmseg.doctor.report import Report
-from mmseg.engine.config import ConfigError, load_config
+from mmseg.errors import ConfigError
 
 __all__ = ['Report', 'examine']
 

@@ -7,11 +7,11 @@ from typing import Any
 from mmengine import Config
 from torch import nn
 
+from mmseg.checkpoint.networks import load_segmentor, read_checkpoint
 from mmseg.datasets.base import SampledDataset
 from mmseg.doctor.report import Report
 from mmseg.doctor.survey import named
-from mmseg.engine.checkpoint import load_segmentor, read_checkpoint
-from mmseg.engine.outline import classifier_entries
+from mmseg.models.outline import classifier_entries
 from mmseg.registry import OBJECTIVES
 
 DATASETS = 'correct classes in the data sets: names and order are those of the class indices'

@@ -10,7 +10,6 @@ from mmengine import Config
 
 from mmseg.datasets import CustomDataset, build_dataset
 from mmseg.datasets.base import SampledDataset
-from mmseg.datasets.errors import DataError
 from mmseg.datasets.storage import file_size, is_packed
 from mmseg.doctor.classes import check_classes
 from mmseg.doctor.images import check_images
@@ -19,6 +18,7 @@ from mmseg.doctor.labels import check_labels
 from mmseg.doctor.places import Place, places
 from mmseg.doctor.report import Report
 from mmseg.doctor.survey import MOST, spread
+from mmseg.errors import DataError
 from mmseg.evaluation import check_metrics
 
 

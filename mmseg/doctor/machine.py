@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 from packaging.requirements import InvalidRequirement, Requirement
 
+from mmseg.config.memory import GIB, total_memory
 from mmseg.doctor.report import Report
-from mmseg.engine.env import collect_env, resolve_device
-from mmseg.engine.memory_limits import GIB, total_memory
+from mmseg.engine.env import collect_env
+from mmseg.utils.device import resolve_device
 
 REQUIREMENTS = Path(__file__).parents[2] / 'requirements.txt'
 INSTALL = 'pip install -r requirements.txt'

@@ -11,19 +11,19 @@ import torch
 from mmengine import Config
 from torch import nn
 
+from mmseg.checkpoint.pretrained import FOLDER, address
+from mmseg.config.memory import GIB, total_memory
 from mmseg.datasets import CustomDataset, build_dataset, build_train_loader
 from mmseg.datasets.base import SampledDataset
 from mmseg.datasets.made_up import synthetic_batch
 from mmseg.datasets.sections import Place, walk
 from mmseg.doctor.agreement import check_agreement
 from mmseg.doctor.classes import complete_stats
+from mmseg.doctor.memory import card, estimated_bytes
 from mmseg.doctor.report import Report
-from mmseg.engine.memory_estimate import card, estimated_bytes
-from mmseg.engine.memory_limits import GIB, total_memory
 from mmseg.engine.optim import build_optim_wrapper
 from mmseg.engine.seeds import seed_everything
 from mmseg.models import build_segmentor, build_train_model
-from mmseg.models.backbones.pretrained import FOLDER, address
 from mmseg.models.builder import training_crop
 
 SMALL = 128  # shorter side in pixels of the crops of a small step

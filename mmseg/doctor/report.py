@@ -9,9 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mmseg.datasets.errors import DataError
-from mmseg.engine.checkpoint import CheckpointError
-from mmseg.engine.config_errors import ConfigError
+from mmseg.errors import CheckpointError, ConfigError, DataError
 
 EXPLAINED = (CheckpointError, ConfigError, DataError, OSError)  # their messages are made for people
 COLUMN = 10

@@ -1,4 +1,4 @@
-"""Where a run takes place: device, library versions, sources."""
+"""Where a run takes place: library versions and sources."""
 from __future__ import annotations
 
 import importlib
@@ -10,37 +10,10 @@ from pathlib import Path
 
 import torch
 
+from mmseg.utils.git import git_revision
+
 LIBRARIES = ('torch', 'torchvision', 'numpy', 'cv2', 'mmengine', 'mmcv', 'timm', 'mmseg')
 SOURCES = ('mmseg', 'tools', 'configs', 'demo', ':(glob)*.py', ':(glob)*.sh')
-
-
-def resolve_device(name: str | None = None) -> torch.device:
-    """The device called ``name``: 'cpu', 'cuda', 'cuda:1', or 'auto' (None): a GPU if there is one, else the CPU.
-
-    Raises:
-        ValueError: if the device does not exist on this machine.
-    """
-    if name in (None, 'auto'):
-        name = 'cuda' if torch.cuda.is_available() else 'cpu'
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ValueError(f'device {name!r} is not known: use auto, cpu, cuda or cuda:N') from error
-    if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f'device {name!r} is not available, torch sees {torch.cuda.device_count()} GPU(s): '
-                         'use --device cpu, or install a CUDA build of torch and its driver')
-    if device.type not in ('cpu', 'cuda'):
-        raise ValueError(f'device {name!r} is not supported: use auto, cpu, cuda or cuda:N')
-    return device
-
-
-def git_hash() -> str:
-    """Short hash of the checkout around the working directory, 'unknown' outside of one."""
-    try:
-        answer = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return 'unknown'
-    return answer.stdout.strip() or 'unknown'
 
 
 def collect_env() -> dict[str, str]:
@@ -51,7 +24,7 @@ def collect_env() -> dict[str, str]:
             env[name] = str(getattr(importlib.import_module(name), '__version__', 'unknown'))
         except ImportError:
             env[name] = 'not installed'
-    env['git'] = git_hash()
+    env['git'] = git_revision()[:9] or 'unknown'
     env['cpu threads'] = str(torch.get_num_threads())
     if torch.cuda.is_available():
         env['cuda'] = str(torch.version.cuda)

@@ -10,9 +10,9 @@ import torch
 from mmengine.hooks import Hook
 from torch import Tensor
 
-from mmseg.engine.checkpoint_saving import plain
-from mmseg.engine.logging import NonFiniteLoss
+from mmseg.checkpoint.file import plain
 from mmseg.engine.schedule import LearningRate
+from mmseg.errors import NonFiniteLoss
 
 STUCK_REPORTS = 10  # log lines in a row that make a pseudo-label weight stuck
 NO_WEIGHT, ALL_WEIGHT = 0.001, 0.999

@@ -7,20 +7,15 @@ from typing import Any
 
 from mmengine.hooks import Hook
 
-from mmseg.engine.checkpoint_saving import (
-    numbered_checkpoints,
-    pack,
-    plain,
-    point_latest,
-    remove_leftovers,
-    write_atomically,
-)
+from mmseg.checkpoint.file import plain
+from mmseg.checkpoint.lookup import numbered_checkpoints, point_latest, remove_leftovers
+from mmseg.distributed import processes
+from mmseg.distributed.synchronise import average_running_statistics
 from mmseg.engine.logging import peak_memory, text_line
 from mmseg.engine.loops import EvaluationStopped
+from mmseg.engine.saving import pack, write
 from mmseg.engine.schedule import LearningRate
-from mmseg.engine.synchronise import average_running_statistics
 from mmseg.evaluation import format_table
-from mmseg.utils import processes
 
 
 def _due(runner: Any, interval: int) -> bool:
@@ -204,4 +199,4 @@ class CheckpointHook(Hook):
         optimizer = runner.optim_wrapper.optimizer if self.save_optimizer else None
         meta = dict(runner.meta, iter=finished, epoch=1, seed=runner.seed, max_iters=runner.max_iters,
                     processes=runner.world_size)
-        write_atomically(pack(runner.model, optimizer, meta), self.folder / name)
+        write(pack(runner.model, optimizer, meta), self.folder / name)

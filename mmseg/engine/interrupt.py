@@ -7,7 +7,7 @@ import threading
 from types import FrameType
 from typing import Any
 
-from mmseg.utils import processes
+from mmseg.distributed import processes
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

@@ -15,16 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmseg.distributed import processes
 from mmseg.models.named_losses import Losses
-from mmseg.utils import processes
 
 SCIENTIFIC = ('lr', )
 TIMES = ('time', 'data_time')
 KEPT_LOSSES = 1000  # how far back the first loss that is no number can be found, in iterations (or their parts)
-
-
-class NonFiniteLoss(RuntimeError):
-    """A loss became NaN or infinite."""
 
 
 class LogBuffer:

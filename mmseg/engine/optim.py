@@ -11,8 +11,8 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from mmseg.engine.synchronise import average_gradients
-from mmseg.utils import processes
+from mmseg.distributed import processes
+from mmseg.distributed.synchronise import average_gradients
 
 BFLOAT16_NAMES = ('bfloat16', 'bf16')
 FUSED = ('Adam', 'AdamW', 'SGD')  # those with one kernel for all tensors on CPU and CUDA since torch 2.4

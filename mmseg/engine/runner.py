@@ -16,35 +16,48 @@ from mmengine.visualization import Visualizer
 from torch import nn
 
 import mmseg
-from mmseg.datasets import DataError, build_dataset, build_eval_loader, build_train_loader
-from mmseg.engine.checkpoint import load_segmentor
-from mmseg.engine.checkpoint_saving import read_for_resume, restore
+from mmseg.checkpoint.networks import load_segmentor
+from mmseg.datasets import build_dataset, build_eval_loader, build_train_loader
+from mmseg.distributed import processes
+from mmseg.distributed.synchronise import share_state
 from mmseg.engine.compilation import compile_student
-from mmseg.engine.config import format_config
-from mmseg.engine.env import collect_env, resolve_device
+from mmseg.engine.env import collect_env
 from mmseg.engine.health_hook import HealthHook
 from mmseg.engine.hooks import CheckpointHook, EvaluationHook, LogHook, ScheduleHook
 from mmseg.engine.interrupt import StopRequest
 from mmseg.engine.logging import JsonLog, LogBuffer, claim_timestamp
 from mmseg.engine.loops import TrainLoop, ValLoop
 from mmseg.engine.optim import StepWrapper, bfloat16_is_slow, build_optim_wrapper
-from mmseg.engine.outline import classifier_entries
 from mmseg.engine.panel_hook import PanelHook
+from mmseg.engine.saving import read_for_resume, restore
 from mmseg.engine.schedule import LearningRate
 from mmseg.engine.seeds import random_seed, seed_everything
-from mmseg.engine.synchronise import share_state
 from mmseg.engine.trackers import tracker_backends
+from mmseg.errors import DataError, ProcessLost
 from mmseg.evaluation import class_subsets
+from mmseg.models.outline import classifier_entries
 from mmseg.models.uda.base import KEYS
-from mmseg.utils import processes
+from mmseg.utils.config_text import format_config
+from mmseg.utils.device import resolve_device
 
 
 class TrainRunner(Runner):
     """MMEngine's runner with our loops, hooks, logs and checkpoints.
 
-    What it changes: logs lie in the work_dir itself, one set per run; nothing is read from the device between logging
-    intervals; resuming restores everything and reads no batch twice; the model is moved, not wrapped. Of several
-    processes each has a runner; they start from one state, and process 0 logs and saves.
+    It stays a Runner so that MMEngine's hooks and visualization backends work with it. What it overrides, and why:
+
+    * ``_log_dir``, ``setup_env``, ``build_logger``: logs lie in the work_dir itself, one set of files for each run.
+    * ``set_randomness``: draws are a function of seed, rank and iteration; MMEngine would seed by time.
+    * ``build_visualizer``: the trackers of ``log_config``, in process 0.
+    * ``wrap_model``: the model is moved, not wrapped; the optimizer wrapper averages the gradients.
+    * ``register_default_hooks``: MMEngine's read every value to the host in every iteration.
+    * ``dump_config``: the command has written the config before anything was built.
+    * ``_log_env``, ``get_hooks_info``: what is logged at the start.
+    * ``train``: saves on signals, lost processes and lost data. ``load_or_resume``, ``resume``: restore everything,
+      or the student's weights into student and teacher; no batch is read twice.
+    * ``rank``, ``world_size``: ``mmseg.distributed.processes`` knows them.
+
+    Of several processes each has a runner; they start from one state, and process 0 logs and saves.
 
     Args:
         model: what to train, on ``device``.
@@ -85,6 +98,18 @@ class TrainRunner(Runner):
         self.log_buffer = LogBuffer()
         self.json_log = JsonLog(Path(self.work_dir) / f'{self.timestamp}.log.json',
                                 rounded=all(hook['type'] != 'PrecisionLoggerHook' for hook in _log_hooks(cfg)))
+
+    def validate_with(self, loop: ValLoop) -> None:
+        """Evaluate by this loop whenever the EvaluationHook asks for it."""
+        self._val_loop = loop
+
+    @property
+    def rank(self) -> int:
+        return processes.rank()
+
+    @property
+    def world_size(self) -> int:
+        return processes.count()
 
     # -- what MMEngine's constructor asks for ---------------------------------------------------------------------
 
@@ -158,8 +183,8 @@ class TrainRunner(Runner):
             compile_student(self.model.networks()['student'], self.cfg.get('compile'), self.logger)
             try:
                 self.train_loop.run()
-            except processes.ProcessLost as lost:
-                raise processes.ProcessLost(f'{lost}. {self._rescue()}') from lost
+            except ProcessLost as lost:
+                raise ProcessLost(f'{lost}. {self._rescue()}') from lost
             except DataError as error:
                 if self.rank or not self.train_loop.finished:
                     raise
@@ -180,10 +205,10 @@ class TrainRunner(Runner):
         Process 0 saves, then leaves; without it, process 1 does. The iteration in which the process was lost is done
         again after resuming: teacher, running statistics and bank have seen a part of it, the weights have not.
         """
-        command = self.resume_command()
+        command, rank = self.resume_command(), self.rank
         processes.go_on_alone()
         path = self.checkpoints.folder / f'iter_{self.train_loop.finished}.pth'
-        if self.rank > 1 or (self.rank == 1 and path.exists()):
+        if rank > 1 or (rank == 1 and path.exists()):
             return f'The training has stopped at iteration {self.train_loop.finished}'
         self.checkpoints.save(self)
         return f'Saved {path}; go on with: {command}'
@@ -294,8 +319,8 @@ def _val_loop(runner: TrainRunner, cfg: Any) -> ValLoop:
     """The validation that ``evaluation`` asks for, on ``data.val``."""
     evaluation, dataset = cfg.evaluation, build_dataset(cfg.data.val, dict(test_mode=True))
     names, metrics = evaluation.get('model', ['student']), evaluation.get('metric', 'mIoU')
-    loader = build_eval_loader(dataset, cfg.data.get('workers_per_gpu', 2), with_label=True, rank=processes.rank(),
-                               world_size=processes.count())
+    loader = build_eval_loader(dataset, cfg.data.get('workers_per_gpu', 2), with_label=True, rank=runner.rank,
+                               world_size=runner.world_size)
     runner.logger.info(f'validation data: {len(dataset)} images of {type(dataset).__name__}')
     return ValLoop(runner, loader, dataset, [names] if isinstance(names, str) else list(names),
                    [metrics] if isinstance(metrics, str) else list(metrics), class_subsets(cfg, dataset.CLASSES))
@@ -318,7 +343,7 @@ def build_runner(cfg: Config, model: nn.Module, dataset: Any, work_dir: str | Pa
     """Build everything that a training needs.
 
     Args:
-        cfg: a whole config (see mmseg/engine/config.py for the keys).
+        cfg: a whole config (docs/reference/config.md has the keys).
         model: what to train, with ``train_step`` and ``networks``.
         dataset: the training data, with CLASSES and PALETTE.
         work_dir: where logs and checkpoints go.
@@ -349,5 +374,5 @@ def build_runner(cfg: Config, model: nn.Module, dataset: Any, work_dir: str | Pa
     parameters = sum(p.numel() for p in model.networks()['student'].parameters())
     runner.logger.info(f'{type(model).__name__} with {parameters / 1e6:.2f} M parameters in the student')
     if validate:
-        runner._val_loop = _val_loop(runner, cfg)
+        runner.validate_with(_val_loop(runner, cfg))
     return runner

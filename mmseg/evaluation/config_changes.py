@@ -8,7 +8,7 @@ from typing import Any
 from mmengine import Config
 
 from mmseg.datasets.sections import walk
-from mmseg.engine.config_errors import ConfigError
+from mmseg.errors import ConfigError
 
 AUG_RATIOS = [0.5, 0.75, 1.0, 1.25, 1.5, 1.75]
 HRDA_OUTPUTS = {'LR': {'fixed_attention': 0.0}, 'HR': {'fixed_attention': 1.0}, 'ATT': {'debug_output_attention': True}}

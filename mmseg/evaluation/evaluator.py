@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from mmseg.datasets.errors import DataError
+from mmseg.distributed import processes
+from mmseg.errors import DataError
 from mmseg.evaluation.metrics import ConfusionMatrix, check_metrics
-from mmseg.utils import processes
 from mmseg.utils.labels import IGNORED
 
 OnPrediction = Callable[[int, Tensor, dict[str, Any]], None]

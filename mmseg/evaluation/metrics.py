@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmseg.utils import processes
+from mmseg.distributed import processes
 from mmseg.utils.labels import IGNORED
 from mmseg.utils.names import nearest
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mmseg.datasets.errors import DataError
+from mmseg.errors import DataError
 from mmseg.evaluation.writers import cityscapes_classes, server_name
 
 TRAIN_IDS, LABEL_IDS = '_labelTrainIds.png', '_labelIds.png'

@@ -14,10 +14,10 @@ import torch
 from cityscapesscripts.helpers import labels as cityscapes
 from torch import Tensor
 
-from mmseg.datasets.errors import DataError
 from mmseg.datasets.files import read_image
-from mmseg.datasets.storage import write_atomically
-from mmseg.utils import processes
+from mmseg.distributed import processes
+from mmseg.errors import DataError
+from mmseg.utils.atomic import write_atomically
 from mmseg.visualization.palettes import Palette
 from mmseg.visualization.predictions import blend, heat_map, write_image, write_palette_png
 

@@ -7,9 +7,10 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from tqdm import tqdm
+
+from mmseg.utils.atomic import write_atomically
 
 logger = logging.getLogger('mmseg')
 TIMEOUT = 30  # seconds without an answer
@@ -27,14 +28,12 @@ def download(url: str, path: Path, check: Callable[[Path], Any]) -> None:
         OSError: the address cannot be reached, or the disk cannot be written.
     """
     logger.info('downloading %s to %s', url, path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{uuid4().hex}.{path.name}')
-    try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, part.open('wb') as file:
+
+    def fetch(part: str) -> None:
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, open(part, 'wb') as file:
             size = int(answer.headers.get('Content-Length') or 0) or None
             with tqdm.wrapattr(answer, 'read', total=size, desc=path.name) as source:
                 shutil.copyfileobj(source, file)
-        check(part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+        check(Path(part))
+
+    write_atomically(path, fetch)

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmseg.utils.names import nearest
-
 Palette = Sequence[Sequence[int]]
 
 
@@ -15,23 +13,6 @@ def default_palette(num_classes: int) -> list[list[int]]:
     """RGB colours that differ well, for data sets that bring none: hues in golden-angle steps, two brightnesses."""
     return [[round(255 * c) for c in colorsys.hsv_to_rgb(i * 0.381966 % 1, 0.75, 0.95 - 0.35 * (i % 2))]
             for i in range(num_classes)]
-
-
-def get_palette(name: str) -> list[list[int]]:
-    """RGB colours of a registered data set, e.g. 'cityscapes' for ``CityscapesDataset``.
-
-    Raises:
-        ValueError: if no data set of that name has a palette.
-    """
-    import mmseg.datasets  # noqa: F401 (fills the registry)
-    from mmseg.registry import DATASETS
-    known = {
-        key.removesuffix('Dataset').lower(): dataset.PALETTE
-        for key, dataset in DATASETS.module_dict.items() if getattr(dataset, 'PALETTE', None)
-    }
-    if name.lower() not in known:
-        raise ValueError(f'unknown palette {name!r}: {nearest(name.lower(), known)}')
-    return [list(colour) for colour in known[name.lower()]]
 
 
 def colour_table(palette: Palette) -> np.ndarray:

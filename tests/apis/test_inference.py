@@ -20,7 +20,8 @@ from mmseg.apis import (
     single_gpu_test,
 )
 from mmseg.apis.inference import Predictor, displayable
-from mmseg.datasets import DataError, build_dataset, build_eval_loader
+from mmseg.datasets import build_dataset, build_eval_loader
+from mmseg.errors import DataError
 from tests.tiny import TinyRun, make_tiny_run
 
 

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg.datasets import DataError, build_dataset, build_train_loader
+from mmseg.datasets import build_dataset, build_train_loader
 from mmseg.datasets.archives import Archive
 from mmseg.datasets.gta import GTA_TRAIN_IDS
 from mmseg.datasets.storage import read_bytes
+from mmseg.errors import DataError
 from tests.datasets import layouts, scenes
 
 FRAMES = ('train/ulm/ulm_000001_000019', 'train/bonn/bonn_000000_000019', 'val/lindau/lindau_000000_000019')

@@ -5,8 +5,9 @@ import cv2
 import numpy as np
 import pytest
 
-from mmseg.datasets import DataError, build_dataset
+from mmseg.datasets import build_dataset
 from mmseg.datasets.pipelines import Compose
+from mmseg.errors import DataError
 from tests.datasets import scenes
 
 

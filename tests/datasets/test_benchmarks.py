@@ -10,7 +10,7 @@ import pytest
 
 from mmseg.apis import load_config
 from mmseg.datasets import build_dataset
-from mmseg.datasets.conversion import main
+from mmseg.errors import command
 from tests.datasets import layouts, scenes
 from tools.convert_datasets import acdc, cityscapes, gta, synthia
 
@@ -70,7 +70,7 @@ def convert(converter, root: Path) -> None:
     arguments = sys.argv
     try:
         sys.argv = ['converter', str(root), '--nproc', '2']
-        main(converter.convert)
+        command(converter.convert)
     finally:
         sys.argv = arguments
 

@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from mmseg.datasets import DataError, build_dataset
+from mmseg.datasets import build_dataset
 from mmseg.datasets.cityscapes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 from mmseg.datasets.class_stats import cache_folder
+from mmseg.errors import DataError
 from tests.datasets import scenes
 
 FILES = ('sample_class_stats.json', 'sample_class_stats_dict.json', 'samples_with_class.json')

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mmseg.datasets.errors import DataError
 from mmseg.datasets.pipelines.compose import Compose
+from mmseg.errors import DataError
 
 SAMPLE = dict(img_info=dict(filename='a.png'))
 

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg.datasets import DataError, build_dataset
-from mmseg.datasets.conversion import main
+from mmseg.datasets import build_dataset
 from mmseg.datasets.gta import GTA_TRAIN_IDS
+from mmseg.errors import DataError, command
 from tests.datasets import layouts, scenes
 from tools.convert_datasets import acdc, cityscapes, gta, mapillary, synthia
 
@@ -28,7 +28,7 @@ STATS = ('sample_class_stats.json', 'sample_class_stats_dict.json', 'samples_wit
 def run(monkeypatch, converter, *arguments) -> None:
     """The converter as a command line in this process."""
     monkeypatch.setattr(sys, 'argv', ['converter', *map(str, arguments)])
-    main(converter.convert)
+    command(converter.convert)
 
 
 def read(path: Path) -> np.ndarray:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg.datasets import DataError, build_dataset
+from mmseg.datasets import build_dataset
 from mmseg.datasets.cityscapes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
+from mmseg.errors import DataError
 from tests.datasets import scenes
 
 

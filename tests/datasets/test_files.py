@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg.datasets import DataError, files
+from mmseg.datasets import files
 from mmseg.datasets.files import read_header, read_image, read_label_array
+from mmseg.errors import DataError
 from tests.datasets.drawn_files import chunk, pillow, png, tiff
 
 SIZE = (24, 40)

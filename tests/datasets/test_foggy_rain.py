@@ -4,7 +4,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmseg.datasets import DataError, build_dataset
+from mmseg.datasets import build_dataset
+from mmseg.errors import DataError
 from tests.datasets import scenes
 
 FRAMES = ('ulm/ulm_000000_000019', 'ulm/ulm_000001_000019', 'bonn/bonn_000003_000019')

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg.datasets import DataError, build_dataset
+from mmseg.datasets import build_dataset
+from mmseg.errors import DataError
 from tests.datasets import scenes
 
 CLASSES, PALETTE = ('sound', 'crack'), [[70, 70, 70], [220, 20, 60]]

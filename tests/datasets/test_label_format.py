@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mmseg.datasets import DataError, build_dataset
+from mmseg.datasets import build_dataset
 from mmseg.datasets.class_stats import obtain_stats
 from mmseg.datasets.label_format import LabelFormat, Meaning, published_ids
 from mmseg.datasets.sample_cache import write_cache
+from mmseg.errors import DataError
 from tests.datasets import scenes
 
 CLASSES = ('bg', 'disc', 'box')

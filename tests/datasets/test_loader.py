@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg.datasets import DataError, build_dataset, build_eval_loader, build_train_loader
+from mmseg.datasets import build_dataset, build_eval_loader, build_train_loader
+from mmseg.errors import DataError
 from tests.datasets import scenes
 
 RCS = dict(min_pixels=300, class_temp=0.5, min_crop_ratio=0.5)

@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from mmseg.apis import load_config
-from mmseg.datasets import DataError, MultiSource, build_dataset, build_train_loader
+from mmseg.datasets import MultiSource, build_dataset, build_train_loader
 from mmseg.datasets.pipelines.loading import LoadImageFromFile
 from mmseg.datasets.sample_cache import write_cache
 from mmseg.datasets.sections import walk
 from mmseg.doctor.places import places
+from mmseg.errors import DataError
 from mmseg.evaluation import class_subsets
 from tests.datasets import scenes
 from tests.datasets.test_uda_dataset import RCS, equal

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg.datasets import DataError, build_dataset, build_eval_loader
+from mmseg.datasets import build_dataset, build_eval_loader
 from mmseg.datasets.storage import list_files
+from mmseg.errors import DataError
 from tests.datasets import scenes
 
 

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg.datasets import DataError, build_dataset, build_train_loader, sample_cache, sample_file
+from mmseg.datasets import build_dataset, build_train_loader, sample_cache, sample_file
 from mmseg.datasets.archives import open_archive
 from mmseg.datasets.files import read_image
 from mmseg.datasets.sample_cache import write_cache
 from mmseg.datasets.sample_file import Sample, read_sample, write_sample
+from mmseg.errors import DataError
 from tests.datasets import layouts, scenes
 from tools.cache_dataset import cache_dataset
 

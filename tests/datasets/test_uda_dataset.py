@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg.datasets import DataError, build_dataset
+from mmseg.datasets import build_dataset
+from mmseg.errors import DataError
 from tests.datasets import scenes
 
 RCS = dict(min_pixels=300, class_temp=0.5, min_crop_ratio=0.5)

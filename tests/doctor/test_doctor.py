@@ -17,8 +17,8 @@ from mmseg.doctor import Report
 from mmseg.doctor import machine as machine_checks
 from mmseg.doctor import network as network_checks
 from mmseg.doctor.known import expected_tree
-from mmseg.engine.config import format_config
 from mmseg.models import build_backbone
+from mmseg.utils.config_text import format_config
 from tests.datasets import scenes
 from tests.doctor.answer import Answer
 

@@ -16,8 +16,8 @@ from mmseg.datasets.class_stats import save_stats
 from mmseg.doctor import data as data_checks
 from mmseg.doctor import images as image_checks
 from mmseg.doctor.survey import spread
-from mmseg.engine.config import format_config
 from mmseg.models import build_segmentor
+from mmseg.utils.config_text import format_config
 from tests.doctor.answer import Answer
 from tests.engine.tiny import CLASSES, write_images
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from mmseg.engine.health_hook import STUCK_REPORTS, HealthHook
-from mmseg.engine.logging import NonFiniteLoss
 from mmseg.engine.optim import StepWrapper
 from mmseg.engine.schedule import LearningRate
+from mmseg.errors import NonFiniteLoss
 from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors import EncoderDecoder
 from tests.engine.tiny import tiny_config, train

@@ -10,11 +10,11 @@ from mmengine import Config
 from torch import Tensor
 
 from mmseg.apis import inference_segmentor, init_segmentor
-from mmseg.engine.checkpoint import CheckpointError
 from mmseg.engine.runner import build_runner
+from mmseg.errors import CheckpointError
 from mmseg.models import build_train_model
+from tests.checkpoint.test_pretrained import to_later
 from tests.engine.tiny import tiny_config
-from tests.models.test_pretrained import to_later
 from tests.tiny import TinyRun, make_tiny_run
 from tools import test, train
 

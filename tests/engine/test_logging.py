@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from mmseg.engine import runner as runner_module
-from mmseg.engine.logging import LogBuffer, NonFiniteLoss
+from mmseg.engine.logging import LogBuffer
+from mmseg.errors import NonFiniteLoss
 from tests.engine.tiny import tiny_config, train
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmseg.engine.checkpoint import CheckpointError
+from mmseg.errors import CheckpointError
 from tests.engine.tiny import tiny_config, train
 from tools import train as train_tool
 
@@ -104,7 +104,7 @@ def test_a_killed_run_loses_the_work_since_the_last_checkpoint_only(images, tmp_
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert 10 <= final(run)['meta']['iter'] < 40
-    (run / '.iter_99.pth.tmp').write_bytes(b'half')
+    (run / '.unfinished_99.pth').write_bytes(b'half')
     train_tool.main([cfg.filename, '--resume-from', str(run / 'latest.pth')])
     assert not list(run.glob('.*.tmp'))
     assert losses(run) == losses(whole)

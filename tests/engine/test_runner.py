@@ -14,12 +14,13 @@ import torch._dynamo
 from torch._dynamo.utils import counters
 
 from mmseg.datasets import build_dataset
-from mmseg.engine import checkpoint_saving
-from mmseg.engine.checkpoint import CheckpointError
+from mmseg.engine import saving
 from mmseg.engine.compilation import compile_student
-from mmseg.engine.env import collect_env, resolve_device
+from mmseg.engine.env import collect_env
 from mmseg.engine.runner import build_runner
+from mmseg.errors import CheckpointError
 from mmseg.models import build_train_model
+from mmseg.utils.device import resolve_device
 from tests.engine.tiny import CLASSES, COLOURS, tiny_config, train
 
 
@@ -101,7 +102,7 @@ def test_latest_is_a_link_or_else_a_copy(images, tmp_path, monkeypatch, missing)
 
 
 def test_a_full_disk_gives_one_message_and_spares_what_is_there(images, tmp_path, monkeypatch) -> None:
-    real = checkpoint_saving.torch.save
+    real = saving.torch.save
 
     def save(checkpoint: dict, file: object) -> None:
         if checkpoint['meta']['iter'] == 4:
@@ -109,7 +110,7 @@ def test_a_full_disk_gives_one_message_and_spares_what_is_there(images, tmp_path
             raise OSError(errno.ENOSPC, 'No space left on device')
         real(checkpoint, file)
 
-    monkeypatch.setattr(checkpoint_saving.torch, 'save', save)
+    monkeypatch.setattr(saving.torch, 'save', save)
     with pytest.raises(CheckpointError, match='iter_4.pth.*No space left.*MB are free.*latest.pth'):
         train(tiny_config(images, tmp_path / 'run', 6, checkpoint_config=dict(interval=2)))
     assert names(tmp_path / 'run') == ['iter_2.pth', 'latest.pth']

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mmseg.engine import trackers
-from mmseg.engine.config import ConfigError
+from mmseg.errors import ConfigError
 from tests.engine.tiny import tiny_config, train
 
 TEXT = dict(type='TextLoggerHook', by_epoch=False)

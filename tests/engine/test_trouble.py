@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmseg.datasets import DataError
-from mmseg.engine.checkpoint import CheckpointError
 from mmseg.engine.hooks import CheckpointHook
+from mmseg.errors import CheckpointError, DataError
 from tests.engine.tiny import tiny_config, train, write_images
 
 EVERY_OTHER = dict(interval=2, max_keep_ckpts=-1)

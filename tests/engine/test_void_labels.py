@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg.datasets import DataError, build_dataset, build_train_loader
+from mmseg.datasets import build_dataset, build_train_loader
 from mmseg.engine.optim import build_optim_wrapper
+from mmseg.errors import DataError
 from mmseg.models import build_train_model
 from tests.engine.tiny import tiny_config, write_images
 

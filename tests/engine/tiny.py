@@ -11,9 +11,9 @@ from mmengine import Config
 
 from mmseg.apis import load_config, train_segmentor
 from mmseg.datasets import build_dataset
-from mmseg.engine.config import format_config
 from mmseg.engine.seeds import seed_everything
 from mmseg.models import build_train_model
+from mmseg.utils.config_text import format_config
 
 CLASSES = ('road', 'sky', 'car')
 COLOURS = ((90, 60, 80), (200, 160, 40), (20, 20, 190))

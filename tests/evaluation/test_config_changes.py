@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 from mmengine import Config
 
-from mmseg.engine.config_errors import ConfigError
+from mmseg.errors import ConfigError
 from mmseg.evaluation import config_changes
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mmseg.datasets import DataError
+from mmseg.errors import DataError
 from mmseg.evaluation import ConfusionMatrix, evaluate_network, predictions
 
 DATASET = SimpleNamespace(CLASSES=('road', 'sky', 'car'), ignore_index=255)

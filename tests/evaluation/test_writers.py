@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mmseg.datasets import CityscapesDataset, DataError
+from mmseg.datasets import CityscapesDataset
+from mmseg.errors import DataError
 from mmseg.evaluation import Background, PredictionPictures, TestServerExport
 
 CLASSES, PALETTE = CityscapesDataset.CLASSES, CityscapesDataset.PALETTE

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from mmseg.engine.config import load_config
+from mmseg.config.reading import load_config
 from mmseg.models import MODELS, build_head, build_segmentor
 from mmseg.models.layers.pooling import BinPool
 from tests.models import nets

@@ -15,9 +15,10 @@ from PIL import Image
 from timm.data import create_transform, resolve_data_config
 from torch import Tensor, nn
 
+from mmseg.checkpoint.file import read_checkpoint
+from mmseg.errors import CheckpointError
 from mmseg.models import build_backbone, build_segmentor
 from mmseg.models.backbones.lite_weights import PACKAGES, package_file, timm_keys
-from mmseg.utils.checkpoint_file import CheckpointError, read_checkpoint
 from tests.models import nets
 from tests.models.base_backbone import images
 from tests.models.uda.conftest import make_host

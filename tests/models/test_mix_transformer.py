@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from mmseg.errors import CheckpointError
 from mmseg.models import build_backbone
 from mmseg.models.backbones.mix_transformer import MixVisionTransformer
 from mmseg.models.layers import DropPath
-from mmseg.utils.checkpoint_file import CheckpointError
 from tests.models import nets
 from tests.models.base_backbone import BackboneTests
 

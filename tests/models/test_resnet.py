@@ -9,8 +9,8 @@ import torch
 import torchvision
 from torch import nn
 
+from mmseg.checkpoint.pretrained import resnet_keys
 from mmseg.models import build_backbone
-from mmseg.models.backbones.pretrained import resnet_keys
 from tests.models.base_backbone import BackboneTests, images, weighted_sum
 
 TINY = dict(stem_channels=8, base_channels=8, zero_init_residual=False)

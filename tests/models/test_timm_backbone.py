@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mmseg.apis import load_config
+from mmseg.errors import CheckpointError
 from mmseg.models import build_backbone, build_segmentor
-from mmseg.utils.checkpoint_file import CheckpointError
 from tests.models import nets
 from tests.models.base_backbone import BackboneTests, images
 

@@ -12,7 +12,7 @@ import pytest
 from mmengine import Config
 from torch import nn
 
-from mmseg.engine.config_legacy import apply_legacy_fixes
+from mmseg.config.legacy import apply_legacy_fixes
 from mmseg.models import MODELS, build_backbone, build_head, build_segmentor, build_train_model
 from tests.parity.golden import UnknownName
 

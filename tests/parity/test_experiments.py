@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from experiments import generate_experiment_cfgs
-from mmseg.engine.config import ConfigError, load_config
+from mmseg.config.reading import load_config
+from mmseg.errors import ConfigError
 from tests.parity import golden
 
 pytestmark = pytest.mark.parity

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from mmseg.apis import inference_segmentor, init_segmentor, load_config, onnx_export
-from mmseg.apis.onnx_export import ExportError
 from mmseg.datasets.files import read_image
-from mmseg.engine.config import format_config
+from mmseg.errors import ExportError
 from mmseg.models import build_segmentor
+from mmseg.utils.config_text import format_config
 from tests.models import nets
 from tests.tiny import TinyRun, make_tiny_run
 from tools import export_onnx

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mmseg.engine.memory_estimate import GIB, card, estimated_bytes, measured_bytes
+from mmseg.doctor.memory import GIB, card, estimated_bytes, measured_bytes
 from tests.engine.tiny import tiny_config, write_images
 from tools import memory_table
 

@@ -19,9 +19,9 @@ from PIL import Image
 
 from mmseg.apis import draw_result, inference_segmentor, init_segmentor, load_config
 from mmseg.apis.predict import writable_rate
-from mmseg.datasets import PIPELINES, DataError
+from mmseg.datasets import PIPELINES
 from mmseg.datasets.pipelines.loading import loaded
-from mmseg.engine.config import ConfigError
+from mmseg.errors import ConfigError, DataError
 from mmseg.models import build_segmentor
 from tests.tiny import TinyRun, make_tiny_run
 from tools import predict

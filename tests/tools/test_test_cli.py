@@ -15,8 +15,7 @@ import torch
 from PIL import Image
 
 from mmseg.apis import load_config
-from mmseg.datasets import DataError
-from mmseg.engine.config_errors import ConfigError
+from mmseg.errors import ConfigError, DataError
 from mmseg.evaluation.writers import label_ids
 from mmseg.models import build_segmentor
 from tests.tiny import CITIES, TinyRun, make_tiny_run

@@ -4,7 +4,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmseg.visualization import blend, colourise, default_palette, get_palette
+from mmseg.datasets import get_palette
+from mmseg.visualization import blend, colourise, default_palette
 
 PALETTE = [[10, 20, 30], [200, 100, 0]]
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from mmseg.datasets.acdc import ACDCDataset
 from mmseg.datasets.class_stats import class_pixels, progress_map
-from mmseg.datasets.conversion import main, parse_arguments, write_statistics
-from mmseg.datasets.errors import DataError
+from mmseg.datasets.conversion import parse_arguments, write_statistics
 from mmseg.datasets.files import read_image
 from mmseg.datasets.label_format import LabelFormat
-from mmseg.datasets.storage import write_atomically
+from mmseg.errors import DataError, command
+from mmseg.utils.atomic import write_atomically
 
 IMAGE, LABEL = ACDCDataset.IMG_SUFFIX, ACDCDataset.SEG_MAP_SUFFIX
 LABELLED_SPLITS, SPLITS = ('train', 'val'), ('train', 'val', 'test')
@@ -98,4 +98,4 @@ def convert() -> None:
 
 
 if __name__ == '__main__':
-    main(convert)
+    command(convert)

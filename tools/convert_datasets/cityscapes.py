@@ -10,9 +10,9 @@ import numpy as np
 from cityscapesscripts.helpers.annotation import Annotation
 from cityscapesscripts.preparation.json2labelImg import createLabelImage
 
-from mmseg.datasets.conversion import Converter, convert_labels, list_labels, main, parse_arguments, write_statistics
-from mmseg.datasets.errors import DataError
-from mmseg.datasets.storage import write_atomically
+from mmseg.datasets.conversion import Converter, convert_labels, list_labels, parse_arguments, write_statistics
+from mmseg.errors import DataError, command
+from mmseg.utils.atomic import write_atomically
 
 SUFFIX = '_polygons.json'
 SPLITS = ('train', 'val', 'test')
@@ -54,4 +54,4 @@ def convert() -> None:
 
 
 if __name__ == '__main__':
-    main(convert)
+    command(convert)

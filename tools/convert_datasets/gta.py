@@ -4,9 +4,10 @@
 """
 from __future__ import annotations
 
-from mmseg.datasets.conversion import Converter, convert_dataset, main, parse_arguments
+from mmseg.datasets.conversion import Converter, convert_dataset, parse_arguments
 from mmseg.datasets.gta import GTADataset
 from mmseg.datasets.label_format import LabelFormat
+from mmseg.errors import command
 
 SUFFIX, PUBLISHED = GTADataset.ORIGINAL_LABELS
 
@@ -18,4 +19,4 @@ def convert() -> None:
 
 
 if __name__ == '__main__':
-    main(convert)
+    command(convert)

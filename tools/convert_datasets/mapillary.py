@@ -13,11 +13,11 @@ from mmseg.datasets.conversion import (
     Converter,
     convert_labels,
     list_labels,
-    main,
     parse_arguments,
     write_statistics,
 )
 from mmseg.datasets.label_format import LabelFormat, published_ids
+from mmseg.errors import command
 
 TRAIN_IDS = {13: 0, 24: 0, 41: 0, 2: 1, 15: 1, 17: 2, 6: 3, 3: 4, 45: 5, 47: 5, 48: 6, 50: 7, 30: 8, 29: 9, 27: 10,
              19: 11, 20: 12, 21: 12, 22: 12, 55: 13, 61: 14, 54: 15, 58: 16, 57: 17, 52: 18}
@@ -36,4 +36,4 @@ def convert() -> None:
 
 
 if __name__ == '__main__':
-    main(convert)
+    command(convert)

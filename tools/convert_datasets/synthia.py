@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmseg.datasets.conversion import Converter, convert_dataset, main, parse_arguments
+from mmseg.datasets.conversion import Converter, convert_dataset, parse_arguments
 from mmseg.datasets.files import read_image
 from mmseg.datasets.label_format import LabelFormat, published_ids
+from mmseg.errors import command
 
 # The train ids 9 (terrain), 14 (truck) and 16 (train) have no class here.
 TRAIN_IDS = {3: 0, 4: 1, 2: 2, 21: 3, 5: 4, 7: 5, 15: 6, 9: 7, 6: 8, 16: 9, 1: 10, 10: 11, 17: 12, 8: 13, 18: 14,
@@ -29,4 +30,4 @@ def convert() -> None:
 
 
 if __name__ == '__main__':
-    main(convert)
+    command(convert)

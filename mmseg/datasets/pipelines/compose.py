@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from mmseg.datasets.construction import build
-from mmseg.datasets.errors import DataError
 from mmseg.datasets.pipelines.formatting import Collect, DefaultFormatBundle
 from mmseg.datasets.pipelines.loading import LoadAnnotations
 from mmseg.datasets.pipelines.transforms import DeferredNormalize, Normalize, Pad, RandomCrop
+from mmseg.errors import DataError
 from mmseg.registry import PIPELINES
 
 Transform = Callable[[dict[str, Any]], dict[str, Any]]

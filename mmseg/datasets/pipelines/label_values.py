@@ -4,8 +4,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mmseg.datasets.errors import DataError
 from mmseg.datasets.label_format import LabelFormat
+from mmseg.errors import DataError
 from mmseg.utils.labels import IGNORED
 
 Step = dict[str, Any] | Callable[[dict[str, Any]], dict[str, Any]]

@@ -10,8 +10,8 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmseg.checkpoint.pretrained import load_pretrained, pretrained_source
 from mmseg.models.backbones.mit_keys import mit_keys
-from mmseg.models.backbones.pretrained import load_pretrained, pretrained_source
 from mmseg.models.kinds import PRETRAINED
 from mmseg.models.layers import DropPath, recomputed, to_map, to_tokens
 from mmseg.registry import BACKBONES

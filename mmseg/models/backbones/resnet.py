@@ -12,7 +12,7 @@ from mmcv.cnn import build_conv_layer, build_norm_layer
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmseg.models.backbones.pretrained import load_pretrained, pretrained_source, resnet_keys
+from mmseg.checkpoint.pretrained import load_pretrained, pretrained_source, resnet_keys
 from mmseg.models.kinds import CONVOLUTIONS, PRETRAINED
 from mmseg.models.layers import recomputed
 from mmseg.registry import BACKBONES

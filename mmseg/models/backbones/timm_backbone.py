@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
+from mmseg.checkpoint.pretrained import pretrained_source, read_weights
+from mmseg.errors import CheckpointError
 from mmseg.models.backbones.lite_weights import PACKAGE, package_file, package_of, timm_keys
-from mmseg.models.backbones.pretrained import pretrained_source, read_weights
 from mmseg.models.kinds import PRETRAINED
 from mmseg.registry import BACKBONES
-from mmseg.utils.checkpoint_file import CheckpointError
 from mmseg.utils.kinds import COUNT, NAME, NONE, SHARE, SIZE, one_of
 
 STRIDES = (4, 8, 16, 32)

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmseg.utils import processes
+from mmseg.distributed import processes
 from mmseg.utils.labels import IGNORED
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from mmseg.engine.checkpoint import segmentor_state
+from mmseg.checkpoint.networks import segmentor_state
 from mmseg.models.uda.bank import balanced_labels, write_bank
 from mmseg.models.uda.step_state import StepState
 from tests.models import nets

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from mmseg.engine.checkpoint import segmentor_state
+from mmseg.checkpoint.networks import segmentor_state
 from mmseg.engine.optim import parameter_groups
 from mmseg.models.segmentors.results import Decoded, HeadOutput
 from mmseg.models.uda.instance_bank import EPS, InstanceBank

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 import torch
 
-from mmseg.engine.checkpoint import segmentor_state
+from mmseg.checkpoint.networks import segmentor_state
 from mmseg.engine.optim import build_optimizer
 from mmseg.models import build_train_model
 from mmseg.models.segmentors.results import Features

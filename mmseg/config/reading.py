@@ -1,0 +1,226 @@
+"""Reading configs: Python, JSON or YAML with ``_base_`` files, in the dialect of DAFormer, HRDA and MIC."""
+from __future__ import annotations
+
+import ast
+import difflib
+import io
+import json
+import os
+import re
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import mmengine
+from mmengine.config import Config
+
+from mmseg.config.legacy import apply_legacy_fixes
+from mmseg.config.schema import check_content, unknown
+from mmseg.errors import ConfigError, ConfigFileNotFound, ConfigMergeError
+from mmseg.utils.config_text import format_config
+
+__all__ = ['ConfigError', 'dump_config', 'format_config', 'load_config', 'validate_config']
+
+SUFFIXES = ('.py', '.json', '.yml', '.yaml')
+
+
+_parsing = threading.RLock()  # Python 3.11 has one counter for the syntax trees of all threads
+
+
+def load_config(path: str | Path, options: dict[str, Any] | None = None,
+                mistakes: list[ConfigError] | None = None) -> Config:
+    """Read a config file with everything that it inherits, translate what older files say, and check the result.
+
+    Args:
+        path: a .py, .json, .yml or .yaml file. ``_base_`` in it names one file or several, relative to it.
+        options: values that replace those of the file, by dotted key as ``mmengine.config.DictAction`` makes them from
+            ``--options``; a whole number in the key is a position in a list (``data.train.pipeline.2.img_scale``).
+        mistakes: a list that gets what is wrong with single entries, which are left out then; without it the first
+            one is raised.
+
+    Raises:
+        ConfigError: for whatever cannot be used, naming the file, the dotted key and the nearest known name. A missing
+            file is also a FileNotFoundError, a dict that meets no dict in its base also a TypeError.
+    """
+    path, options = Path(path).expanduser(), options or {}
+    try:
+        with _parsing:
+            files = _inheritance(path)
+            cfg = Config.fromfile(str(path), lazy_import=False)
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever the code in a config file may raise
+        raise _reading_error(path, error) from error
+    content = cfg.to_dict()
+    try:
+        for key, value in options.items():
+            _set_option(content, key, value)
+        content = apply_legacy_fixes(content)
+    except ConfigError as error:
+        raise _placed(error, path, files, options) from error
+    while True:
+        try:
+            check_content(content)
+            return Config(content, cfg_text=cfg.text, filename=str(path))
+        except ConfigError as error:
+            placed = _placed(error, path, files, options)
+            if mistakes is None or not _drop(content, error.key):
+                raise placed from error
+            mistakes.append(placed)
+
+
+def validate_config(cfg: Config) -> None:
+    """Check a config that was made or changed by a program.
+
+    Raises:
+        ConfigError: as :func:`load_config`.
+    """
+    try:
+        check_content(cfg.to_dict())
+    except ConfigError as error:
+        raise ConfigError(f'{cfg.filename or "config"}: {error}', error.word, error.key) from error
+
+
+def dump_config(cfg: Config, path: str | Path) -> None:
+    """Write a merged config in the format that the suffix of ``path`` says."""
+    content = cfg.to_dict()
+    if Path(path).suffix == '.py':
+        Path(path).write_text(format_config(content), encoding='utf-8')
+    elif Path(path).suffix == '.json':
+        Path(path).write_text(json.dumps(content, indent=2), encoding='utf-8')
+    else:
+        mmengine.dump(json.loads(json.dumps(content)), str(path), sort_keys=False)
+
+
+def _inheritance(path: Path, children: Sequence[Path] = ()) -> list[Path]:
+    """``path`` and all files that it inherits from, after checks that MMEngine does not make or not clearly."""
+    child = children[-1] if children else None
+    if not path.is_file():
+        raise _missing(path, child)
+    if path.suffix not in SUFFIXES:
+        raise ConfigError(f'{path}: a config ends in {", ".join(SUFFIXES)}')
+    chain = [*children, path]
+    if path.resolve() in [parent.resolve() for parent in children]:
+        raise ConfigError(f'{child}: inherits from itself through _base_: {" -> ".join(map(str, chain))}')
+    files = [path]
+    for base in _bases(path):
+        if '::' in base:
+            raise ConfigError(f'{path}: _base_ {base!r} names a file inside of an installed package, which is not '
+                              'supported (it needs pkg_resources): copy that file and name its path')
+        files += _inheritance(path.parent / base, chain)
+    return files
+
+
+def _missing(path: Path, child: Path | None) -> ConfigFileNotFound:
+    what = f'config file {path}' if child is None else f'{child}: its _base_ {os.path.normpath(path)}'
+    if path.is_dir():
+        return ConfigFileNotFound(f'{what} is a folder: name one of the files in it')
+    if not path.parent.is_dir():
+        return ConfigFileNotFound(f'{what} does not exist, and neither does its folder')
+    near = difflib.get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], 1)
+    return ConfigFileNotFound(f'{what} does not exist' + (f', did you mean {near[0]}?' if near else ''))
+
+
+def _filled_in(path: Path) -> str:
+    """The text of a config file with what MMEngine will write in the place of file and environment variables."""
+    text = path.read_text(encoding='utf-8')
+    for name, value in (('fileDirname', path.absolute().parent.as_posix()), ('fileBasename', path.name),
+                        ('fileBasenameNoExtension', path.stem), ('fileExtname', path.suffix)):
+        text = re.sub(r'\{\{\s*' + name + r'\s*\}\}', lambda match, value=value: value, text)
+    variable = r'\{\{[\'"]?\s*\$(\w+)\s*:\s*(\S*?)\s*[\'"]?\}\}'
+    return re.sub(variable, lambda match: os.environ.get(match[1], match[2]), text)
+
+
+def _bases(path: Path) -> list[str]:
+    """What ``_base_`` says in one file."""
+    try:
+        text = _filled_in(path)
+        if path.suffix == '.py':
+            values = [node.value for node in ast.parse(text).body if isinstance(node, ast.Assign)
+                      and isinstance(node.targets[0], ast.Name) and node.targets[0].id == '_base_']
+            bases = eval(compile(ast.Expression(values[0]), str(path), 'eval'), {}) if values else []
+        else:
+            text = re.sub(r'\{\{[^{}]*\}\}', '0', text)  # variables of the bases, which are not known yet
+            content = mmengine.load(io.StringIO(text), file_format=path.suffix[1:])
+            if not isinstance(content, dict):
+                raise TypeError(f'the file holds a {type(content).__name__}, not the sections of a config')
+            bases = content.get('_base_', [])
+    except Exception as error:
+        raise _reading_error(path, error) from error
+    return [bases] if isinstance(bases, str) else list(bases)
+
+
+def _reading_error(path: Path, error: Exception) -> ConfigError:
+    text = str(error)
+    if 'Duplicate key is not allowed among bases' in text:
+        names = ', '.join(sorted(re.findall(r"'(\w+)'", text)))
+        return ConfigError(f'{path}: two files of one _base_ list both set {names}; keep it in one of them, or let one '
+                           'inherit from the other')
+    if isinstance(error, TypeError) and 'cannot inherit from base' in text:
+        name = text.partition('=')[0]
+        return ConfigMergeError(f'{path}: {name} is a dict here and none in the base: add _delete_=True to it, to '
+                                'replace what the base says', name, name)
+    if isinstance(error, SyntaxError):
+        return ConfigError(f'{path}: line {error.lineno}: {error.msg}')
+    return ConfigError(f'{path}: cannot be read as a config: {type(error).__name__}: {text}')
+
+
+def _origin(error: ConfigError, files: Iterable[Path], options: dict[str, Any]) -> str:
+    """Where the wrong word stands: ``--options``, the file itself or the first base that has it."""
+    if any(f'{error.key}.'.startswith(f'{key}.') or f'{key}.'.startswith(f'{error.key}.') for key in options):
+        return '--options'
+    files = list(files)
+    pattern = re.compile(rf'(?<!\w){re.escape(error.word)}(?!\w)')
+    return str(next((file for file in files if pattern.search(file.read_text(encoding='utf-8'))), files[0]))
+
+
+def _placed(error: ConfigError, path: Path, files: Iterable[Path], options: dict[str, Any]) -> ConfigError:
+    """The same error with the place of the wrong word."""
+    place = _origin(error, files, options)
+    read_for = '' if place == str(path) else f' (read for {path})'
+    return ConfigError(f'{place}: {error}{read_for}', error.word, error.key)
+
+
+def _drop(content: dict[str, Any], key: str) -> bool:
+    """Take out the entry of a dotted key, with a wrong type the dict that has it; False if there is none."""
+    *parents, last = key.removesuffix('.type').split('.')
+    node: Any = content
+    for part in parents:
+        node = node[int(part)] if isinstance(node, list) and part.isdigit() else node.get(part, {})
+    if isinstance(node, list) and last.isdigit():
+        node.pop(int(last))
+        return True
+    return isinstance(node, dict) and node.pop(last, None) is not None
+
+
+def _set_option(content: dict[str, Any], key: str, value: Any) -> None:
+    """Set one dotted key, going into lists by position."""
+    parts = key.split('.')
+    node: Any = content
+    for depth, part in enumerate(parts[:-1]):
+        place = _place(node, part, parts[:depth])
+        entry = node.get(place) if isinstance(node, dict) else node[place]
+        if entry is None:
+            if parts[0] == 'model' and depth > 1 and place not in node:
+                raise unknown(part, node, '.'.join(parts[:depth + 1]))
+            entry = {}
+        elif isinstance(entry, tuple):
+            entry = list(entry)
+        elif not isinstance(entry, (dict, list)):
+            raise ConfigError(f'{".".join(parts[:depth + 1])}: is {entry!r}, nothing to go into', part, key)
+        node[place] = node = entry
+    place = _place(node, parts[-1], parts[:-1])
+    if isinstance(value, dict) and isinstance(node, dict) and isinstance(node.get(place), dict):
+        value = Config._merge_a_into_b({place: value}, node)[place]
+    node[place] = value
+
+
+def _place(node: Any, part: str, parents: Sequence[str]) -> Any:
+    if isinstance(node, dict):
+        return part
+    key = '.'.join(parents)
+    if not part.isdigit() or int(part) >= len(node):
+        raise ConfigError(f'{key}: is a list of {len(node)} entries, name a position from 0 to {len(node) - 1} instead '
+                          f'of {part!r}', part, f'{key}.{part}')
+    return int(part)

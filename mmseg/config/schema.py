@@ -1,0 +1,76 @@
+"""What may stand in a config: the known sections, and in them what the classes that they name take.
+
+At top level only what is near to a known name is refused, because older config files leave their variables there.
+"""
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection
+from os.path import commonprefix
+from typing import Any
+
+from mmseg.config.advice import warn_of_settings_for_other_targets
+from mmseg.config.agreement import check_agreement
+from mmseg.config.ignored import check_ignored
+from mmseg.config.limits import check_limits
+from mmseg.config.memory import check_pictures
+from mmseg.config.names import LEAKED
+from mmseg.config.sections import KINDS, SECTIONS, VALUES
+from mmseg.errors import ConfigError
+from mmseg.utils import kinds
+from mmseg.utils.kinds import ANY, Problem, Section
+
+__all__ = ['SECTIONS', 'TOP_LEVEL', 'check_content', 'unknown']
+
+NEAR = 0.8  # likeness (difflib) from which a top-level name counts as a slip of the keyboard
+TOP_LEVEL = frozenset({
+    *SECTIONS, *VALUES, 'model', 'uda', 'optimizer', 'momentum_config', 'log_level', 'dist_params', 'workflow',
+    'compile', 'cudnn_benchmark', 'find_unused_parameters', 'use_ddp_wrapper', 'gpu_ids', 'n_gpus', 'gpu_model',
+    'git_rev', 'name', 'exp', 'name_dataset', 'name_architecture', 'name_encoder', 'name_decoder', 'name_uda',
+    'name_opt', 'custom_imports'
+})
+
+
+def check_content(content: dict[str, Any]) -> None:
+    """Check the whole content of a config after the legacy fixes.
+
+    Raises:
+        ConfigError: for the first thing that is wrong, naming its dotted key.
+    """
+    _check_top_level(content)
+    check_limits(content)
+    for problem in Section(KINDS | dict.fromkeys(content.keys() - KINDS.keys(), ANY)).problems(content, ''):
+        raise _error(problem)
+    check_agreement(content)
+    check_pictures(content)
+    check_ignored(content)
+    warn_of_settings_for_other_targets(content)
+
+
+def unknown(word: Any, known: Collection[str], key: str) -> ConfigError:
+    """The error about a key or type ``word`` at the dotted key ``key``."""
+    return _error(kinds.unknown(word, known, key))
+
+
+def _error(problem: Problem) -> ConfigError:
+    return ConfigError(f'{problem.key}: {problem.text}', problem.word, problem.key)
+
+
+def _check_top_level(content: dict[str, Any]) -> None:
+    for name in content:
+        if name in TOP_LEVEL or name in LEAKED or name.endswith('_pipeline'):
+            continue
+        near = difflib.get_close_matches(name.lower(), TOP_LEVEL, 1, NEAR) or [
+            known for known in sorted(TOP_LEVEL) if _is_one_slip(name.lower(), known)]
+        if near:
+            raise ConfigError(f'{name}: no section of this name exists, did you mean {near[0]!r}? '
+                              'A variable of your own needs a name that is less like it', name, name)
+
+
+def _is_one_slip(word: str, known: str) -> bool:
+    """Whether one letter was left out, added or changed, or two were swapped."""
+    start = len(commonprefix([word, known]))
+    word, known = word[start:][::-1], known[start:][::-1]
+    end = len(commonprefix([word, known]))
+    word, known = word[end:], known[end:]
+    return len(word) < 2 and len(known) < 2 or len(word) == 2 and word == known[::-1]

@@ -1,0 +1,2 @@
+"""Several processes in one training or test: who they are (``processes``), how they find each other (``launch``), and
+what they keep equal (``synchronise``). Alone, everything here is a plain function."""

@@ -1,0 +1,73 @@
+"""What a person can get wrong, as exceptions whose message names the thing and the remedy; commands print it and end.
+
+Everything else that is raised is a mistake of this program.
+"""
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+
+class ConfigError(ValueError):
+    """A config that cannot be used; the message names the file, the dotted key and the remedy.
+
+    Args:
+        message: what is wrong.
+        word: the name or value that is wrong as it stands in the file, to find the file among several.
+        key: the dotted key it belongs to.
+    """
+
+    def __init__(self, message: str, word: str = '', key: str = '') -> None:
+        super().__init__(message)
+        self.word, self.key = word, key
+
+
+class ConfigFileNotFound(ConfigError, FileNotFoundError):
+    """A config file, or a file that it inherits from, does not exist."""
+
+
+class ConfigMergeError(ConfigError, TypeError):
+    """A dict of a child config meets something that is no dict in its base."""
+
+
+class DataError(ValueError):
+    """Something about the data on disk or its configuration is wrong."""
+
+
+class LogError(ValueError):
+    """A log that holds no training, or is no log at all."""
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint file that cannot be used or written."""
+
+
+class ExportError(RuntimeError):
+    """A network that cannot be written in another format."""
+
+
+class NonFiniteLoss(RuntimeError):
+    """A loss is NaN or infinite."""
+
+
+class ProcessLost(RuntimeError):
+    """Another process of this training or test has ended, or does not answer."""
+
+
+EXPECTED = (CheckpointError, ExportError, NonFiniteLoss, ProcessLost, OSError, ValueError)
+
+
+def command(main: Callable[[], int | None]) -> None:
+    """Run the ``main`` of a command line, which may return its exit status; an expected error becomes one line and 1.
+
+    With several processes the line says which one it is about.
+    """
+    try:
+        status = main()
+    except EXPECTED as error:
+        rank, count = (os.environ.get(name) for name in ('RANK', 'WORLD_SIZE'))
+        place = '' if count in (None, '1') else f' in process {rank} of {count}'
+        sys.exit(f'error{place}: {error}')
+    if status:
+        sys.exit(status)

@@ -1,0 +1,166 @@
+"""Whatever is changed in a config is refused with its full key, or is harmless for a reason that stands here."""
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmseg.config.reading import load_config
+from mmseg.config.schema import check_content
+from mmseg.config.sections import OPTIMIZER, SECTIONS
+from mmseg.datasets.kinds import DATASET, STEPS
+from mmseg.errors import ConfigError
+from mmseg.models.kinds import PART, SAMPLER
+from mmseg.registry import OBJECTIVES
+from mmseg.utils.kinds import FIXED, Kind, Typed
+from mmseg.utils.options import OptionsOf, optional, parameters
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+READ = {*SECTIONS, 'model', 'uda', 'optimizer', 'seed'}
+CHOSEN = (
+    'combined/gtaHR2csHR_mic_hrda_mrm_dida.py', 'combined/csHR2acdcHR_mic_hrda_mrm_eb.py',
+    '_base_/uda/advseg.py', '_base_/uda/minent.py', '_base_/models/danet_r50-d8.py',
+    '_base_/models/deeplabv2_r50-d8.py', '_base_/models/deeplabv3plus_r50-d8.py', '_base_/models/segformer_r101.py',
+    '_base_/models/daformer_isa_mitb5.py', '_base_/models/upernet_mit.py', '_base_/schedules/sgd.py')
+CHANGES = ('x', None, -1, math.nan, [[1], 'x'])
+
+OWN_TEXT = "a file, folder or text of the user's own: whether it exists shows when it is opened, by name"
+ABSENT = 'None says that there is none, or leaves it to the default'
+LATER = 'the thing itself names what is wrong when it is built, before the training'
+# Changes that pass, by the last name in the key and the new value; None also passes where it is an argument's default.
+HARMLESS = {
+    **{(key, 'x'): OWN_TEXT for key in (
+        'data_root', 'img_dir', 'ann_dir', 'split', 'img_suffix', 'seg_map_suffix', 'classes', 'cache', 'pretrained',
+        'checkpoint_path', 'bank', 'class_weight')},
+    **{(key, None): ABSENT for key in (
+        'interval', 'img_interval', 'seed', 'warmup', 'mask_mode', 'norm_cfg', 'act_cfg', 'conv_cfg', 'context_cfg',
+        'init_cfg', 'paramwise_cfg', 'checkpoint_path', 'mask_pseudo_threshold', 'grad_clip', 'pretrained', 'prob',
+        'ann_dir', 'data_root', 'size', 'imnet_feature_dist_classes', 'split',
+        'target', 'target_normalised', 'save_best')},
+    ('imnet_feature_dist_scale_min_ratio', None): LATER,
+    ('ignore_index', None): 'a head that ignores what the label files leave out, as is the default',
+    **{(key, 'x'): LATER for key in ('model_name', 'adjust_lr_fn', 'line_search_fn')},
+    ('style', 'x'): 'of a MiT: accepted for old configs, without effect',
+    ('keys', 'x'): "a field that a transform of the user's own may make; Collect names one that is missing",
+    ('in_index', '-1'): 'counts from the last level',
+    ('mean', '-1'): 'images may have any range',
+    ('max_keep_ckpts', '-1'): 'keeps all',
+    ('frozen_stages', '-1'): 'freezes nothing',
+    ('beta2_decay', '-1'): "negative in torch's own default",
+    ('ns_coefficients', '-1'): "negative in torch's own default",
+}
+FREE = ('optimizer.paramwise_cfg.custom_keys', 'model.decode_head.init_cfg.override')  # dicts with any keys
+
+
+def entries(node: Any, path: tuple = ()) -> Iterator[tuple]:
+    """Paths of all that a config holds."""
+    for name, entry in list(node.items() if isinstance(node, dict) else enumerate(node)):
+        yield *path, name
+        if isinstance(entry, (dict, list)):
+            yield from entries(entry, (*path, name))
+
+
+def at(node: Any, path: Iterable) -> Any:
+    for name in path:
+        node = node[name]
+    return node
+
+
+def plain(node: Any) -> Any:
+    """A copy with lists in the place of tuples."""
+    if isinstance(node, dict):
+        return {name: plain(entry) for name, entry in node.items()}
+    return [plain(entry) for entry in node] if isinstance(node, (list, tuple)) else node
+
+
+def changed(content: dict[str, Any]) -> Iterator[tuple[tuple, Any]]:
+    """Change one thing after the other in place; gives its path, and 'misspelt' or the new value."""
+    for path in entries(content):
+        parent, name = at(content, path[:-1]), path[-1]
+        before = parent.copy()
+        if isinstance(parent, dict) and len(path) > 1:
+            parent.clear()
+            parent.update({f'{key}_' if key == name else key: value for key, value in before.items()})
+            yield (*path[:-1], f'{name}_'), 'misspelt'
+            parent.clear()
+            parent.update(before)
+        for change in () if isinstance(before[name], (dict, list)) else CHANGES:
+            parent[name] = change
+            if change != before[name]:
+                yield path, change
+            parent[name] = before[name]
+
+
+def is_harmless(key: str, name: str, change: Any) -> bool:
+    if change == 'misspelt':
+        return key.rpartition('.')[0] in FREE
+    return key.startswith(FREE[1]) or (name, str(change) if change == -1 else change) in HARMLESS
+
+
+def check_changes(content: dict[str, Any]) -> int:
+    """Try all changes of a config; returns their number."""
+    count = 0
+    for path, change in changed(content):
+        name = next(part for part in reversed(path) if isinstance(part, str))
+        key, count = '.'.join(map(str, path)), count + 1
+        try:
+            check_content(content)
+        except ConfigError as error:
+            assert f'{key}.'.startswith(f'{error.key}.') and str(error).startswith(error.key), (key, change, error)
+            assert len(path) - len(error.key.split('.')) <= 2, (key, error)  # a list says what its entries may be
+        else:
+            assert is_harmless(key, name, change), (key, change)
+    return count
+
+
+def content_of(name: str | Path) -> dict[str, Any]:
+    return plain({key: value for key, value in load_config(CONFIGS / name).to_dict().items() if key in READ})
+
+
+@pytest.mark.parametrize('name', CHOSEN)
+def test_changes_of_chosen_configs(name):
+    assert check_changes(content_of(name)) > 10
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings('ignore:.*margins without pseudo labels')
+@pytest.mark.parametrize('path', sorted(CONFIGS.rglob('*.py')), ids=lambda path: path.relative_to(CONFIGS).as_posix())
+def test_changes_of_all_configs(path):
+    check_changes(content_of(path))
+
+
+def things() -> Iterator[tuple[str, Kind, type]]:
+    """All classes that a config names, each with the kind of its section."""
+    for kind in (PART, SAMPLER, STEPS.kind, DATASET.kinds[0], OPTIMIZER):
+        yield from ((name, kind, cls) for name, cls in kind.table().items() if name != 'Optimizer')
+    for name, cls in OBJECTIVES.module_dict.items():
+        yield name, OptionsOf(lambda cls=cls: cls), cls
+
+
+THINGS = list(things())
+
+
+@pytest.mark.parametrize('name, kind, cls', THINGS, ids=[name for name, _, _ in THINGS])
+def test_every_argument_of_every_class(name, kind, cls):
+    """Defaults are accepted, wrong names and values are refused."""
+    typed = isinstance(kind, Typed)
+    known = kind.section(cls, dict(type=name)).kinds if typed else optional(cls)
+    defaults = {parameter.name: parameter.default for parameter, _ in reversed(list(parameters(cls)))}
+    for key, own in known.items():
+        default = defaults.get(key, inspect.Parameter.empty)
+        for value in (*CHANGES, default):
+            problems = list(kind.problems({**(dict(type=name) if typed else {}), key: value}, 'part'))
+            if value is inspect.Parameter.empty:
+                continue
+            if value is default and own is not FIXED:
+                assert not problems or value is None, problems
+            elif problems:
+                assert problems[0].key.startswith(f'part.{key}')
+            else:
+                assert is_harmless(f'part.{key}', key, value) or value is None is default, (key, value)
+        assert [problem.key for problem in kind.problems({**dict(type=name), f'{key}_': 1}, 'part')
+                ][-1:] == [f'part.{key}_']

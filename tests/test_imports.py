@@ -1,0 +1,53 @@
+"""Which package of mmseg may import which: each knows those of lower layers, and there is no circle of modules."""
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+LAYERS = [
+    {'errors', 'registry', 'utils'},
+    {'visualization', 'distributed', 'checkpoint'},
+    {'datasets', 'models'},  # neither knows the other
+    {'evaluation'},
+    {'engine'},
+    {'config'},
+    {'doctor', 'experiments', 'apis'},
+]
+LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
+MODULES = {'.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__'): path
+           for path in (ROOT / 'mmseg').rglob('*.py')}
+
+
+def imported(path: Path, everywhere: bool) -> Iterator[str]:
+    """Modules of mmseg that a file imports: when it is loaded, or also later, inside of functions."""
+    tree = ast.parse(path.read_text(encoding='utf-8'))
+    for node in ast.walk(tree) if everywhere else tree.body:
+        if isinstance(node, ast.ImportFrom):
+            for name in node.names:
+                inner = f'{node.module}.{name.name}'
+                yield inner if inner in MODULES else node.module
+        elif isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+
+
+def test_packages_import_from_lower_layers_only() -> None:
+    for module, path in MODULES.items():
+        own = module.split('.')[1] if module != 'mmseg' else 'apis'
+        for other in imported(path, everywhere=True):
+            package = other.split('.')[1] if other.startswith('mmseg.') else own
+            assert package == own or LAYER[package] < LAYER[own], f'{module} imports {other}'
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    graph = {module: {other for other in imported(path, everywhere=False) if other in MODULES} - {'mmseg'}
+             for module, path in MODULES.items()}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the modules
+
+
+def test_nothing_in_the_package_knows_the_tools() -> None:
+    for module, path in MODULES.items():
+        tools = [other for other in imported(path, True) if other.split('.')[0] in ('tools', 'dev', 'tests', 'demo')]
+        assert not tools, f'{module} imports {tools}'
