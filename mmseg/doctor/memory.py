@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import accumulate
 from typing import Any
-from unittest import mock
 
 import torch
 import torch.nn.functional as F
@@ -74,14 +73,25 @@ LAYER_NORM = F.layer_norm
 
 
 @contextmanager
+def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Inside, ``owner`` has another attribute."""
+    own = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, own)
+
+
+@contextmanager
 def as_on_a_gpu() -> Iterator[None]:
     """Tensors without content, and what computes in another way on a CPU replaced by what a GPU does."""
     with ExitStack() as stack:
         stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
-        stack.enter_context(mock.patch.object(DepthwiseConv2d, 'forward', nn.Conv2d.forward))
-        stack.enter_context(mock.patch.object(F, 'layer_norm', _norm_in_fp32))
+        stack.enter_context(_replaced(DepthwiseConv2d, 'forward', nn.Conv2d.forward))
+        stack.enter_context(_replaced(F, 'layer_norm', _norm_in_fp32))
         # nothing without content may stay in the cache
-        stack.enter_context(mock.patch.object(preprocess, '_constants', preprocess._constants.__wrapped__))
+        stack.enter_context(_replaced(preprocess, '_constants', preprocess._constants.__wrapped__))
         yield
 
 

@@ -77,46 +77,47 @@ class HRDA(NamedTuple):
         return f'hrda1-{self.detail}-{self.hr_weight:g}{context}{"".join(marks)}_'
 
 
-class Optimizer(NamedTuple):
+class OptimizerChoice(NamedTuple):
     """Optimizer, base learning rate, and whether the head gets ten times that rate."""
     type: str
     lr: float
     faster_head: bool
 
 
-ADAMW, SGD = Optimizer('adamw', 6e-5, True), Optimizer('sgd', 0.0025, False)
+ADAMW, SGD = OptimizerChoice('adamw', 6e-5, True), OptimizerChoice('sgd', 0.0025, False)
 
 
-class Objective(NamedTuple):
+class MethodSettings(NamedTuple):
     """A method on top of the host: its mark in names and its keys of the uda section."""
     mark: str
     keys: Settings
 
 
 def masks(block: int, mode: str = 'separatetrgaug', ratio: float = 0.7, alpha: Any = 'same',
-          threshold: Any = 'same') -> Objective:
+          threshold: Any = 'same') -> MethodSettings:
     """Masked image consistency (MIC) with blocks of ``block`` pixels, ``ratio`` of them masked."""
     teacher = [f'{letter}{value}-' for letter, value in (('a', alpha), ('p', threshold)) if value != 'same']
     generator = dict(type='block', mask_ratio=ratio, mask_block_size=block, _delete_=True)  # None in the base
-    return Objective(f'm{block}-{ratio}-{"".join(teacher)}{MASK_MODES[mode]}', dict(
+    return MethodSettings(f'm{block}-{ratio}-{"".join(teacher)}{MASK_MODES[mode]}', dict(
         mask_mode=mode, mask_alpha=alpha, mask_pseudo_threshold=threshold, mask_lambda=1, mask_generator=generator))
 
 
-def balance(weight: float = 0.1, target: float = 0.4) -> Objective:
+def balance(weight: float = 0.1, target: float = 0.4) -> MethodSettings:
     """Entropy balancing (EBDA) at ``target`` nats."""
-    return Objective(f'eb{weight}-{target}', dict(entropy_balance=dict(weight=weight, target=target)))
+    return MethodSettings(f'eb{weight}-{target}', dict(entropy_balance=dict(weight=weight, target=target)))
 
 
-def rebuilds(ratio: float = 0.4) -> Objective:
+def rebuilds(ratio: float = 0.4) -> MethodSettings:
     """Masked representation modelling (MRM), ``ratio`` of the cells hidden."""
-    return Objective(f'mrm{ratio}', dict(mrm=dict(
+    return MethodSettings(f'mrm{ratio}', dict(mrm=dict(
         weight=1.0, mask_ratio=ratio, dim=512, grid='auto', depth=2, heads=16, lr=2e-4, view='target',
         aux_bn='frozen')))
 
 
-def instances(**options: Any) -> Objective:
+def instances(**options: Any) -> MethodSettings:
     """Instance bank (DIDA); ``options`` go into its settings."""
-    return Objective('dida', dict(instance_bank=dict(preset='dida', size=300, weight=0.5, smoothing=1.0, **options)))
+    bank = dict(preset='dida', size=300, weight=0.5, smoothing=1.0, **options)
+    return MethodSettings('dida', dict(instance_bank=bank))
 
 
 class Habits(NamedTuple):
@@ -174,13 +175,13 @@ class Run:
     uda: str = 'dacs'
     rcs: float | None = None
     margins: int | None = None
-    objectives: tuple[Objective, ...] = ()
+    objectives: tuple[MethodSettings, ...] = ()
     network: str = 'daformer_sepaspp@mitb5'
     hrda: HRDA | None = None
     slide: bool = False
     batched_slide: bool = True
     schedule: str = 'poly10warm'
-    optimizer: Optimizer = ADAMW
+    optimizer: OptimizerChoice = ADAMW
     batch: int = 2
     length: int = 40000
     startup: bool = False
