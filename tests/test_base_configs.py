@@ -97,6 +97,17 @@ def test_values_of_the_single_domains(name):
     assert cfg.data.val.type == cfg.data.test.type == 'CityscapesDataset'
 
 
+@pytest.mark.parametrize('path', sorted((CONFIGS / '_base_/datasets').glob('*.py')), ids=lambda path: path.stem)
+def test_the_named_pipelines_are_those_of_the_data(path):
+    cfg = load_config(path).to_dict()
+    train = cfg['data']['train']
+    domains = [train['source'], train['target']] if 'source' in train else [train]
+    named = [value for name, value in cfg.items() if name.endswith('train_pipeline')]
+    assert len(named) == len({str(domain['pipeline']) for domain in domains})
+    assert all(domain['pipeline'] in named for domain in domains)
+    assert cfg['data']['val']['pipeline'] == cfg['data']['test']['pipeline'] == cfg['test_pipeline']
+
+
 def test_dark_zurich_has_its_own_folders_and_no_labels():
     data = load_config(CONFIGS / '_base_/datasets/uda_cityscapes_to_darkzurich_512x512.py').data
     assert data.train.target.img_dir == 'rgb_anon/train/night/'

@@ -2,16 +2,8 @@
 _base_ = [
     '../_base_/default_runtime.py',
     '../_base_/models/daformer_conv1_mitb0_ch64.py',
-    '../_base_/schedules/adamw.py',
-    '../_base_/schedules/poly10warm.py',
+    '../_base_/schedules/short_adamw_scratch.py',
 ]
 seed = 0
 model = dict(decode_head=dict(num_classes=11))
-# The encoder starts from random weights: ten times the published rate, and the same factor for the head.
-optimizer = dict(lr=6e-4, paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=10.0), norm=dict(decay_mult=0.0))))
-optimizer_config = None
-lr_config = dict(warmup_iters=50)
-runner = dict(type='IterBasedRunner', max_iters=1000)
-checkpoint_config = dict(by_epoch=False, interval=1000, max_keep_ckpts=1)
-evaluation = dict(interval=250, metric='mIoU')
 log_config = dict(interval=50, img_interval=500)

@@ -1,22 +1,11 @@
 # What all runs from CamVid (Cambridge) to Cityscapes (Germany) share: data, network, optimizer, length, evaluation.
 # They run on one CPU core. docs/datasets.md says what the folders hold.
-_base_ = [
-    '../_base_/default_runtime.py',
-    '../_base_/models/daformer_conv1_lite0_ch64.py',
-    '../_base_/schedules/short_adamw.py',
-]
-seed = 0
+_base_ = '../_base_/lite0.py'
 model = dict(decode_head=dict(num_classes=7))
-log_config = dict(interval=50, img_interval=500)
 
 # Steps of the pipelines. Images of the target are stored as squares: their size here is that of the street.
-load = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
-flip = dict(type='RandomFlip', prob=0.5)
-normalize = dict(type='Normalize', mean=[127.5, 127.5, 127.5], std=[127.5, 127.5, 127.5], to_rgb=True)
-finish = [normalize, dict(type='DefaultFormatBundle'), dict(type='Collect', keys=['img', 'gt_semantic_seg'])]
-shown = [
-    dict(type='Resize', keep_ratio=False), dict(type='RandomFlip'), normalize,
-    dict(type='ImageToTensor', keys=['img']), dict(type='Collect', keys=['img'])]
+load, flip, finish = _base_.load, _base_.flip, _base_.finish
+shown = [dict(type='Resize', keep_ratio=False), *_base_.shown[1:]]
 
 source_crop = [
     dict(type='Resize', img_scale=(240, 180)), dict(type='RandomCrop', crop_size=(128, 128), cat_max_ratio=0.75), flip]

@@ -1,20 +1,11 @@
 # HRDA's network under DAFormer's training, on images of twice the size: the context, at half of it, is what DAFormer
 # sees; the detail crop has a quarter of the area. Crops have four times the pixels, for rare classes, too.
-_base_ = ['daformer.py']
+_base_ = ['daformer.py', '../_base_/hrda.py']
 model = dict(
-    type='HRDAEncoderDecoder',
-    scales=[1, 0.5],
+    _base_.pop('hrda'),
     hr_crop_size=(128, 128),
-    feature_scale=0.5,
-    crop_coord_divisible=8,
-    hr_slide_inference=True,
-    decode_head=dict(
-        type='HRDAHead',
-        single_scale_head='DAFormerHead',
-        attention_classwise=True,
-        attention_embed_dim=64,
-        hr_loss_weight=0.1),
     test_cfg=dict(mode='slide', batched_slide=True, stride=(128, 128), crop_size=(256, 256)))
+model['decode_head'].update(attention_embed_dim=64)
 data = dict(
     train=dict(
         source=dict(pipeline={{_base_.large_source_train_pipeline}}),

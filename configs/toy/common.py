@@ -2,15 +2,11 @@
 _base_ = [
     '../_base_/default_runtime.py',
     '../_base_/models/daformer_conv1_mitb0_ch64.py',
-    '../_base_/schedules/adamw.py',
-    '../_base_/schedules/poly10warm.py',
+    '../_base_/schedules/short_adamw_scratch.py',
 ]
 seed = 0
-# The encoder starts from random weights: ten times the published rate, and the same factor for the head.
-optimizer = dict(lr=6e-4, paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=10.0), norm=dict(decay_mult=0.0))))
-optimizer_config = None
-lr_config = dict(warmup_iters=50)
-runner = dict(type='IterBasedRunner', max_iters=3000)
-checkpoint_config = dict(by_epoch=False, interval=3000, max_keep_ckpts=1)
-evaluation = dict(interval=500, metric='mIoU')
+# Longer than the schedule's own length.
+runner = dict(max_iters=3000)
+checkpoint_config = dict(interval=3000)
+evaluation = dict(interval=500)
 log_config = dict(interval=50, img_interval=1000)

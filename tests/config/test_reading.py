@@ -126,6 +126,22 @@ def test_variables_of_files_and_bases(write, monkeypatch):
     assert cfg.my_seed == 3
 
 
+def test_python_takes_and_changes_variables_of_bases(write):
+    write('base.py', '''
+        road_pipeline = [dict(type='LoadImageFromFile'), dict(type='Resize', img_scale=(4, 2))]
+        my_data = dict(train=dict(pipeline=road_pipeline), test=dict(pipeline=road_pipeline))
+        ''')
+    cfg = load_config(write('child.py', '''
+        _base_ = 'base.py'
+        night_pipeline = _base_.pop('road_pipeline')
+        night_pipeline[1] = dict(type='Resize', img_scale=(8, 4))
+        my_data = dict(train=dict(pipeline=night_pipeline))
+        '''))
+    assert set(cfg) == {'night_pipeline', 'my_data'}
+    pipelines = (cfg.night_pipeline, cfg.my_data.train.pipeline, cfg.my_data.test.pipeline)
+    assert [pipeline[1].img_scale for pipeline in pipelines] == [(8, 4), (8, 4), (4, 2)]
+
+
 # --options
 
 

@@ -1,68 +1,16 @@
 # From labelled CamVid by day to unlabelled CamVid at dusk.
-img_norm_cfg = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
-crop_size = (160, 160)
-day_train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
-    dict(type='Resize', img_scale=(240, 180)),
-    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='Normalize', **img_norm_cfg),
-    dict(type='Pad', size=crop_size, pad_val=0, seg_pad_val=255),
-    dict(type='DefaultFormatBundle'),
-    dict(type='Collect', keys=['img', 'gt_semantic_seg']),
-]
-dusk_train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
-    dict(type='Resize', img_scale=(240, 180)),
-    dict(type='RandomCrop', crop_size=crop_size),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='Normalize', **img_norm_cfg),
-    dict(type='Pad', size=crop_size, pad_val=0, seg_pad_val=255),
-    dict(type='DefaultFormatBundle'),
-    dict(type='Collect', keys=['img', 'gt_semantic_seg']),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='MultiScaleFlipAug',
-        img_scale=(240, 180),
-        flip=False,
-        transforms=[
-            dict(type='Resize', keep_ratio=True),
-            dict(type='RandomFlip'),
-            dict(type='Normalize', **img_norm_cfg),
-            dict(type='ImageToTensor', keys=['img']),
-            dict(type='Collect', keys=['img']),
-        ]),
-]
+_base_ = 'camvid_day.py'
+day_train_pipeline = _base_.pop('train_pipeline')  # pop: the base's name for it is not inherited
+dusk_train_pipeline = list(day_train_pipeline)
+dusk_train_pipeline[3] = dict(type='RandomCrop', crop_size=_base_.crop_size)
 data = dict(
-    samples_per_gpu=4,
-    workers_per_gpu=0,
     train=dict(
+        _delete_=True,
         type='UDADataset',
-        source=dict(
-            type='CamVidDataset',
-            data_root='data/camvid/',
-            img_dir='images/day_train',
-            ann_dir='labels/day_train',
-            pipeline=day_train_pipeline),
+        source=_base_.data.train,
         target=dict(
             type='CamVidDataset',
             data_root='data/camvid/',
             img_dir='images/dusk_train',
             ann_dir='labels/dusk_train',
-            pipeline=dusk_train_pipeline)),
-    val=dict(
-        type='CamVidDataset',
-        data_root='data/camvid/',
-        img_dir='images/dusk_val',
-        ann_dir='labels/dusk_val',
-        pipeline=test_pipeline),
-    test=dict(
-        type='CamVidDataset',
-        data_root='data/camvid/',
-        img_dir='images/dusk_val',
-        ann_dir='labels/dusk_val',
-        pipeline=test_pipeline))
+            pipeline=dusk_train_pipeline)))

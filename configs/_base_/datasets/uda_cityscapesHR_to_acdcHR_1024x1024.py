@@ -1,69 +1,20 @@
 # Cityscapes (labelled) to ACDC (unlabelled) at full resolution.
-dataset_type = 'ACDCDataset'
-data_root = 'data/acdc/'
-img_norm_cfg = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
+_base_ = 'uda_cityscapes_to_acdc_512x512.py'
 crop_size = (1024, 1024)
-cityscapes_train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
+cityscapes_train_pipeline = list(_base_.cityscapes_train_pipeline)
+cityscapes_train_pipeline[2:4] = [
     dict(type='Resize', img_scale=(2048, 1024)),
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='Normalize', **img_norm_cfg),
-    dict(type='Pad', size=crop_size, pad_val=0, seg_pad_val=255),
-    dict(type='DefaultFormatBundle'),
-    dict(type='Collect', keys=['img', 'gt_semantic_seg']),
 ]
-acdc_train_pipeline = [
-    dict(type='LoadImageFromFile'),
+cityscapes_train_pipeline[6] = dict(type='Pad', size=crop_size, pad_val=0, seg_pad_val=255)
+acdc_train_pipeline = list(_base_.acdc_train_pipeline)
+acdc_train_pipeline[1:3] = [
     dict(type='Resize', img_scale=(1920, 1080)),
     dict(type='RandomCrop', crop_size=crop_size),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='Normalize', **img_norm_cfg),
-    dict(type='Pad', size=crop_size, pad_val=0, seg_pad_val=255),
-    dict(type='DefaultFormatBundle'),
-    dict(type='Collect', keys=['img']),
 ]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='MultiScaleFlipAug',
-        img_scale=(1920, 1080),
-        flip=False,
-        transforms=[
-            dict(type='Resize', keep_ratio=True),
-            dict(type='RandomFlip'),
-            dict(type='Normalize', **img_norm_cfg),
-            dict(type='ImageToTensor', keys=['img']),
-            dict(type='Collect', keys=['img']),
-        ]),
-]
+acdc_train_pipeline[5] = dict(type='Pad', size=crop_size, pad_val=0, seg_pad_val=255)
+test_pipeline = [_base_.test_pipeline[0], dict(_base_.test_pipeline[1], img_scale=(1920, 1080))]
 data = dict(
-    samples_per_gpu=2,
-    workers_per_gpu=4,
-    train=dict(
-        type='UDADataset',
-        source=dict(
-            type='CityscapesDataset',
-            data_root='data/cityscapes/',
-            img_dir='leftImg8bit/train',
-            ann_dir='gtFine/train',
-            pipeline=cityscapes_train_pipeline),
-        target=dict(
-            type='ACDCDataset',
-            data_root='data/acdc/',
-            img_dir='rgb_anon/train',
-            ann_dir='gt/train',
-            pipeline=acdc_train_pipeline)),
-    val=dict(
-        type='ACDCDataset',
-        data_root='data/acdc/',
-        img_dir='rgb_anon/val',
-        ann_dir='gt/val',
-        pipeline=test_pipeline),
-    test=dict(
-        type='ACDCDataset',
-        data_root='data/acdc/',
-        img_dir='rgb_anon/val',
-        ann_dir='gt/val',
-        pipeline=test_pipeline))
+    train=dict(source=dict(pipeline=cityscapes_train_pipeline), target=dict(pipeline=acdc_train_pipeline)),
+    val=dict(pipeline=test_pipeline),
+    test=dict(pipeline=test_pipeline))

@@ -1,54 +1,13 @@
-# Cityscapes (labelled) to Cityscapes in synthetic fog and rain (unlabelled) at half resolution.
+# Cityscapes (labelled) to Cityscapes in synthetic fog and rain (unlabelled) at half resolution: as to ACDC, another
+# target.
+_base_ = 'uda_cityscapes_to_acdc_512x512.py'
 dataset_type = 'CityscapesFoggyRainDataset'
 data_root = 'data/cityscapes/'
-img_norm_cfg = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
-crop_size = (512, 512)
-cityscapes_train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
-    dict(type='Resize', img_scale=(1024, 512)),
-    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='Normalize', **img_norm_cfg),
-    dict(type='Pad', size=crop_size, pad_val=0, seg_pad_val=255),
-    dict(type='DefaultFormatBundle'),
-    dict(type='Collect', keys=['img', 'gt_semantic_seg']),
-]
-foggyrain_train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', img_scale=(1024, 512)),
-    dict(type='RandomCrop', crop_size=crop_size),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='Normalize', **img_norm_cfg),
-    dict(type='Pad', size=crop_size, pad_val=0, seg_pad_val=255),
-    dict(type='DefaultFormatBundle'),
-    dict(type='Collect', keys=['img']),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='MultiScaleFlipAug',
-        img_scale=(1024, 512),
-        flip=False,
-        transforms=[
-            dict(type='Resize', keep_ratio=True),
-            dict(type='RandomFlip'),
-            dict(type='Normalize', **img_norm_cfg),
-            dict(type='ImageToTensor', keys=['img']),
-            dict(type='Collect', keys=['img']),
-        ]),
-]
+foggyrain_train_pipeline = _base_.pop('acdc_train_pipeline')  # pop: the base's name for it is not inherited
+foggyrain_train_pipeline[1] = dict(type='Resize', img_scale=(1024, 512))
+test_pipeline = [_base_.test_pipeline[0], dict(_base_.test_pipeline[1], img_scale=(1024, 512))]
 data = dict(
-    samples_per_gpu=2,
-    workers_per_gpu=4,
     train=dict(
-        type='UDADataset',
-        source=dict(
-            type='CityscapesDataset',
-            data_root='data/cityscapes/',
-            img_dir='leftImg8bit/train',
-            ann_dir='gtFine/train',
-            pipeline=cityscapes_train_pipeline),
         target=dict(
             type='CityscapesFoggyRainDataset',
             data_root='data/cityscapes/',
@@ -60,10 +19,5 @@ data = dict(
         data_root='data/cityscapes/',
         img_dir=['leftImg8bit_foggy/val', 'leftImg8bit_rain/val'],
         ann_dir=['gtFine/val', 'gtFine/val'],
-        pipeline=test_pipeline),
-    test=dict(
-        type='CityscapesFoggyRainDataset',
-        data_root='data/cityscapes/',
-        img_dir=['leftImg8bit_foggy/val', 'leftImg8bit_rain/val'],
-        ann_dir=['gtFine/val', 'gtFine/val'],
         pipeline=test_pipeline))
+data['test'] = data['val']

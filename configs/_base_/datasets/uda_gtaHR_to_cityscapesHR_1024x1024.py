@@ -1,70 +1,20 @@
 # GTA (labelled) to Cityscapes (unlabelled) at full resolution.
-dataset_type = 'CityscapesDataset'
-data_root = 'data/cityscapes/'
-img_norm_cfg = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
+_base_ = 'uda_gta_to_cityscapes_512x512.py'
 crop_size = (1024, 1024)
-gta_train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
+gta_train_pipeline = list(_base_.gta_train_pipeline)
+gta_train_pipeline[2:4] = [
     dict(type='Resize', img_scale=(2560, 1440)),
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='Normalize', **img_norm_cfg),
-    dict(type='Pad', size=crop_size, pad_val=0, seg_pad_val=255),
-    dict(type='DefaultFormatBundle'),
-    dict(type='Collect', keys=['img', 'gt_semantic_seg']),
 ]
-cityscapes_train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
+gta_train_pipeline[6] = dict(type='Pad', size=crop_size, pad_val=0, seg_pad_val=255)
+cityscapes_train_pipeline = list(_base_.cityscapes_train_pipeline)
+cityscapes_train_pipeline[2:4] = [
     dict(type='Resize', img_scale=(2048, 1024)),
     dict(type='RandomCrop', crop_size=crop_size),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='Normalize', **img_norm_cfg),
-    dict(type='Pad', size=crop_size, pad_val=0, seg_pad_val=255),
-    dict(type='DefaultFormatBundle'),
-    dict(type='Collect', keys=['img', 'gt_semantic_seg']),
 ]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='MultiScaleFlipAug',
-        img_scale=(2048, 1024),
-        flip=False,
-        transforms=[
-            dict(type='Resize', keep_ratio=True),
-            dict(type='RandomFlip'),
-            dict(type='Normalize', **img_norm_cfg),
-            dict(type='ImageToTensor', keys=['img']),
-            dict(type='Collect', keys=['img']),
-        ]),
-]
+cityscapes_train_pipeline[6] = dict(type='Pad', size=crop_size, pad_val=0, seg_pad_val=255)
+test_pipeline = [_base_.test_pipeline[0], dict(_base_.test_pipeline[1], img_scale=(2048, 1024))]
 data = dict(
-    samples_per_gpu=2,
-    workers_per_gpu=4,
-    train=dict(
-        type='UDADataset',
-        source=dict(
-            type='GTADataset',
-            data_root='data/gta/',
-            img_dir='images',
-            ann_dir='labels',
-            pipeline=gta_train_pipeline),
-        target=dict(
-            type='CityscapesDataset',
-            data_root='data/cityscapes/',
-            img_dir='leftImg8bit/train',
-            ann_dir='gtFine/train',
-            pipeline=cityscapes_train_pipeline)),
-    val=dict(
-        type='CityscapesDataset',
-        data_root='data/cityscapes/',
-        img_dir='leftImg8bit/val',
-        ann_dir='gtFine/val',
-        pipeline=test_pipeline),
-    test=dict(
-        type='CityscapesDataset',
-        data_root='data/cityscapes/',
-        img_dir='leftImg8bit/val',
-        ann_dir='gtFine/val',
-        pipeline=test_pipeline))
+    train=dict(source=dict(pipeline=gta_train_pipeline), target=dict(pipeline=cityscapes_train_pipeline)),
+    val=dict(pipeline=test_pipeline),
+    test=dict(pipeline=test_pipeline))

@@ -1,70 +1,12 @@
-# Synthia (labelled) to Cityscapes (unlabelled) at full resolution.
-dataset_type = 'CityscapesDataset'
-data_root = 'data/cityscapes/'
-img_norm_cfg = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
-crop_size = (1024, 1024)
-synthia_train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
-    dict(type='Resize', img_scale=(2560, 1520)),
-    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='Normalize', **img_norm_cfg),
-    dict(type='Pad', size=crop_size, pad_val=0, seg_pad_val=255),
-    dict(type='DefaultFormatBundle'),
-    dict(type='Collect', keys=['img', 'gt_semantic_seg']),
-]
-cityscapes_train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
-    dict(type='Resize', img_scale=(2048, 1024)),
-    dict(type='RandomCrop', crop_size=crop_size),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='Normalize', **img_norm_cfg),
-    dict(type='Pad', size=crop_size, pad_val=0, seg_pad_val=255),
-    dict(type='DefaultFormatBundle'),
-    dict(type='Collect', keys=['img', 'gt_semantic_seg']),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='MultiScaleFlipAug',
-        img_scale=(2048, 1024),
-        flip=False,
-        transforms=[
-            dict(type='Resize', keep_ratio=True),
-            dict(type='RandomFlip'),
-            dict(type='Normalize', **img_norm_cfg),
-            dict(type='ImageToTensor', keys=['img']),
-            dict(type='Collect', keys=['img']),
-        ]),
-]
+# Synthia (labelled) to Cityscapes (unlabelled) at full resolution: as from GTA, another source.
+_base_ = 'uda_gtaHR_to_cityscapesHR_1024x1024.py'
+synthia_train_pipeline = _base_.pop('gta_train_pipeline')  # pop: the base's name for it is not inherited
+synthia_train_pipeline[2] = dict(type='Resize', img_scale=(2560, 1520))
 data = dict(
-    samples_per_gpu=2,
-    workers_per_gpu=4,
     train=dict(
-        type='UDADataset',
         source=dict(
             type='SynthiaDataset',
             data_root='data/synthia/',
             img_dir='RGB',
             ann_dir='GT/LABELS',
-            pipeline=synthia_train_pipeline),
-        target=dict(
-            type='CityscapesDataset',
-            data_root='data/cityscapes/',
-            img_dir='leftImg8bit/train',
-            ann_dir='gtFine/train',
-            pipeline=cityscapes_train_pipeline)),
-    val=dict(
-        type='CityscapesDataset',
-        data_root='data/cityscapes/',
-        img_dir='leftImg8bit/val',
-        ann_dir='gtFine/val',
-        pipeline=test_pipeline),
-    test=dict(
-        type='CityscapesDataset',
-        data_root='data/cityscapes/',
-        img_dir='leftImg8bit/val',
-        ann_dir='gtFine/val',
-        pipeline=test_pipeline))
+            pipeline=synthia_train_pipeline)))

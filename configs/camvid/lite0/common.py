@@ -1,22 +1,10 @@
 # What all CamVid runs from ImageNet weights share, from day to dusk: data, network, optimizer, length, evaluation. They
 # run on one CPU core. The runs of the folder above start from random weights.
-_base_ = [
-    '../../_base_/default_runtime.py',
-    '../../_base_/models/daformer_conv1_lite0_ch64.py',
-    '../../_base_/schedules/short_adamw.py',
-]
-seed = 0
+_base_ = '../../_base_/lite0.py'
 model = dict(decode_head=dict(num_classes=11))
-log_config = dict(interval=50, img_interval=500)
 
 # Steps of the pipelines.
-load = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
-flip = dict(type='RandomFlip', prob=0.5)
-normalize = dict(type='Normalize', mean=[127.5, 127.5, 127.5], std=[127.5, 127.5, 127.5], to_rgb=True)
-finish = [normalize, dict(type='DefaultFormatBundle'), dict(type='Collect', keys=['img', 'gt_semantic_seg'])]
-shown = [
-    dict(type='Resize', keep_ratio=True), dict(type='RandomFlip'), normalize,
-    dict(type='ImageToTensor', keys=['img']), dict(type='Collect', keys=['img'])]
+load, flip, finish, shown = _base_.load, _base_.flip, _base_.finish, _base_.shown
 
 resize = dict(type='Resize', img_scale=(240, 180))
 day_crop = [resize, dict(type='RandomCrop', crop_size=(160, 160), cat_max_ratio=0.75), flip]
