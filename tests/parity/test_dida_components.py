@@ -17,6 +17,7 @@ from mmseg.models.segmentors.results import Decoded, HeadOutput
 from mmseg.models.uda import cells, instance_relation
 from mmseg.models.uda import instance_published as published
 from mmseg.models.uda.bank import write_bank
+from mmseg.models.uda.step_state import Items
 from mmseg.utils.draws import Draws
 from tests.parity import golden
 from tests.parity.golden import Tolerance, UnknownName
@@ -276,7 +277,7 @@ def refined(make: Callable, bank: str) -> tuple[Tensor, Tensor, Tensor]:
     objective = make(bank, smoothing=0.9)
     probabilities = (3 * golden.rnd(823, (2, 19, 16, 16))).softmax(dim=1)
     class_sum = instance_relation.gather(published.shares(products(objective, 'w')), objective.bank.membership)
-    step = SimpleNamespace(kept={}, student=SimpleNamespace(align_corners=False))
+    step = SimpleNamespace(items=Items(), student=SimpleNamespace(align_corners=False))
     embedding = golden.rnd(820, (2, 256, 16, 16)).abs()
     return probabilities, class_sum, objective.refine(step, probabilities, decoded(embedding))
 

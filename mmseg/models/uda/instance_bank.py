@@ -21,7 +21,7 @@ from mmseg.models.uda.bank import RAREST_FIRST, Bank, balanced_labels, read_bank
 from mmseg.models.uda.cells import boundary_pixels, class_counts, class_means
 from mmseg.models.uda.instance_relation import calibrate, cosine_similarities, gather, relation_loss, scatter
 from mmseg.models.uda.objective import Objective
-from mmseg.models.uda.step_state import StepState, View
+from mmseg.models.uda.step_state import Item, StepState, View
 from mmseg.models.uda.teacher import EMATeacher
 from mmseg.registry import OBJECTIVES
 from mmseg.utils.kinds import COUNT, NONE, POSITIVE, SHARE, WHOLE, Typed, list_of, one_of
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 EPS = 1e-6  # least mass of classes with rows for a cell to count
 CHOICES = dict(update=('ema', 'fifo'), select=('mean', 'boundary', 'boundary_mean'), region=('all', 'target'))
+TARGET: Item[tuple[Tensor, Tensor]] = Item('the relation of the target images',
+                                           'it comes with the pseudo labels, in phase 3')
 
 
 class Projection(nn.Module):
@@ -163,7 +165,7 @@ class InstanceBank(Objective):
             return probabilities
         embedding = projected(self.ema_projection, decoded)
         relation = (cosine_similarities(embedding, self.bank.feature) / self.tau_teacher).softmax(dim=1)
-        step.kept[self.name] = self.target(step, relation, decoded)
+        step.items[TARGET] = self.target(step, relation, decoded)
         if self.smoothing == 1:
             return probabilities
         gathered = resize(gather(relation, self.bank.membership), tuple(probabilities.shape[-2:]),
@@ -175,7 +177,7 @@ class InstanceBank(Objective):
         """``instance.loss_in``, equation (4), 0 until the bank is full; ``instance.bank_filled``, the share of rows."""
         if self.warming_up(step):
             return self.named(torch.zeros((), device=view.img.device))
-        target, region = step.kept[self.name]
+        target, region = step.items[TARGET]
         embedding = projected(self.projection_head, decoded)
         scores = cosine_similarities(embedding, self.bank.feature).float() / self.tau_student
         loss = relation_loss(scores, target, region * self.cells(step, scores.shape[-2:]))

@@ -16,9 +16,10 @@ from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.models.uda.cells import means_of_sums
 from mmseg.models.uda.instance_bank import InstanceBank, projected
 from mmseg.models.uda.instance_relation import gather, scatter
-from mmseg.models.uda.step_state import StepState, View
+from mmseg.models.uda.step_state import Item, StepState, View
 
 STRIP_BYTES = 64 * 2**20  # of one map of similarities
+TEACHER: Item[Tensor] = Item('the similarities of the target images', 'they come with the pseudo labels, in phase 3')
 
 
 def enlarging(cells: int, pixels: int, align_corners: bool, device: torch.device) -> Tensor:
@@ -115,7 +116,7 @@ class PublishedInstanceBank(InstanceBank):
 
     def refine(self, step: StepState, probabilities: Tensor, decoded: Decoded) -> Tensor:
         """Add what is gathered to the class probabilities; keeps the products of the target image."""
-        step.kept[self.name] = products = self.products(decoded)
+        step.items[TEACHER] = products = self.products(decoded)
         if self.smoothing == 1:
             return probabilities
         size, align_corners = tuple(probabilities.shape[-2:]), step.student.align_corners
@@ -136,7 +137,7 @@ class PublishedInstanceBank(InstanceBank):
             mine: products of the student, [B, K, h, w].
             logits: of the student at image size, [B, C, H, W].
         """
-        theirs, size, align_corners = step.kept[self.name], tuple(logits.shape[-2:]), step.student.align_corners
+        theirs, size, align_corners = step.items[TEACHER], tuple(logits.shape[-2:]), step.student.align_corners
         down, across = (enlarging(cells, pixels, align_corners, logits.device)
                         for cells, pixels in zip(mine.shape[-2:], size))
 

@@ -12,6 +12,7 @@ from mmseg.engine.optim import parameter_groups
 from mmseg.models.segmentors.results import Decoded, HeadOutput
 from mmseg.models.uda.instance_bank import EPS, InstanceBank
 from mmseg.models.uda.instance_relation import calibrate, cosine_similarities, gather, relation_loss, scatter
+from mmseg.models.uda.step_state import Items
 from tests.models import nets
 
 from .conftest import make_batch, make_host
@@ -115,8 +116,8 @@ def decoded(embedding, logits, size=(16, 24)):
 
 
 def fake_step(**attributes):
-    return SimpleNamespace(kept={}, draws=SimpleNamespace(iteration=0), student=SimpleNamespace(align_corners=False),
-                           **attributes)
+    return SimpleNamespace(items=Items(), draws=SimpleNamespace(iteration=0),
+                           student=SimpleNamespace(align_corners=False), **attributes)
 
 
 def objective(filled=True, **options):
