@@ -20,7 +20,8 @@ from mmseg.datasets import build_dataset, build_eval_loader
 from mmseg.engine.launch import error_line, joined
 from mmseg.engine.synchronise import average_gradients
 from mmseg.models.segmentors import EncoderDecoder
-from mmseg.models.uda.cells import class_counts, class_means
+from mmseg.models.uda.cells import class_counts
+from mmseg.models.uda.dida.prototypes import class_means
 from mmseg.utils import processes
 from tests.engine.tiny import train
 from tools import train as command
