@@ -19,9 +19,9 @@ from mmseg.checkpoint.networks import read_checkpoint
 from mmseg.datasets import build_dataset, build_train_loader
 from mmseg.errors import command
 from mmseg.models.preprocess import prepare
-from mmseg.models.uda.bank import FEATURES, LABELS, RAREST_FIRST, Bank, balanced_labels, write_bank
-from mmseg.models.uda.cells import class_counts, class_means
-from mmseg.models.uda.instance_bank import known_classes
+from mmseg.models.uda.cells import class_counts
+from mmseg.models.uda.dida.memory_bank import FEATURES, LABELS, RAREST_FIRST, MemoryBank, balanced_labels, write_bank
+from mmseg.models.uda.dida.prototypes import class_means
 
 
 def random_bank(size: int, dim: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -47,15 +47,14 @@ def source_bank(config: str, checkpoint: str, size: int, seed: int) -> tuple[Ten
                          'a training with --mode checkpoint')
     train, num_classes = segmentor.cfg.data.train, segmentor.num_classes
     source = build_dataset(train.get('source', train))
-    label = balanced_labels(size, known_classes(options.get('classes'), num_classes))
     device = next(segmentor.parameters()).device
-    bank = Bank(torch.zeros(size, segmentor.embedding_channels), label, num_classes, filled=False).to(device)
+    bank = MemoryBank.empty(size, num_classes, segmentor.embedding_channels, options.get('classes')).to(device)
     for batch in build_train_loader(source, 1, 0, seed=seed, stop=len(source)):
         batch = prepare(batch, device)
         embedding = segmentor.decode_image(batch['img']).embedding.float()
         counts = class_counts(batch['gt_semantic_seg'], embedding.shape[-2:], num_classes)[..., :-1]
         means, pixels = class_means(embedding, counts)
-        bank.learn(means, pixels > 0, renew=False, momentum=None)
+        bank.update(means, pixels > 0, renew=False, momentum=None)
         if bank.full:
             return bank.feature, bank.label
     missing = sorted(set(bank.label[~bank.filled].tolist()))

@@ -11,7 +11,7 @@ from torch import zeros
 from mmseg.apis import load_config
 from mmseg.datasets.pipelines.compose import Compose
 from mmseg.models import build_train_model
-from mmseg.models.uda.bank import balanced_labels, write_bank
+from mmseg.models.uda.dida.memory_bank import balanced_labels, write_bank
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 FOLDERS = ('streets', 'camvid/lite0')

@@ -23,7 +23,8 @@ from mmseg.engine.optim import StepWrapper, build_optim_wrapper
 from mmseg.engine.schedule import LearningRate
 from mmseg.engine.seeds import seed_everything
 from mmseg.models import build_train_model
-from mmseg.models.uda.cells import class_counts, class_means
+from mmseg.models.uda.cells import class_counts
+from mmseg.models.uda.dida.prototypes import class_means
 from tests.distributed.two_processes import batch
 from tests.engine.tiny import tiny_config, train, write_images
 

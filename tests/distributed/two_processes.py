@@ -22,7 +22,8 @@ from mmseg.distributed import processes
 from mmseg.distributed.launch import joined
 from mmseg.distributed.synchronise import average_gradients
 from mmseg.models.segmentors import EncoderDecoder
-from mmseg.models.uda.cells import class_counts, class_means
+from mmseg.models.uda.cells import class_counts
+from mmseg.models.uda.dida.prototypes import class_means
 from tests.engine.tiny import train
 from tools import train as command
 

@@ -14,9 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg.models.segmentors.results import Decoded, HeadOutput
-from mmseg.models.uda import cells, instance_relation
-from mmseg.models.uda import instance_published as published
-from mmseg.models.uda.bank import write_bank
+from mmseg.models.uda.cells import class_counts
+from mmseg.models.uda.dida import published
+from mmseg.models.uda.dida.memory_bank import write_bank
+from mmseg.models.uda.dida.prototypes import boundary_pixels, class_means
+from mmseg.models.uda.dida.relation import gather, scatter
+from mmseg.models.uda.step_state import Items
 from mmseg.utils.draws import Draws
 from tests.parity import golden
 from tests.parity.golden import Tolerance, UnknownName
@@ -70,7 +73,7 @@ def make(tmp_path: Any) -> Callable[..., published.PublishedInstanceBank]:
     def make_objective(bank: str = 'K38', **options: Any) -> published.PublishedInstanceBank:
         label = torch.from_numpy(bank_labels(bank))
         write_bank(tmp_path, golden.rnd(800, (38, 256)).abs()[:len(label)], label)
-        return published.PublishedInstanceBank(19, 256, 0.999, str(tmp_path), **options)
+        return published.PublishedInstanceBank(19, 256, str(tmp_path), **options)
 
     return make_objective
 
@@ -88,7 +91,7 @@ def decoded(embedding: Tensor) -> Decoded:
 
 
 def products(objective: Any, who: str) -> Tensor:
-    return objective.products(decoded(golden.rnd({'w': 820, 's': 821}[who], (2, 256, 16, 16)).abs()))
+    return objective.similarities(decoded(golden.rnd({'w': 820, 's': 821}[who], (2, 256, 16, 16)).abs()))
 
 
 def factor(name: str) -> Tensor:
@@ -102,8 +105,8 @@ def target(objective: Any, name: str) -> Tensor:
     if name == 'uncalibrated':
         return published.strip_target(similarities, None)
     if name.endswith('_normalised_w'):
-        name, similarities = name.removesuffix('_normalised_w'), published.shares(similarities)
-    return published.strip_target(similarities, instance_relation.scatter(factor(name), objective.bank.label))
+        name, similarities = name.removesuffix('_normalised_w'), published.normalised(similarities)
+    return published.strip_target(similarities, scatter(factor(name), objective.bank.label))
 
 
 # bank
@@ -122,14 +125,14 @@ def rows(make: Callable, expected: Any) -> None:
 
 @check('npz', 'bank/features_upsampled')
 def enlarged_features(make: Callable, expected: Any) -> None:
-    matrices = [published.enlarging(16, 64, False, torch.device('cpu'))] * 2
-    expected.compare(published.enlarge(source_features(), *matrices), VALUES)
+    matrices = [published.interpolation(16, 64, False, torch.device('cpu'))] * 2
+    expected.compare(published.interpolate(source_features(), *matrices), VALUES)
 
 
 @check('npz', 'bank/class_entry_(batch|image0|image1)')
 def entries(make: Callable, expected: Any, images: str) -> None:
     chosen = dict(batch=slice(None), image0=slice(0, 1), image1=slice(1, 2))[images]
-    expected.compare(make().entries(source_features()[chosen], image_labels()[chosen]), Tolerance(1e-5, 1e-6))
+    expected.compare(make().prototypes(source_features()[chosen], image_labels()[chosen]), Tolerance(1e-5, 1e-6))
 
 
 @check('npz', rf'bank/(?:(K32)_)?(?:mom({NUMBER})_)?after(\d+)')
@@ -145,7 +148,7 @@ def updated(make: Callable, expected: Any, bank: str | None, momentum: str | Non
 def proper_means() -> Tensor:
     """Means over the pixels of all images of enlarged features."""
     full = F.interpolate(source_features(), (64, 64), mode='bilinear', align_corners=False)
-    return cells.class_means(full, cells.class_counts(image_labels(), (64, 64), 19)[..., :-1])[0]
+    return class_means(full, class_counts(image_labels(), (64, 64), 19)[..., :-1])[0]
 
 
 @check('npz', 'bank/proper_batch_class_mean')
@@ -155,21 +158,21 @@ def means(make: Callable, expected: Any) -> None:
 
 @check('json', 'bank')
 def bank_numbers(make: Callable, wanted: dict[str, Any]) -> None:
-    counts = cells.class_counts(image_labels(), (16, 16), 19)[..., :-1]
+    counts = class_counts(image_labels(), (16, 16), 19)[..., :-1]
     per_image = counts.sum(dim=(1, 2))
     for i, name in enumerate(('pixels_per_class_image0', 'pixels_per_class_image1')):
         assert per_image[i].tolist() == wanted[name]
     assert (per_image.sum(dim=0) == 0).nonzero().flatten().tolist() == wanted['absent_in_batch']
     only = (per_image[0] == 0) & (per_image[1] > 0)
     assert only.nonzero().flatten().tolist() == wanted['only_in_image1']
-    proper, entry = proper_means(), make().entries(source_features(), image_labels())
+    proper, entry = proper_means(), make().prototypes(source_features(), image_labels())
 
     def difference(other: Tensor) -> float:
         return ((other - proper).norm() / proper.norm()).item()
 
     assert ((proper - entry).norm() / entry.norm()).item() == pytest.approx(
         wanted['proper_batch_mean_vs_published_rel_l2'], rel=0.02)
-    pooled, _ = cells.class_means(source_features(), counts)
+    pooled, _ = class_means(source_features(), counts)
     assert difference(pooled) == pytest.approx(wanted['pooled_stride4_vs_upsampled_rel_l2'], rel=1e-3)
     assert wanted['check_published_entry_vs_image0_features_at_all_label_positions_maxdiff'] < 1e-6
 
@@ -180,7 +183,7 @@ def bank_numbers(make: Callable, wanted: dict[str, Any]) -> None:
 @check('npz', 'similarity/([ws])_(raw|norm)')
 def similarities(make: Callable, expected: Any, who: str, kind: str) -> None:
     value = products(make(), who)
-    expected.compare(value if kind == 'raw' else published.shares(value), VALUES)
+    expected.compare(value if kind == 'raw' else published.normalised(value), VALUES)
 
 
 @check('json', 'similarity')
@@ -188,14 +191,14 @@ def similarity_numbers(make: Callable, wanted: dict[str, Any]) -> None:
     objective = make()
     assert math.log(len(objective.bank.label)) == pytest.approx(wanted['ln_K'])
     for who in 'ws':
-        relation = published.shares(products(objective, who))
+        relation = published.normalised(products(objective, who))
         entropy = -(relation * relation.log()).sum(dim=1).mean()
         assert entropy.item() == pytest.approx(wanted[f'entropy_{who}_norm'], rel=1e-5)
     low, high = wanted['w_norm_sum_minmax']
     assert low == pytest.approx(1, abs=1e-6) and high == pytest.approx(1, abs=1e-6)
     embedding, rows = golden.rnd(820, (2, 256, 16, 16)).abs(), objective.bank.feature
-    matrices = [published.enlarging(16, 64, False, torch.device('cpu'))] * 2
-    late = published.enlarge(products(objective, 'w'), *matrices)
+    matrices = [published.interpolation(16, 64, False, torch.device('cpu'))] * 2
+    late = published.interpolate(products(objective, 'w'), *matrices)
     early = torch.einsum('bdhw,kd->bkhw', F.interpolate(embedding, (64, 64), mode='bilinear'), rows)
     assert ((late - early).abs().max() / early.abs().max()).item() < 1e-5
     assert wanted['linearity_upsample_then_dot_vs_dot_then_upsample_maxrel'] < 1e-5
@@ -213,15 +216,14 @@ def scatter_numbers(make: Callable, wanted: dict[str, Any]) -> None:
         if name == 'onehot_on_class_absent_from_bank':
             objective = make('K32')
             onehot = F.one_hot(torch.full((2, 16, 16), 9), 19).permute(0, 3, 1, 2).float()
-            aimed = published.strip_target(products(objective, 'w'), instance_relation.scatter(
-                onehot, objective.bank.label))
+            aimed = published.strip_target(products(objective, 'w'), scatter(onehot, objective.bank.label))
             assert aimed.isnan().float().mean().item() == numbers['nan_fraction']
             continue
         aimed, rtol = target(objective, name), 1e-4 if name == 'signed_logits' else 1e-5
         plain = products(objective, 'w')
-        plain = published.shares(plain) if name.endswith('_normalised_w') else plain
-        normaliser = (plain * instance_relation.scatter(
-            factor(name.removesuffix('_normalised_w')), objective.bank.label)).sum(dim=1)
+        plain = published.normalised(plain) if name.endswith('_normalised_w') else plain
+        scattered = scatter(factor(name.removesuffix('_normalised_w')), objective.bank.label)
+        normaliser = (plain * scattered).sum(dim=1)
         actual = dict(
             min=aimed.min(), max=aimed.max(), fraction_negative=(aimed < 0).float().mean(),
             normaliser_min=normaliser.min(), normaliser_absmin=normaliser.abs().min(),
@@ -241,11 +243,11 @@ def loss_of(relation: Tensor, aimed: Tensor) -> Tensor:
 def gradients(objective: Any, name: str) -> dict[str, Tensor]:
     """Loss, and gradients with respect to the shares (as free variables) and the student's embedding."""
     aimed = target(objective, name)
-    relation = published.shares(products(objective, 's')).requires_grad_()
+    relation = published.normalised(products(objective, 's')).requires_grad_()
     embedding = golden.rnd(821, (2, 256, 16, 16)).abs().requires_grad_()
     loss = loss_of(relation, aimed)
     loss.backward()
-    loss_of(published.shares(objective.products(decoded(embedding))), aimed).backward()
+    loss_of(published.normalised(objective.similarities(decoded(embedding))), aimed).backward()
     return dict(loss_in=loss.detach(), grad_similarity=relation.grad, grad_embedding=embedding.grad)
 
 
@@ -275,8 +277,8 @@ def refined(make: Callable, bank: str) -> tuple[Tensor, Tensor, Tensor]:
     """Class probabilities, sums of the shares by class, and what the program makes of the two."""
     objective = make(bank, smoothing=0.9)
     probabilities = (3 * golden.rnd(823, (2, 19, 16, 16))).softmax(dim=1)
-    class_sum = instance_relation.gather(published.shares(products(objective, 'w')), objective.bank.membership)
-    step = SimpleNamespace(kept={}, student=SimpleNamespace(align_corners=False))
+    class_sum = gather(published.normalised(products(objective, 'w')), objective.bank.membership)
+    step = SimpleNamespace(items=Items(), student=SimpleNamespace(align_corners=False))
     embedding = golden.rnd(820, (2, 256, 16, 16)).abs()
     return probabilities, class_sum, objective.refine(step, probabilities, decoded(embedding))
 
@@ -315,7 +317,7 @@ def gather_numbers(make: Callable, wanted: dict[str, Any]) -> None:
 
 
 def boundary(block: str) -> Tensor:
-    return cells.boundary_pixels(image_labels(811 if block == '16' else 812, int(block)))
+    return boundary_pixels(image_labels(811 if block == '16' else 812, int(block)))
 
 
 @check('npz', r'boundary/block(\d+)/distinct_count_image0_clipped_window_u8')

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from mmseg.models.named_losses import Losses
-from mmseg.models.uda import instance_published as published
-from mmseg.models.uda.bank import Bank, read_bank, write_bank
+from mmseg.models.uda.dida import published
+from mmseg.models.uda.dida.memory_bank import MemoryBank, write_bank
 from tests.parity import golden, steps
 from tests.parity.golden import Tolerance, UnknownName
 
@@ -119,7 +119,7 @@ def make_run(match: re.Match, iterations: int, chosen: list[list[int]], bank: st
     cfg = steps.make_config('daformer_b0', uda)
     host = steps.build_host(cfg, 'B')
     if method == 'dida':  # filling the weights has overwritten it
-        host.instance_bank.bank = Bank(*read_bank(bank, 19, 256), 19, filled=True)
+        host.instance_bank.bank = MemoryBank.read(bank, 19, 256)
     if groups.get('shift'):
         for network in (host.model, host.ema_model, host.imnet_model):
             network.decode_head.conv_seg.bias.data += float(groups['shift'])

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from torch import Tensor, nn
@@ -13,6 +13,8 @@ from mmseg.models.named_losses import Losses
 from mmseg.models.uda.pseudo_label import PseudoLabels
 from mmseg.utils.draws import Draws
 from mmseg.visualization.panels import Panel
+
+T = TypeVar('T')
 
 
 class View(NamedTuple):
@@ -26,6 +28,52 @@ class View(NamedTuple):
     img: Tensor
     label: Tensor | None = None
     weight: Tensor | None = None
+
+
+@dataclass(eq=False)
+class Item(Generic[T]):
+    """Typed key of what one phase of the step makes and later ones read; an objective may define keys of its own.
+
+    Two keys are the same if they are one object: objectives do not meet by using the same name.
+
+    Attributes:
+        name: what messages call it.
+        phase: when it is made, for those who ask too early.
+    """
+    name: str
+    phase: str
+
+
+class Items:
+    """What the phases of a step have made, by :class:`Item`: each is made once, and only read afterwards."""
+
+    def __init__(self) -> None:
+        self._values: dict[Item[Any], Any] = {}
+
+    def __getitem__(self, item: Item[T]) -> T:
+        """The value of an item.
+
+        Raises:
+            RuntimeError: if it is not made yet.
+        """
+        if item not in self._values:
+            raise RuntimeError(f'the step asked for {item.name} too early: {item.phase}')
+        return self._values[item]
+
+    def __setitem__(self, item: Item[T], value: T) -> None:
+        """Keep what was made.
+
+        Raises:
+            RuntimeError: if it was made before.
+        """
+        if item in self._values:
+            raise RuntimeError(f'the step made {item.name} twice')
+        self._values[item] = value
+
+
+PSEUDO: Item[PseudoLabels] = Item('pseudo', 'pseudo labels are made after the source branch, in phase 3')
+MIX_MASK: Item[Tensor] = Item('mix_mask', 'it is drawn with the mixed images, after the pseudo labels')
+MIX: Item[View] = Item('mix', 'it is made after the pseudo labels, in phase 3')
 
 
 @dataclass
@@ -43,7 +91,8 @@ class StepState:
         autocast: opens the context in which networks compute (mixed precision).
         seen: what the student was fed, by branch, as the branches end.
         logs: detached values to log, collected branch by branch.
-        kept: what an objective keeps for itself from one phase to a later one, by its name.
+        items: what the phases make: what is below, and what an objective keeps for itself from one phase to a later
+            one, as ``step.items[ITEM]`` with an :class:`Item` of its own.
         notes: what objectives add to the training panels (the label cells of the feature distance).
     """
     draws: Draws
@@ -57,19 +106,8 @@ class StepState:
     autocast: Callable[[], AbstractContextManager] = nullcontext
     seen: dict[str, View] = field(default_factory=dict)
     logs: Losses = field(default_factory=Losses)
-    kept: dict[str, Any] = field(default_factory=dict)
+    items: Items = field(default_factory=Items)
     notes: list[Panel] = field(default_factory=list)
-    _made: dict[str, Any] = field(default_factory=dict)
-
-    def _get(self, name: str, phase: str) -> Any:
-        if name not in self._made:
-            raise RuntimeError(f'the step asked for {name} too early: {phase}')
-        return self._made[name]
-
-    def _set(self, name: str, value: Any) -> None:
-        if name in self._made:
-            raise RuntimeError(f'the step made {name} twice')
-        self._made[name] = value
 
     @property
     def pseudo(self) -> PseudoLabels:
@@ -78,26 +116,26 @@ class StepState:
         Raises:
             RuntimeError: when asked for before the source branch and its followers (phase 2) have ended.
         """
-        return self._get('pseudo', 'pseudo labels are made after the source branch, in phase 3')
+        return self.items[PSEUDO]
 
     @pseudo.setter
     def pseudo(self, value: PseudoLabels) -> None:
-        self._set('pseudo', value)
+        self.items[PSEUDO] = value
 
     @property
     def mix_mask(self) -> Tensor:
         """Bool [B, 1, H, W], True where the mixed image shows the source."""
-        return self._get('mix_mask', 'it is drawn with the mixed images, after the pseudo labels')
+        return self.items[MIX_MASK]
 
     @mix_mask.setter
     def mix_mask(self, value: Tensor) -> None:
-        self._set('mix_mask', value)
+        self.items[MIX_MASK] = value
 
     @property
     def mix(self) -> View:
         """The ClassMix images, strongly augmented, with mixed labels and weights."""
-        return self._get('mix', 'it is made after the pseudo labels, in phase 3')
+        return self.items[MIX]
 
     @mix.setter
     def mix(self, value: View) -> None:
-        self._set('mix', value)
+        self.items[MIX] = value

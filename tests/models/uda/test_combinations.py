@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mmseg.checkpoint.networks import segmentor_state
-from mmseg.models.uda.bank import balanced_labels, write_bank
+from mmseg.models.uda.dida.memory_bank import balanced_labels, write_bank
 from mmseg.models.uda.step_state import StepState
 from tests.models import nets
 

@@ -12,12 +12,11 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from mmseg.models.uda import instance_published
-from mmseg.models.uda.bank import balanced_labels, write_bank
-from mmseg.models.uda.instance_bank import InstanceBank
+from mmseg.models.uda.dida import InstanceBank, PublishedInstanceBank, published
+from mmseg.models.uda.dida.memory_bank import balanced_labels, write_bank
+from tests.models.uda.conftest import make_host
 
-from .conftest import make_host
-from .test_instance_bank import LABEL, C, K, decoded, fake_step, run
+from .test_paper import LABEL, C, K, decoded, fake_step, run
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ def test_an_existing_bank_is_used_from_the_start(folder):
 def test_the_published_loss_does_not_depend_on_the_strips(folder, monkeypatch):
     steps = {}
     for size in (2**26, 9000):
-        monkeypatch.setattr(instance_published, 'STRIP_BYTES', size)
+        monkeypatch.setattr(published, 'STRIP_BYTES', size)
         host, wrapper = make_host(instance_bank=dict(preset='dida_code', bank=folder, calibrate=False))
         (log, ) = run(host, wrapper, 1)
         steps[size] = log['instance.loss_in'], torch.cat([p.grad.flatten() for p in host.model.parameters()])
@@ -117,23 +116,23 @@ def test_no_tensor_is_larger_than_the_similarities_at_the_embeddings_stride(sele
 
 def test_the_published_program_works_in_strips(tmp_path, monkeypatch):
     write_bank(tmp_path, torch.rand(40, 16), torch.arange(40) % C)
-    made = instance_published.PublishedInstanceBank(C, 16, 0.9, str(tmp_path))
-    monkeypatch.setattr(instance_published, 'STRIP_BYTES', 2**17)
+    made = PublishedInstanceBank(C, 16, str(tmp_path))
+    monkeypatch.setattr(published, 'STRIP_BYTES', 2**17)
     biggest = max(bytes_ for _, bytes_ in all_phases(made, Made()).tensors)
     assert 2**16 < biggest < 2**17
 
 
 @pytest.mark.parametrize('batch,size', [(1, (512, 512)), (2, (512, 512)), (2, (1024, 1024)), (8, (512, 1024))])
 def test_strips_of_published_sizes_stay_below_64_mib(batch, size):
-    parts = instance_published.strips(batch, 300, size)
+    parts = published.strips(batch, 300, size)
     assert [row for part in parts for row in range(size[0])[part]] == list(range(size[0]))
     assert max(batch * 300 * (part.stop - part.start) * size[1] * 4 for part in parts) < 64 * 2**20
 
 
 def test_enlarging_similarities_is_comparing_enlarged_embeddings():
     embedding, rows = torch.rand(2, 16, 8, 12), torch.rand(K, 16)
-    down, across = (instance_published.enlarging(cells, 4 * cells, False, torch.device('cpu')) for cells in (8, 12))
-    late = instance_published.enlarge(torch.einsum('bdhw,kd->bkhw', embedding, rows), down, across)
+    down, across = (published.interpolation(cells, 4 * cells, False, torch.device('cpu')) for cells in (8, 12))
+    late = published.interpolate(torch.einsum('bdhw,kd->bkhw', embedding, rows), down, across)
     early = torch.einsum('bdhw,kd->bkhw', F.interpolate(embedding, scale_factor=4, mode='bilinear'), rows)
     torch.testing.assert_close(late, early, rtol=1e-5, atol=1e-5)
 
@@ -147,7 +146,7 @@ def test_memory_at_the_published_size(preset, tmp_path, capsys):
         made = full_bank(19, 256)
     else:
         write_bank(tmp_path, torch.rand(300, 256), balanced_labels(300, range(19)))
-        made = instance_published.PublishedInstanceBank(19, 256, 0.9, str(tmp_path))
+        made = PublishedInstanceBank(19, 256, str(tmp_path))
     largest = max(all_phases(made, Made(), 128, 512).tensors, key=lambda made: made[1])
     peak = all_phases(made, Peak(), 128, 512)
     with capsys.disabled():

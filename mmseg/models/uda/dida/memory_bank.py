@@ -1,4 +1,7 @@
-"""A small labelled bank of features (DIDA): its rows, how they are filled and renewed, and its files."""
+"""The memory bank: labelled instance features, how its rows are filled and renewed, and its files.
+
+Shapes: K rows of D channels, C classes.
+"""
 from __future__ import annotations
 
 import zipfile
@@ -16,24 +19,37 @@ RAREST_FIRST = (18, 12, 17, 16, 7, 6, 11, 15, 4, 5, 14, 3, 9, 13, 8, 1, 10, 2, 0
 
 
 def balanced_labels(size: int, classes: Sequence[int]) -> Tensor:
-    """Class of each row, int64 [size]: equal shares, the first classes have a row more; rows of a class are neighbours.
+    """Class of each row, int64 [K]: equal shares, the first classes have a row more; rows of a class are neighbours.
 
     Args:
         size: number of rows K, at least 1.
-        classes: class ids.
+        classes: class ids, at least one.
     """
     share, more = divmod(size, len(classes))
     return torch.tensor([label for i, label in enumerate(classes) for _ in range(share + (i < more))])
 
 
-class Bank(nn.Module):
-    """K features of D channels with class labels, in buffers, so that they are on the device and in checkpoints.
+def known_classes(classes: Sequence[int] | None, num_classes: int) -> Sequence[int]:
+    """The ids of the classes that get rows, rarest first: ``classes``, or all of them.
+
+    Raises:
+        ValueError: if there is none, or an id that is no class or stands there twice.
+    """
+    if classes is None:
+        return RAREST_FIRST if num_classes == len(RAREST_FIRST) else range(num_classes)
+    if len(set(classes)) < len(classes) or not set(classes) <= set(range(num_classes)) or not classes:
+        raise ValueError(f'classes={list(classes)} must be different ids from 0 to {num_classes - 1}')
+    return classes
+
+
+class MemoryBank(nn.Module):
+    """K features with class labels, in buffers, so that they are on the device and in checkpoints.
 
     Nothing here waits for the device: which classes are present and which rows are filled are tensors.
 
     Args:
         feature: float32 [K, D].
-        label: int64 [K].
+        label: int64 [K], in [0, C).
         num_classes: number of classes C.
         filled: whether ``feature`` holds something already.
     """
@@ -45,8 +61,24 @@ class Bank(nn.Module):
         self.register_buffer('label', label.long())
         self.register_buffer('filled', torch.full((len(label), ), filled))
         # rows that each class has got so far
-        self.register_buffer('pointer', torch.zeros(num_classes, dtype=torch.int64) if not filled else
-                             torch.bincount(self.label, minlength=num_classes))
+        self.register_buffer('pointer', torch.bincount(self.label, minlength=num_classes) if filled else
+                             torch.zeros(num_classes, dtype=torch.int64))
+
+    @classmethod
+    def empty(cls, size: int, num_classes: int, dim: int, classes: Sequence[int] | None = None) -> MemoryBank:
+        """A bank of ``size`` empty rows of ``dim`` channels, shared equally by the classes.
+
+        Args:
+            size, num_classes, dim: K, C and D, at least 1.
+            classes: see :func:`known_classes`, which also says what is refused.
+        """
+        label = balanced_labels(size, known_classes(classes, num_classes))
+        return cls(torch.zeros(size, dim), label, num_classes, filled=False)
+
+    @classmethod
+    def read(cls, folder: str | Path, num_classes: int, dim: int) -> MemoryBank:
+        """The full bank of a folder; arguments and errors are those of :func:`read_bank`."""
+        return cls(*read_bank(folder, num_classes, dim), num_classes, filled=True)
 
     @property
     def membership(self) -> Tensor:
@@ -60,33 +92,41 @@ class Bank(nn.Module):
         return self.filled.all()
 
     @torch.no_grad()
-    def learn(self, entries: Tensor, present: Tensor, renew: bool, momentum: float | None) -> None:
-        """Fill empty rows with class features; in classes that have none left, renew the others.
+    def update(self, prototypes: Tensor, present: Tensor, renew: bool, momentum: float | None) -> None:
+        """Fill empty rows with class prototypes; in classes that have none left, renew the others.
 
         Args:
-            entries: one feature per class, [C, D].
-            present: bool [C], the classes that have an entry; rows of others stay bit-equal.
+            prototypes: one feature per class, [C, D].
+            present: bool [C], the classes that have a prototype; rows of others stay bit-equal.
             renew: whether classes whose rows are all filled learn, too.
-            momentum: their rows become ``momentum * row + (1 - momentum) * entry``; None replaces the oldest row.
+            momentum: in [0, 1], their rows become ``momentum * row + (1 - momentum) * prototype``; None replaces the
+                oldest row.
         """
         member = self.membership
         quota = member.sum(dim=0).long()
         complete = self.pointer >= quota
-        stored = present & (~complete | (renew and momentum is None)) & (quota > 0)
         if renew and momentum is not None:
-            rows = (present & complete)[self.label]
-            blended = momentum * self.feature + (1 - momentum) * entries[self.label]
-            self.feature.copy_(torch.where(rows[:, None], blended, self.feature))
-        # first in, first out: the n-th row of its class gets the entry whose number is n modulo the class's rows
+            blended = momentum * self.feature + (1 - momentum) * prototypes[self.label]
+            self._write(blended, (present & complete)[self.label])
+        stored = present & (~complete | (renew and momentum is None)) & (quota > 0)
+        # first in, first out: the n-th row of its class gets the prototype whose number is n modulo the class's rows
         number = ((member.cumsum(dim=0) - 1) * member).sum(dim=1).long()
         rows = (number == (self.pointer % quota.clamp_min(1))[self.label]) & stored[self.label]
-        self.feature.copy_(torch.where(rows[:, None], entries[self.label], self.feature))
+        self._write(prototypes[self.label], rows)
         self.filled |= rows
         self.pointer += stored
 
+    def _write(self, feature: Tensor, rows: Tensor) -> None:
+        """Take over the features [K, D] of some rows, bool [K]."""
+        self.feature.copy_(torch.where(rows[:, None], feature, self.feature))
+
 
 def read_bank(folder: str | Path, num_classes: int, dim: int) -> tuple[Tensor, Tensor]:
-    """Features [K, D] and labels [K] of a folder with the two files of the DIDA program.
+    """Features float32 [K, D] and labels int64 [K] of a folder with the two files of the DIDA program.
+
+    Args:
+        folder: of the files.
+        num_classes, dim: C and D of the network.
 
     Raises:
         FileNotFoundError: if a file is missing.

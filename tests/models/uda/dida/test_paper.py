@@ -1,4 +1,4 @@
-"""The instance bank: what its relation between pixels and rows must satisfy, its place in the step."""
+"""DIDA's equations: what its relation between pixels and rows must satisfy, its place in the step."""
 from __future__ import annotations
 
 import math
@@ -10,11 +10,11 @@ import torch
 from mmseg.checkpoint.networks import segmentor_state
 from mmseg.engine.optim import parameter_groups
 from mmseg.models.segmentors.results import Decoded, HeadOutput
-from mmseg.models.uda.instance_bank import EPS, InstanceBank
-from mmseg.models.uda.instance_relation import calibrate, cosine_similarities, gather, relation_loss, scatter
+from mmseg.models.uda.dida.paper import EPS, InstanceBank
+from mmseg.models.uda.dida.relation import calibrate, cosine_similarities, gather, relation_loss, scatter
+from mmseg.models.uda.step_state import Items
 from tests.models import nets
-
-from .conftest import make_batch, make_host
+from tests.models.uda.conftest import make_batch, make_host
 
 C, K, D = 5, 12, 8
 LABEL = torch.arange(K) % C
@@ -115,8 +115,8 @@ def decoded(embedding, logits, size=(16, 24)):
 
 
 def fake_step(**attributes):
-    return SimpleNamespace(kept={}, draws=SimpleNamespace(iteration=0), student=SimpleNamespace(align_corners=False),
-                           **attributes)
+    return SimpleNamespace(items=Items(), draws=SimpleNamespace(iteration=0),
+                           student=SimpleNamespace(align_corners=False), **attributes)
 
 
 def objective(filled=True, **options):

@@ -1,14 +1,10 @@
-"""Instance bank (DIDA): pixels are compared with labelled source features, next to being classified.
-
-The paper's equations, numbered as in docs/methods.md. What the published program computes instead is in
-instance_published.py.
-"""
+"""The paper's equations (preset 'dida'), at the resolution of the embedding; numbered as in docs/methods.md."""
 from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,23 +13,37 @@ from torch import Tensor, nn
 from mmseg.models.layers import resize
 from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.results import Decoded, Features
-from mmseg.models.uda.bank import RAREST_FIRST, Bank, balanced_labels, read_bank
-from mmseg.models.uda.cells import boundary_pixels, class_counts, class_means
-from mmseg.models.uda.instance_relation import calibrate, cosine_similarities, gather, relation_loss, scatter
-from mmseg.models.uda.objective import Objective
-from mmseg.models.uda.step_state import StepState, View
+from mmseg.models.uda.cells import class_counts
+from mmseg.models.uda.dida.base import InstanceObjective, check_count, preset
+from mmseg.models.uda.dida.memory_bank import MemoryBank
+from mmseg.models.uda.dida.prototypes import boundary_pixels, class_means
+from mmseg.models.uda.dida.relation import calibrate, cosine_similarities, gather, relation_loss, scatter
+from mmseg.models.uda.step_state import Item, StepState, View
 from mmseg.models.uda.teacher import EMATeacher
 from mmseg.registry import OBJECTIVES
-from mmseg.utils.kinds import COUNT, NONE, POSITIVE, SHARE, WHOLE, Typed, list_of, one_of
+from mmseg.utils.kinds import COUNT, NONE, POSITIVE, WHOLE, list_of, one_of
 from mmseg.utils.labels import IGNORED
 from mmseg.utils.names import nearest
-from mmseg.utils.options import optional
 
 if TYPE_CHECKING:
     from mmseg.models.uda.base import UDADecorator
 
 EPS = 1e-6  # least mass of classes with rows for a cell to count
 CHOICES = dict(update=('ema', 'fifo'), select=('mean', 'boundary', 'boundary_mean'), region=('all', 'target'))
+
+
+class Target(NamedTuple):
+    """What the student's relation should be.
+
+    Attributes:
+        relation: distribution over the rows, [B, K, h, w].
+        defined: float [B, h, w], 1 where it is one.
+    """
+    relation: Tensor
+    defined: Tensor
+
+
+TARGET: Item[Target] = Item('the relation of the target images', 'it comes with the pseudo labels, in phase 3')
 
 
 class Projection(nn.Module):
@@ -50,7 +60,8 @@ class Projection(nn.Module):
 
 
 @OBJECTIVES.register_module()
-class InstanceBank(Objective):
+@preset('dida')
+class InstanceBank(InstanceObjective):
     """The similarities of a mixed image (student) to the bank should be those of the target image (teacher).
 
     Class scores weigh the teacher's similarities (scatter), and these smooth its pseudo labels (gather), which all
@@ -59,19 +70,19 @@ class InstanceBank(Objective):
     Args:
         num_classes: number of classes C.
         channels: of the embedding.
-        alpha: EMA decay of the teacher's copy of the projection.
-        size: rows K of the bank.
+        alpha: EMA decay of the teacher's copy of the projection, in [0, 1].
+        size: rows K of the bank, at least 1.
         classes: class ids with rows, rarest first; None for all. Leave out those that the source does not have.
         weight: factor of the loss.
-        tau_teacher, tau_student: temperatures of the similarities.
+        tau_teacher, tau_student: temperatures of the similarities, above 0.
         smoothing: share of the class scores in the refined pseudo labels, the rest is gathered; 1 leaves them alone.
             Below the host's pseudo_threshold even certain class scores are not confident unless the bank agrees.
         calibrate: whether class scores weigh the teacher's similarities.
         update: how rows are renewed: 'ema' moves all rows of a class by ``1 - momentum``, 'fifo' replaces the oldest.
-        momentum: of 'ema'.
-        interval: iterations between two renewals; empty rows are filled in every one.
-        select: source pixels that make a class's entry: their 'mean', only those at class boundaries ('boundary'), or
-            the average of the two ('boundary_mean').
+        momentum: of 'ema', in [0, 1].
+        interval: iterations between two renewals, at least 1; empty rows are filled in every one.
+        select: source pixels that make the prototype of a class: their 'mean', only those at class boundaries
+            ('boundary'), or the average of the two ('boundary_mean').
         region: cells that count: those that show the 'target' alone and are not in the margins, or 'all'.
         warmup: iterations before the bank is filled. The loss starts when all rows are.
         projection: channels of a learned projection of the embedding; None takes the embedding itself.
@@ -81,34 +92,24 @@ class InstanceBank(Objective):
         FileNotFoundError: if there is no such bank.
         ValueError: for a value that cannot be.
     """
-    name = 'instance_bank'
-    preset = 'dida'
-    joins = 'mix'
-    keys = dict(instance_bank=None)
-    key_kinds = dict(instance_bank=Typed(lambda: presets(), optional, key='preset', default='dida') | NONE)
     OPTIONS = dict(
-        **{name: one_of(names) for name, names in CHOICES.items()},
-        **dict.fromkeys(('size', 'interval'), COUNT), classes=list_of(WHOLE) | NONE, projection=COUNT | NONE,
-        **dict.fromkeys(('tau_teacher', 'tau_student'), POSITIVE), **dict.fromkeys(('smoothing', 'momentum'), SHARE))
-    needs_teacher = True
+        **{name: one_of(names) for name, names in CHOICES.items()}, size=COUNT, classes=list_of(WHOLE) | NONE,
+        projection=COUNT | NONE, **dict.fromkeys(('tau_teacher', 'tau_student'), POSITIVE))
 
     def __init__(self, num_classes: int, channels: int, alpha: float, size: int = 300,
                  classes: Sequence[int] | None = None, weight: float = 0.5, tau_teacher: float = 0.1,
                  tau_student: float = 0.1, smoothing: float = 1.0, calibrate: bool = True, update: str = 'ema',
                  momentum: float = 0.999, interval: int = 50, select: str = 'mean', region: str = 'target',
                  warmup: int = 1500, projection: int | None = None, bank: str | None = None) -> None:
-        super().__init__()
+        super().__init__(weight, smoothing, calibrate, momentum, interval)
         for key, value in dict(update=update, select=select, region=region).items():
             if value not in CHOICES[key]:
                 raise ValueError(f'{key}={value!r}: {nearest(value, CHOICES[key])}')
         if min(tau_teacher, tau_student) <= 0:
             raise ValueError(f'tau_teacher={tau_teacher} and tau_student={tau_student} must be positive')
-        check_shares(smoothing=smoothing, momentum=momentum)
-        check_counts(size=size, interval=interval)
-        self.weight, self.smoothing, self.calibrate = weight, smoothing, calibrate
+        check_count('size', size)
         self.tau_teacher, self.tau_student = tau_teacher, tau_student
-        self.momentum = momentum if update == 'ema' else None
-        self.interval, self.select, self.region, self.warmup = interval, select, region, warmup
+        self.update, self.select, self.region, self.warmup = update, select, region, warmup
         self.projection_head = self.ema_projection = None
         if projection is not None:
             # 'head' in the name: new weights learn at the rate that configs give to heads
@@ -116,30 +117,14 @@ class InstanceBank(Objective):
             self.ema_projection = copy.deepcopy(self.projection_head)
             self.follow = EMATeacher(self.ema_projection, alpha)
         dim = projection or channels
-        if bank is not None:
-            self.bank = Bank(*read_bank(bank, num_classes, dim), num_classes, filled=True)
-        else:
-            label = balanced_labels(size, known_classes(classes, num_classes))
-            self.bank = Bank(torch.zeros(size, dim), label, num_classes, filled=False)
+        self.bank = (MemoryBank.empty(size, num_classes, dim, classes) if bank is None else
+                     MemoryBank.read(bank, num_classes, dim))
 
     @classmethod
-    def from_config(cls, uda: dict[str, Any], host: UDADecorator) -> InstanceBank | None:
-        options, preset = uda['instance_bank'], cls.preset
-        if options is None:
-            return None
-        if isinstance(options, Mapping):
-            options = dict(options)
-            preset = options.pop('preset', preset)
-        known = presets()
-        if preset not in known:
-            raise ValueError(f'uda.instance_bank.preset={preset!r}: {nearest(preset, known)}')
-        try:
-            made = known[preset].from_options('instance_bank', options, num_classes=host.num_classes,
-                                              channels=host.model.embedding_channels, alpha=uda['alpha'])
-        except (FileNotFoundError, ValueError) as error:
-            raise type(error)(f'uda.instance_bank: {error}') from error
-        if made.preset == cls.preset:
-            warn_of_unsure_labels(made.smoothing, uda['pseudo_threshold'])
+    def build(cls, options: Any, uda: dict[str, Any], host: UDADecorator, **context: Any) -> InstanceObjective:
+        """Build it; warns if its labels may never be confident."""
+        made = super().build(options, uda, host, alpha=uda['alpha'], **context)
+        warn_of_unsure_labels(made.smoothing, uda['pseudo_threshold'])
         return made
 
     # phases of a training step
@@ -150,12 +135,12 @@ class InstanceBank(Objective):
             self.follow.update(self.projection_head, step.draws.iteration)
 
     def on_source(self, step: StepState, features: Features, decoded: Decoded) -> None:
-        """Fill and renew the bank with the class means of the source images."""
+        """Fill and renew the bank with the class prototypes of the source images."""
         if self.warming_up(step):
             return
-        embedding = projected(self.projection_head, decoded)
-        entries, present = self.entries(embedding, step.source.label)
-        self.bank.learn(entries, present, step.draws.iteration % self.interval == 0, self.momentum)
+        prototypes, present = self.prototypes(projected(self.projection_head, decoded), step.source.label)
+        momentum = self.momentum if self.update == 'ema' else None
+        self.bank.update(prototypes, present, self.renews(step), momentum)
 
     def refine(self, step: StepState, probabilities: Tensor, decoded: Decoded) -> Tensor:
         """Gathered pseudo labels, equation (3); keeps the calibrated relation of the target image, (1) and (2)."""
@@ -163,7 +148,7 @@ class InstanceBank(Objective):
             return probabilities
         embedding = projected(self.ema_projection, decoded)
         relation = (cosine_similarities(embedding, self.bank.feature) / self.tau_teacher).softmax(dim=1)
-        step.kept[self.name] = self.target(step, relation, decoded)
+        step.items[TARGET] = self.target(step, relation, decoded)
         if self.smoothing == 1:
             return probabilities
         gathered = resize(gather(relation, self.bank.membership), tuple(probabilities.shape[-2:]),
@@ -174,17 +159,11 @@ class InstanceBank(Objective):
     def losses(self, step: StepState, view: View, features: Features, decoded: Decoded) -> Losses:
         """``instance.loss_in``, equation (4), 0 until the bank is full; ``instance.bank_filled``, the share of rows."""
         if self.warming_up(step):
-            return self.named(torch.zeros((), device=view.img.device))
-        target, region = step.kept[self.name]
-        embedding = projected(self.projection_head, decoded)
-        scores = cosine_similarities(embedding, self.bank.feature).float() / self.tau_student
-        loss = relation_loss(scores, target, region * self.cells(step, scores.shape[-2:]))
-        return self.named(self.weight * loss * self.bank.full)
-
-    def named(self, loss: Tensor) -> Losses:
-        """The loss under its log name, with the share of rows that are filled."""
-        filled = self.bank.filled.float().mean()
-        return Losses(trained={'instance.loss_in': loss}, logged={'instance.bank_filled': filled})
+            loss = torch.zeros((), device=view.img.device)
+        else:
+            loss = self.weight * self.instance_loss(step, decoded) * self.bank.full
+        return Losses(trained={'instance.loss_in': loss},
+                      logged={'instance.bank_filled': self.bank.filled.float().mean()})
 
     # parts of them
 
@@ -192,12 +171,12 @@ class InstanceBank(Objective):
         """Whether nothing happens yet."""
         return step.draws.iteration < self.warmup
 
-    def entries(self, embedding: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        """Feature [C, D] of each class in the batches of all processes, and which classes have one, bool [C].
+    def prototypes(self, embedding: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        """Prototype [C, D] of each class in the batches of all processes, and which classes have one, bool [C].
 
         Args:
             embedding: [B, D, h, w].
-            label: int64 [B, H, W].
+            label: int64 [B, H, W], 255 is ignored.
         """
         size, num_classes = embedding.shape[-2:], self.bank.num_classes
         means, pixels = class_means(embedding, class_counts(label, size, num_classes)[..., :-1])
@@ -209,13 +188,25 @@ class InstanceBank(Objective):
             means = torch.where(found[:, None] > 0, selected, means)  # a class may have no boundary
         return means, pixels > 0
 
-    def target(self, step: StepState, relation: Tensor, decoded: Decoded) -> tuple[Tensor, Tensor]:
-        """What the student's relation should be, [B, K, h, w], and float [B, h, w], 1 where that is defined."""
+    def target(self, step: StepState, relation: Tensor, decoded: Decoded) -> Target:
+        """What the student's relation should be, by equation (2).
+
+        Args:
+            relation: of the teacher, [B, K, h, w].
+            decoded: what the teacher says of the target images.
+        """
         if not self.calibrate:
-            return relation, torch.ones_like(relation[:, 0])
+            return Target(relation, torch.ones_like(relation[:, 0]))
         logits = resize(decoded.logits.float(), tuple(relation.shape[-2:]), align_corners=step.student.align_corners)
-        target, mass = calibrate(relation, scatter(logits.softmax(dim=1), self.bank.label), EPS)
-        return target, (mass > EPS).float()
+        calibrated, mass = calibrate(relation, scatter(logits.softmax(dim=1), self.bank.label), EPS)
+        return Target(calibrated, (mass > EPS).float())
+
+    def instance_loss(self, step: StepState, decoded: Decoded) -> Tensor:
+        """Equation (4) for what the student says of the mixed images, without its weight."""
+        target = step.items[TARGET]
+        embedding = projected(self.projection_head, decoded)
+        scores = cosine_similarities(embedding, self.bank.feature).float() / self.tau_student
+        return relation_loss(scores, target.relation, target.defined * self.cells(step, scores.shape[-2:]))
 
     def cells(self, step: StepState, size: tuple[int, int]) -> Tensor:
         """Float [B, h, w], 1 for cells that count: with region 'target', those without a pasted or invalid pixel."""
@@ -225,13 +216,8 @@ class InstanceBank(Objective):
         return (F.adaptive_max_pool2d(left_out.float(), size) == 0).float().squeeze(1)
 
 
-def presets() -> dict[str, type[InstanceBank]]:
-    """The classes by the name of their preset."""
-    return {kind.preset: kind for kind in (InstanceBank, *InstanceBank.__subclasses__())}
-
-
 def projected(projection: Projection | None, decoded: Decoded) -> Tensor:
-    """The embedding that the bank is about, fp32 [B, D, h, w]."""
+    """The embedding that is compared with the bank, fp32 [B, D, h, w]."""
     embedding = decoded.embedding.float()
     return embedding if projection is None else projection(embedding).float()
 
@@ -243,26 +229,3 @@ def warn_of_unsure_labels(smoothing: float, threshold: float) -> None:
         warnings.warn(f'uda.instance_bank.smoothing={smoothing} is below uda.pseudo_threshold={threshold}: even where '
                       f'class scores are certain, a pixel counts as confident only if the bank gives its class '
                       f'{least:.2f}. If pseudo_weight vanishes in the log, lower pseudo_threshold', stacklevel=2)
-
-
-def known_classes(classes: Sequence[int] | None, num_classes: int) -> Sequence[int]:
-    """``classes``, or all of them; refuses what is no class and what stands there twice."""
-    if classes is None:
-        return RAREST_FIRST if num_classes == len(RAREST_FIRST) else range(num_classes)
-    if len(set(classes)) < len(classes) or not set(classes) <= set(range(num_classes)) or not classes:
-        raise ValueError(f'classes={list(classes)} must be different ids from 0 to {num_classes - 1}')
-    return classes
-
-
-def check_shares(**values: float) -> None:
-    """Refuse what does not lie in [0, 1]."""
-    for name, value in values.items():
-        if not 0 <= value <= 1:
-            raise ValueError(f'{name}={value} must lie in [0, 1]')
-
-
-def check_counts(**values: int) -> None:
-    """Refuse what is less than 1."""
-    for name, value in values.items():
-        if value < 1:
-            raise ValueError(f'{name}={value} must be at least 1')

@@ -1,4 +1,4 @@
-"""The instance bank itself: shares of the classes, filling, renewing, class means, boundaries, files."""
+"""The memory bank: shares of the classes, filling, renewing, class means, boundaries, files."""
 from __future__ import annotations
 
 import numpy as np
@@ -6,18 +6,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmseg.models.uda.bank import RAREST_FIRST, Bank, balanced_labels, read_bank, write_bank
-from mmseg.models.uda.cells import boundary_pixels, class_counts, class_means
+from mmseg.models.uda.cells import class_counts
+from mmseg.models.uda.dida.memory_bank import RAREST_FIRST, MemoryBank, balanced_labels, read_bank, write_bank
+from mmseg.models.uda.dida.prototypes import boundary_pixels, class_means
 
 SYNTHIA = [c for c in RAREST_FIRST if c not in (9, 14, 16)]
 
 
 def empty(size=7, classes=(2, 0, 1), dim=4, num_classes=4):
-    return Bank(torch.zeros(size, dim), balanced_labels(size, classes), num_classes, filled=False)
+    return MemoryBank.empty(size, num_classes, dim, classes)
 
 
-def entries(value, num_classes=4, dim=4):
-    """A constant entry per class, different from the others."""
+def prototypes(value, num_classes=4, dim=4):
+    """A constant prototype per class, different from the others."""
     return torch.full((num_classes, dim), float(value)) + torch.arange(num_classes)[:, None] / 10
 
 
@@ -44,10 +45,10 @@ def test_published_sizes():
 
 def test_rows_are_filled_class_by_class_until_the_bank_is_full():
     bank = empty()  # three rows of class 2, two of 0, two of 1
-    bank.learn(entries(1), present(0, 2, 3), renew=False, momentum=0.9)
+    bank.update(prototypes(1), present(0, 2, 3), renew=False, momentum=0.9)
     assert bank.filled.tolist() == [True, False, False, True, False, False, False]
-    bank.learn(entries(2), present(0, 1, 2), renew=False, momentum=0.9)
-    bank.learn(entries(3), present(0, 1, 2), renew=False, momentum=0.9)
+    bank.update(prototypes(2), present(0, 1, 2), renew=False, momentum=0.9)
+    bank.update(prototypes(3), present(0, 1, 2), renew=False, momentum=0.9)
     assert bank.full
     # class 0 was complete after two entries: a third one, without renewal, is ignored
     expected = [1.2, 2.2, 3.2, 1.0, 2.0, 2.1, 3.1]
@@ -57,35 +58,35 @@ def test_rows_are_filled_class_by_class_until_the_bank_is_full():
 @pytest.mark.parametrize('momentum', [0.999, 0.5, 0.])
 def test_renewal_by_averaging_has_a_closed_form_and_leaves_absent_classes_alone(momentum):
     start = torch.rand(6, 4)
-    bank = Bank(start.clone(), torch.tensor([0, 0, 1, 1, 2, 2]), 4, filled=True)
+    bank = MemoryBank(start.clone(), torch.tensor([0, 0, 1, 1, 2, 2]), 4, filled=True)
     for _ in range(5):
-        bank.learn(entries(3), present(1, 2, 3), renew=True, momentum=momentum)
+        bank.update(prototypes(3), present(1, 2, 3), renew=True, momentum=momentum)
     assert torch.equal(bank.feature[:2], start[:2])
-    mean = entries(3)[bank.label[2:]]
+    mean = prototypes(3)[bank.label[2:]]
     torch.testing.assert_close(bank.feature[2:], momentum**5 * start[2:] + (1 - momentum**5) * mean)
 
 
 def test_renewal_first_in_first_out_replaces_the_oldest_row():
     bank = empty(size=4, classes=(0, 1), dim=1, num_classes=2)
     for value in range(1, 6):
-        bank.learn(torch.tensor([[value], [10 * value]]).float(), torch.tensor([True, value % 2 == 1]), renew=True,
+        bank.update(torch.tensor([[value], [10 * value]]).float(), torch.tensor([True, value % 2 == 1]), renew=True,
                    momentum=None)
     assert bank.feature[:2].flatten().tolist() == [5, 4]
     assert bank.feature[2:].flatten().tolist() == [50, 30]
 
 
 def test_nothing_is_renewed_between_two_renewals():
-    bank = Bank(torch.rand(4, 4), torch.tensor([0, 1, 2, 3]), 4, filled=True)
+    bank = MemoryBank(torch.rand(4, 4), torch.tensor([0, 1, 2, 3]), 4, filled=True)
     before = bank.feature.clone()
     for momentum in (0.9, None):
-        bank.learn(entries(9), present(0, 1, 2, 3), renew=False, momentum=momentum)
+        bank.update(prototypes(9), present(0, 1, 2, 3), renew=False, momentum=momentum)
     assert torch.equal(bank.feature, before)
 
 
 def test_fewer_rows_than_classes():
     bank = empty(size=2, classes=(3, 1, 0), num_classes=4)
     for _ in range(3):
-        bank.learn(entries(1), present(0, 1, 2, 3), renew=True, momentum=0.9)
+        bank.update(prototypes(1), present(0, 1, 2, 3), renew=True, momentum=0.9)
     assert bank.full and bank.label.tolist() == [3, 1]
     torch.testing.assert_close(bank.feature[:, 0], torch.tensor([1.3, 1.1]))
 
