@@ -2,7 +2,10 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -70,6 +73,14 @@ def test_the_page_leads_to_a_trained_run(project: Path) -> None:
     (without, wrapper), (other, other_wrapper) = make_host(), make_host(diversity=dict(weight=1.))
     first, second = without.train_step(make_batch(), wrapper), other.train_step(make_batch(), other_wrapper)
     assert first.items() <= second.items() and len(second) == len(first) + 2
+
+
+def test_it_passes_the_tests_that_it_inherits(project: Path) -> None:
+    command = re.search(r'^python (-m pytest mine/.*)$', TEXT, re.MULTILINE)[1].split()
+    env = dict(os.environ, PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')]))
+    result = subprocess.run([sys.executable, *command, '-rA'], env=env, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout
+    assert 'PASSED mine/test_diversity.py::TestDiversity::test_switched_off_it_is_as_absent' in result.stdout
 
 
 @pytest.mark.filterwarnings('ignore:rare class sampling leaves out')

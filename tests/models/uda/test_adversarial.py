@@ -1,6 +1,8 @@
 """AdvSeg as users rely on it: who learns from what, the discriminators' losses, optimizers and learning rate."""
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,10 +12,24 @@ from mmseg.engine.optim import build_optim_wrapper
 from mmseg.models.uda import adversarial
 from tests.models import nets
 
+from .base_objective import MIC, ObjectiveTests
 from .conftest import Recorder, make_batch, make_host, model_config
 
 AUX = dict(type='FCNHead', in_channels=160, in_index=2, channels=8, num_convs=1, num_classes=5)
 KINDS = ('LS', 'Vanilla')
+
+
+class TestAdvSeg(ObjectiveTests):
+    """Factor 0 is not absence: the running statistics of batch norms see the target."""
+    host, absent = dict(type='AdvSeg'), dict(source_only=True)
+    uda = dict(lambda_adv_target=dict(main=1.))
+    others = (MIC, )
+    trained = {'G_trg.loss.main', 'D_src.loss.main', 'D_trg.loss.main'}
+    teaches = {'model.': {'G_trg.loss.main'}, 'model_D.': {'D_src.loss.main', 'D_trg.loss.main'}}
+
+    @pytest.fixture(autouse=True)
+    def narrow(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(adversarial, 'FCDiscriminator', partial(adversarial.FCDiscriminator, width=8))
 
 
 def advseg(*, model=None, aux=None, **uda):

@@ -15,6 +15,7 @@ from mmseg.models.uda.step_state import StepState
 from tests.models import nets
 
 from .conftest import make_batch, make_host
+from .waiting import never_waits, pinned
 
 OBJECTIVES = dict(
     fd=dict(imnet_feature_dist_lambda=0.005, imnet_feature_dist_allow_random=True,
@@ -143,15 +144,10 @@ def test_losses_stay_in_fp32_under_autocast_with_all(device, bank) -> None:
     assert all(value.isfinite() and value.dtype == torch.float32 for value in training.step(0).values())
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 @pytest.mark.parametrize('name', QUICK)
-def test_the_step_never_waits_for_the_device_with_all(name, bank) -> None:
-    training = Training(ALL, name, bank, 'cuda')
+def test_the_step_never_waits_for_the_device_with_all(device, name, bank) -> None:
+    training = Training(ALL, name, bank, device)
     training.step(0)
-    batch = make_batch(seed=1, **training.batch)
-    batch = {key: value.pin_memory() if isinstance(value, torch.Tensor) else value for key, value in batch.items()}
-    torch.cuda.set_sync_debug_mode('error')
-    try:
+    batch = pinned(make_batch(seed=1, **training.batch))
+    with never_waits(device):
         training.host.train_step(batch, training.wrapper)
-    finally:
-        torch.cuda.set_sync_debug_mode('default')

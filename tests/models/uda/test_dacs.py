@@ -225,22 +225,3 @@ def test_an_objective_of_ones_own_opens_a_branch_and_owns_parameters():
         assert host.blackout.scale.grad is not None
     finally:
         OBJECTIVES.module_dict.pop('Blackout')
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
-def test_the_step_never_waits_for_the_device():
-    host, wrapper = make_host('cuda', **THINGS)
-    run(host, wrapper, 2)
-    batch = {k: v.pin_memory() if isinstance(v, torch.Tensor) else v for k, v in make_batch().items()}
-    torch.cuda.set_sync_debug_mode('error')
-    try:
-        host.train_step(batch, wrapper)
-    finally:
-        torch.cuda.set_sync_debug_mode('default')
-
-
-def test_autocast_keeps_losses_in_fp32(device):
-    host, wrapper = make_host(device, **THINGS)
-    wrapper.optim_context = lambda model: torch.autocast(torch.device(device).type, torch.bfloat16)
-    log = host.train_step(make_batch(), wrapper)
-    assert all(value.dtype == torch.float32 and torch.isfinite(value).all() for value in log.values())

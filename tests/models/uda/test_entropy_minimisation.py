@@ -7,9 +7,18 @@ import torch
 from mmseg.models.uda.entropy_minimisation import normalised_entropy
 from tests.models import nets
 
+from .base_objective import MIC, ObjectiveTests
 from .conftest import make_batch, make_host, model_config
 
 AUX = dict(type='FCNHead', in_channels=160, in_index=2, channels=8, num_convs=1, num_classes=5)
+
+
+class TestMinEnt(ObjectiveTests):
+    """Factor 0 is not absence: the running statistics of batch norms see the target."""
+    host, absent = dict(type='MinEnt'), dict(source_only=True)
+    uda = dict(lambda_ent=dict(main=1.))
+    others = (MIC, )
+    trained = {'ent.loss.main'}
 
 
 def test_entropy_is_one_for_equal_and_zero_for_certain_classes(device):

@@ -11,6 +11,16 @@ from mmseg.models.segmentors.results import Features
 from mmseg.models.uda.feature_distance import FeatureDistance, label_cells
 from mmseg.models.uda.step_state import View
 
+from .base_objective import ObjectiveTests
+
+
+class TestFeatureDistance(ObjectiveTests):
+    uda = dict(imnet_feature_dist_lambda=0.005, imnet_feature_dist_allow_random=True,
+               imnet_feature_dist_classes=[1, 2], imnet_feature_dist_scale_min_ratio=0.25)
+    off = dict(imnet_feature_dist_lambda=0)
+    trained = {'src.loss_imnet_feat_dist'}
+    still = ('imnet_model.', )
+
 
 def distance(student, frozen, label, classes):
     network = nn.Module()
