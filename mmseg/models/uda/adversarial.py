@@ -13,13 +13,17 @@ from mmseg.models.layers import resize
 from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.models.uda.base import UDADecorator
-from mmseg.models.uda.step_state import StepState, View
+from mmseg.models.uda.step_state import Item, StepState, View
 from mmseg.models.uda.target_outputs import FACTORS, TargetOutputs, output_factors
 from mmseg.registry import UDA
 from mmseg.utils.kinds import POSITIVE, one_of
 from mmseg.utils.names import nearest
 
 SOURCE, TARGET = 0., 1.  # what a discriminator should answer
+# What the discriminators learn from, by domain: probabilities by output.
+JUDGED: dict[float, Item[dict[str, Tensor]]] = {
+    domain: Item(f'predictions on {name} images', f'they are kept in the {name} branch')
+    for domain, name in ((SOURCE, 'source'), (TARGET, 'target'))}
 CRITERIA = dict(LS=F.mse_loss, Vanilla=F.binary_cross_entropy_with_logits)
 
 
@@ -94,12 +98,12 @@ class Discriminators(TargetOutputs):
 
     def on_source(self, step: StepState, features: Features, decoded: Decoded) -> None:
         """Keep what the discriminators learn from of the source images."""
-        step.kept[self.name] = {SOURCE: self.seen(step.student, decoded)}
+        step.items[JUDGED[SOURCE]] = self.seen(step.student, decoded)
 
     def losses(self, step: StepState, view: View, features: Features, decoded: Decoded) -> Losses:
         """The loss of each output; keeps what the discriminators learn from of the target images."""
         losses = super().losses(step, view, features, decoded)
-        step.kept[self.name][TARGET] = self.seen(step.student, decoded)
+        step.items[JUDGED[TARGET]] = self.seen(step.student, decoded)
         return losses
 
     @torch.no_grad()
@@ -172,6 +176,6 @@ class AdvSeg(UDADecorator):
                 optimizer.zero_grad()
             for log, domain in (('D_src', SOURCE), ('D_trg', TARGET)):
                 with step.autocast():
-                    loss = self.model_D.error(output, step.kept[self.model_D.name][domain][output], domain) / 2
+                    loss = self.model_D.error(output, step.items[JUDGED[domain]][output], domain) / 2
                 optim_wrapper.backward(loss)
                 step.logs |= Losses(trained={f'{log}.loss.{output}': loss.detach()})

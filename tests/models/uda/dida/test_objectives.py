@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmseg.models.uda.bank import balanced_labels, write_bank
+from mmseg.models.uda.dida.memory_bank import balanced_labels, write_bank
 
-from .base_objective import CLASSES, ObjectiveTests
+from tests.models.uda.base_objective import CLASSES, ObjectiveTests
 
 
 class TestFillingBank(ObjectiveTests):
