@@ -105,6 +105,6 @@ def test_a_machine_that_did_not_keep_its_speed_is_noted(page: Path, monkeypatch:
 
 def test_a_page_without_marks_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / 'page.md').write_text('text')
-    with pytest.raises(SystemExit, match=r'page\.md has no lines <!-- models -->.*add them'):
+    with pytest.raises(ValueError, match=r'page\.md has no lines <!-- models -->.*add them'):
         model_table.main(['--report', str(tmp_path / 'page.md')])
     assert (tmp_path / 'page.md').read_text() == 'text'
