@@ -16,7 +16,7 @@ $(STAMP): requirements.txt requirements-dev.txt setup.py
 	touch $@
 
 demo: $(STAMP)
-	$(BIN)/python tools/run_toy_benchmark.py --demo
+	$(BIN)/python -m tools.run_toy_benchmark --demo
 
 # a process per core; tests of one file stay together, since they share what is slow to make
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
@@ -31,4 +31,4 @@ lint: $(STAMP)
 	$(BIN)/python -m ruff check .
 
 benchmark-toy: $(STAMP)
-	$(BIN)/python tools/run_toy_benchmark.py
+	$(BIN)/python -m tools.run_toy_benchmark

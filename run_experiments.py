@@ -28,7 +28,7 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
                         help='log and draw every 10 iterations, evaluate every 200')
     parser.add_argument('--startup-test', action='store_true',
                         help='train for two iterations without checkpoint, to see whether everything starts')
-    parser.add_argument('--memory', choices=['low'], help='as of tools/train.py, for all runs')
+    parser.add_argument('--memory', choices=['low'], help='as of python -m tools.train, for all runs')
     parsed = parser.parse_args(args)
     if parsed.startup_test and parsed.resume:
         parser.error('--resume: a start-up test saves nothing to continue from')

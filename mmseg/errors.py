@@ -58,10 +58,11 @@ class ProcessLost(RuntimeError):
 EXPECTED = (CheckpointError, ExportError, NonFiniteLoss, ProcessLost, OSError, ValueError)
 
 
-def command(main: Callable[[], int | None]) -> None:
-    """Run the ``main`` of a command line, which may return its exit status; an expected error becomes one line and 1.
+def command(main: Callable[[], object]) -> None:
+    """Run the ``main`` of a command line; an expected error becomes one line and exit status 1.
 
-    With several processes the line says which one it is about.
+    An integer that it returns is the exit status; anything else (scores, a path) is for callers in Python. With several
+    processes the line says which one it is about.
     """
     try:
         status = main()
@@ -69,5 +70,5 @@ def command(main: Callable[[], int | None]) -> None:
         rank, count = (os.environ.get(name) for name in ('RANK', 'WORLD_SIZE'))
         place = '' if count in (None, '1') else f' in process {rank} of {count}'
         sys.exit(f'error{place}: {error}')
-    if status:
+    if isinstance(status, int):
         sys.exit(status)

@@ -1,8 +1,9 @@
 """What the documents promise: links, files, flags, config keys, and whatever the original projects' READMEs name."""
 from __future__ import annotations
 
-import ast
 import re
+import runpy
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,7 +73,7 @@ def test_every_page_is_listed():
 def test_commands_name_files_that_exist(page: Path):
     commands = '\n'.join(fenced(page, 'sh')) + '\n' + '\n'.join(re.findall(r'`([^`\n]+)`', page.read_text()))
     named = re.findall(r'(?:^|\s)(?:python|sh) (?!-)([\w./-]+\.(?:py|sh))', commands)
-    modules = re.findall(r'python -m ((?:tools|demo)\.[\w.]+)', commands)
+    modules = re.findall(r'python -m ((?:tools|dev|demo)\.[\w.]+)', commands)
     configs = re.findall(r'--config (configs/[\w./-]+)', commands)
     paths = [*named, *configs, *(name.replace('.', '/') + '.py' for name in modules)]
     missing = [path for path in paths if not (ROOT / path).exists() and not path.startswith('configs/mine')]
@@ -108,36 +109,46 @@ def test_published_checkpoints_are_in_zoo_and_download_script(address: str):
     assert address in (ROOT / 'tools' / 'download_checkpoints.sh').read_text()
 
 
-def flags_of(*scripts: Path) -> set[str]:
-    """The options that a program's argparse calls define."""
-    found = set()
-    for script in scripts:
-        for node in ast.walk(ast.parse(script.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, 'attr', '') == 'add_argument':
-                names = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
-                found |= {name for name in names if name.startswith('-')}
-    return found
+def test_commands_are_called_in_one_way():
+    """As modules, although the files work as well."""
+    files = subprocess.run(['git', 'ls-files', '*.md', '*.py', '*.sh', '*.txt', 'Makefile'], cwd=ROOT, text=True,
+                           capture_output=True, check=True).stdout.split()
+    found = {file: re.findall(r'python3? +(?:tools|dev|demo)/[a-z]\S*', (ROOT / file).read_text(encoding='utf-8'))
+             for file in files if not file.startswith(('docs/logs/', 'tests/'))}
+    assert len(found) > 100 and not any(found.values()), {file: calls for file, calls in found.items() if calls}
+
+
+def flags_of(program: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> set[str]:
+    """The options that a program's help shows; an old spelling that is accepted silently is none of them."""
+    monkeypatch.setattr('sys.argv', [str(program), '--help'])
+    monkeypatch.setenv('COLUMNS', '120')
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(program), run_name='__main__')
+    assert not end.value.code
+    options = [line.strip().split('  ')[0] for line in capsys.readouterr().out.splitlines() if line.startswith('  -')]
+    return {flag for option in options for flag in re.findall(r'(?<!\S)--?[a-z][\w-]*', option)} - {'-h', '--help'}
 
 
 def documented_flags(heading: str) -> set[str]:
-    match = re.search(rf'^## {re.escape(heading)}\n(.*?)(?=^## |\Z)', CLI, re.MULTILINE | re.DOTALL)
+    match = re.search(rf'^##+ {re.escape(heading)}\n(.*?)(?=^##|\Z)', CLI, re.MULTILINE | re.DOTALL)
     assert match, f'docs/reference/cli.md has no section {heading}'
     cells = ' '.join(line.split('|')[1] for line in match[1].splitlines() if line.startswith('|'))
     return set(re.findall(r'`(--?[\w-]+)`', cells))
 
 
 PROGRAMS = [path for path in (ROOT / 'run_experiments.py', ROOT / 'create_buffer.py', *sorted(ROOT.glob('tools/*.py')),
-                              *sorted(ROOT.glob('demo/*.py')))
+                              *sorted(ROOT.glob('demo/*.py')), *sorted(ROOT.glob('dev/*.py')))
             if "if __name__ == '__main__':" in path.read_text()]
 
 
 @pytest.mark.parametrize('program', PROGRAMS, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_flags_of_programs_are_those_of_the_reference(program: Path):
-    assert documented_flags(program.relative_to(ROOT).as_posix()) == flags_of(program)
+def test_flags_of_programs_are_those_of_the_reference(program: Path, monkeypatch, capsys):
+    assert documented_flags(program.relative_to(ROOT).as_posix()) == flags_of(program, monkeypatch, capsys)
 
 
-def test_flags_of_converters_are_those_of_the_reference():
-    assert documented_flags('tools/convert_datasets') == flags_of(ROOT / 'mmseg' / 'datasets' / 'conversion.py')
+@pytest.mark.parametrize('program', sorted(ROOT.glob('tools/convert_datasets/*.py')), ids=lambda path: path.stem)
+def test_flags_of_converters_are_those_of_the_reference(program: Path, monkeypatch, capsys):
+    assert documented_flags('tools/convert_datasets') == flags_of(program, monkeypatch, capsys)
 
 
 def test_config_keys_are_those_of_the_reference():

@@ -47,7 +47,25 @@ def test_no_module_imports_itself_in_a_circle() -> None:
     TopologicalSorter(graph).prepare()  # raises CycleError, which names the modules
 
 
+def outside(path: Path, *packages: str) -> list[str]:
+    """Modules of other packages of the project that a file imports, also inside of functions."""
+    return [other for other in imported(path, everywhere=True) if other.split('.')[0] in packages]
+
+
 def test_nothing_in_the_package_knows_the_tools() -> None:
     for module, path in MODULES.items():
-        tools = [other for other in imported(path, True) if other.split('.')[0] in ('tools', 'dev', 'tests', 'demo')]
-        assert not tools, f'{module} imports {tools}'
+        others = outside(path, 'tools', 'dev', 'tests', 'demo')
+        assert not others, f'{module} imports {others}'
+
+
+def test_tools_may_use_dev_but_not_the_reverse() -> None:
+    for path in (ROOT / 'dev').rglob('*.py'):
+        others = outside(path, 'tools', 'tests', 'demo')
+        assert not others, f'{path} imports {others}'
+
+
+def test_tools_work_as_files_too() -> None:
+    """``python tools/NAME.py`` finds mmseg, which is installed; other packages of the project need the folder."""
+    for path in (ROOT / 'tools').rglob('*.py'):
+        if outside(path, 'tools', 'dev'):
+            assert 'sys.path.insert(0, str(ROOT))' in path.read_text(encoding='utf-8'), path

@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 import pytest
 
+from mmseg.experiments.logs import read_log
 from mmseg.registry import OBJECTIVES
 from tests.models.uda.conftest import make_batch, make_host
 from tests.test_docs import ROOT
 from tools import train
-from tools.analyze_logs import read_log
 
 TEXT = (ROOT / 'docs' / 'how-to' / 'new_method.md').read_text()
 SMALL = ['runner.max_iters=3', 'checkpoint_config.interval=2', 'evaluation.interval=3', 'log_config.interval=1',

@@ -1,1 +1,1 @@
-"""Command-line tools; run them as python -m tools.NAME or python tools/NAME.py."""
+"""Commands; run them as python -m tools.NAME."""

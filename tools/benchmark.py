@@ -1,9 +1,9 @@
 """Speed and memory of a config: training step, inference or data loading.
 
 Examples:
-    python tools/benchmark.py CONFIG --mode train --size 256 256 --iters 5 --out result.json
-    python tools/benchmark.py CONFIG --mode infer --size 512 1024 --amp bfloat16
-    python tools/benchmark.py CONFIG --mode data
+    python -m tools.benchmark CONFIG --mode train --size 256 256 --iters 5 --out result.json
+    python -m tools.benchmark CONFIG --mode infer --size 512 1024 --amp bfloat16
+    python -m tools.benchmark CONFIG --mode data
 
 Training and inference run on synthetic images unless ``--data config`` is given. The machine's matrix-multiplication
 rate is measured before and after each figure: where it moved by more than 15 % the run is repeated, because another
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import resource
 import statistics
 import time
 from collections import defaultdict
@@ -24,7 +23,6 @@ from typing import Any
 
 import torch
 from mmengine.config import DictAction
-from torch.utils.flop_counter import FlopCounterMode
 
 from mmseg.apis import load_config
 from mmseg.datasets import build_dataset, build_train_loader
@@ -32,9 +30,7 @@ from mmseg.datasets.made_up import synthetic_batch
 from mmseg.engine.optim import build_optim_wrapper
 from mmseg.errors import command
 from mmseg.models import build_train_model
-
-MAX_CALIBRATION_SHIFT = 0.15
-MAX_ATTEMPTS = 3
+from mmseg.utils.speed import flop_counter, measure, peak_memory_mib, synchronize
 
 
 def parse_args(args: list[str] | None) -> argparse.Namespace:
@@ -53,25 +49,6 @@ def parse_args(args: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--options', nargs='+', action=DictAction, help='config overrides: key=value')
     parser.add_argument('--out', help='write the result as JSON to this file')
     return parser.parse_args(args)
-
-
-def synchronize(device: torch.device) -> None:
-    if device.type == 'cuda':
-        torch.cuda.synchronize(device)
-
-
-def calibrate(device: torch.device) -> float:
-    """Rate of a large float32 matrix product in GFLOP/s (median of 5)."""
-    side = 2048 if device.type == 'cpu' else 8192
-    a = torch.randn(side, side, device=device)
-    times = []
-    for _ in range(6):
-        synchronize(device)
-        start = time.perf_counter()
-        a @ a
-        synchronize(device)
-        times.append(time.perf_counter() - start)
-    return 2 * side**3 / statistics.median(times[1:]) / 1e9
 
 
 class PhaseTimer:
@@ -115,54 +92,6 @@ def phase_shares(model: Any, optim_wrapper: Any, batches: Any, iters: int, devic
         model.train_step(batch, optim_wrapper)
     total = timer.seconds.pop('total') + timer.seconds['data']
     return {name: round(100 * seconds / total, 1) for name, seconds in timer.seconds.items()}
-
-
-def peak_memory_mib(device: torch.device) -> float:
-    """Peak memory: allocated on the GPU, or resident of the whole process."""
-    if device.type == 'cuda':
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def convolution_backward_flops(grad: Any, img: Any, weight: Any, *args: Any, out_shape: Any = None,
-                               **kwargs: Any) -> int:
-    """Of both gradients; torch's own count takes grouped convolutions for dense ones."""
-    wanted = sum(args[-1][:2])
-    positions = grad[0] * grad[2] * grad[3]
-    return wanted * 2 * positions * weight[0] * weight[1] * weight[2] * weight[3]
-
-
-def flop_counter() -> FlopCounterMode:
-    """Counts matrix products and convolutions; the shifted sums of CPU depthwise convolutions are not in it."""
-    mapping = {torch.ops.aten.convolution_backward: convolution_backward_flops}
-    return FlopCounterMode(display=False, custom_mapping=mapping)
-
-
-def measure(run: Any, iters: int, warmup: int, device: torch.device) -> dict[str, Any]:
-    """Seconds per call of ``run``, repeated while the machine's speed moves."""
-    for attempt in range(MAX_ATTEMPTS):
-        before = calibrate(device)
-        for _ in range(warmup):
-            run()
-        times = []
-        for _ in range(iters):
-            synchronize(device)
-            start = time.perf_counter()
-            run()
-            synchronize(device)
-            times.append(time.perf_counter() - start)
-        after = calibrate(device)
-        shift = abs(after / before - 1)
-        if shift <= MAX_CALIBRATION_SHIFT:
-            break
-        print(f'the machine became {100 * shift:.0f} % faster or slower during attempt {attempt + 1}: measuring again')
-    return dict(
-        median_seconds=statistics.median(times),
-        min_seconds=min(times),
-        seconds_each=times,
-        sgemm_gflops=[before, after],
-        calibration_ok=shift <= MAX_CALIBRATION_SHIFT,
-        peak_memory_mib=peak_memory_mib(device))
 
 
 def endless(batch: dict[str, Any]) -> Any:

@@ -9,6 +9,7 @@ from mmengine import DictAction
 
 from mmseg.apis import load_config
 from mmseg.apis.browse import fed_images, write_page, write_pictures
+from mmseg.checkpoint.networks import add_network_option
 from mmseg.errors import command
 from mmseg.utils.device import resolve_device
 
@@ -23,8 +24,7 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--num', type=int, default=8, help='images per domain (default: %(default)s)')
     parser.add_argument('--start', type=int, default=0, metavar='ITERATION', help='0-based iteration to begin with')
     parser.add_argument('--checkpoint', metavar='FILE', help='weights for the pseudo labels; default: random ones')
-    parser.add_argument('--network', choices=['model', 'ema_model'], default='model',
-                        help='the student or the EMA teacher of the checkpoint')
+    add_network_option(parser)
     parser.add_argument('--options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries')
     parser.add_argument('--device', default='auto', help="e.g. 'cuda:0' or 'cpu'; default: the GPU if there is one")
     args = parser.parse_args(args)

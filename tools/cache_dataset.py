@@ -1,21 +1,18 @@
 """Decode and resize the training images of a config once.
 
-    python tools/cache_dataset.py CONFIG --out data/cache/gta2cs --nproc 8
+    python -m tools.cache_dataset CONFIG --out data/cache/gta2cs --nproc 8
     python run_experiments.py --config CONFIG     # with data=dict(train=dict(cache='data/cache/gta2cs')) in it
 """
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 
 from mmengine.config import DictAction
 
 from mmseg.apis import load_config
-from mmseg.datasets import DATASETS, build_dataset
-from mmseg.datasets.construction import known_arguments
-from mmseg.datasets.sample_cache import write_cache
-from mmseg.errors import DataError, command
+from mmseg.datasets.sample_cache import cache_dataset
+from mmseg.errors import command
 
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
@@ -27,20 +24,6 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--nproc', type=int, default=4, help='processes (default: %(default)s)')
     parser.add_argument('--options', nargs='+', action=DictAction, help='KEY=VALUE: config overrides')
     return parser.parse_args(args)
-
-
-def cache_dataset(section: dict | list | None, out: str, nproc: int) -> None:
-    """Cache source and target of a ``data.train`` section.
-
-    Raises:
-        DataError: if it takes no cache, or see :func:`~mmseg.datasets.sample_cache.write_cache`.
-    """
-    kind = section.get('type') if isinstance(section, dict) else section
-    if not isinstance(kind, str) or 'cache' not in known_arguments(DATASETS.get(kind)):
-        raise DataError(f'data.train is no UDADataset, but {kind}: only the parts of one can be cached')
-    dataset = build_dataset({**section, 'rare_class_sampling': None, 'cache': None})
-    for name, part in dataset.leaves():
-        write_cache(part, os.path.join(out, name), nproc)
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmseg.checkpoint.export import convert
+from mmseg.checkpoint.networks import add_network_option
 from mmseg.errors import command
 
 
@@ -14,8 +15,7 @@ def main(args: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description='Write the weights of one network of a training checkpoint')
     parser.add_argument('checkpoint', type=Path, help='of a training, of this program or of one of the originals')
     parser.add_argument('out', type=Path, help='file to write; .pth or .safetensors says the format')
-    parser.add_argument('--network', choices=['model', 'ema_model'], default='model',
-                        help='the student or the EMA teacher of a UDA checkpoint')
+    add_network_option(parser)
     args = parser.parse_args(args)
     convert(args.checkpoint, args.out, args.network)
     before, after = (path.stat().st_size / 2**20 for path in (args.checkpoint, args.out))

@@ -9,6 +9,7 @@ from mmengine import DictAction
 
 from mmseg.apis import init_segmentor, load_config
 from mmseg.apis.onnx_export import export_onnx
+from mmseg.checkpoint.networks import add_network_option
 from mmseg.errors import command
 
 
@@ -20,8 +21,7 @@ def main(args: Sequence[str] | None = None) -> float:
     parser.add_argument('out', type=Path, help='file to write')
     parser.add_argument('--size', type=int, nargs=2, default=(512, 1024), metavar=('H', 'W'),
                         help='height and width of the images; default: 512 1024')
-    parser.add_argument('--network', choices=['model', 'ema_model'], default='model',
-                        help='the student or the EMA teacher of a UDA checkpoint')
+    add_network_option(parser)
     parser.add_argument('--options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries')
     args = parser.parse_args(args)
     model = init_segmentor(load_config(args.config, args.options), args.checkpoint, 'cpu', args.network)

@@ -10,7 +10,7 @@ from mmengine import DictAction
 from prettytable import PrettyTable
 
 from mmseg.config.reading import load_config
-from mmseg.errors import command
+from mmseg.errors import ConfigError, command
 from mmseg.models import build_segmentor
 
 
@@ -19,9 +19,15 @@ def count(model_cfg: Mapping[str, Any]) -> dict[str, int]:
 
     Args:
         model_cfg: the ``model`` section of a config.
+
+    Raises:
+        ConfigError: for a type that there is not, such as that of a base which leaves the backbone to its children.
     """
-    with torch.device('meta'):  # shapes only
-        model = build_segmentor({**model_cfg, 'pretrained': None})
+    try:
+        with torch.device('meta'):  # shapes only
+            model = build_segmentor({**model_cfg, 'pretrained': None})
+    except KeyError as error:
+        raise ConfigError(error.args[0]) from error
     parts = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
     return {**parts, 'total': sum(parts.values())}
 

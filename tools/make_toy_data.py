@@ -1,6 +1,6 @@
 """Draw the built-in benchmark: street scenes of a game (source) and of a camera (target).
 
-    python tools/make_toy_data.py [--out data/toy] [--seed 0]
+    python -m tools.make_toy_data [--out data/toy] [--seed 0]
 
 The game's images lie in GTA's layout, the camera's in that of Cityscapes with polygons as truth; the converters of both
 data sets then make the training labels and the class statistics, as for the real ones. Repeating the command with the
@@ -24,8 +24,8 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from dev.toy_scenes import LABEL_IDS, Scene, label_ids, polygons, render, street_scene  # noqa: E402
 from mmseg.errors import command  # noqa: E402
-from tools.toy_scenes import LABEL_IDS, Scene, label_ids, polygons, render, street_scene  # noqa: E402
 
 # One index never serves two splits, so that validation scenes are new to the networks.
 SPLITS = {'game': ('game', 0), 'train': ('camera', 0), 'val': ('camera', 100000)}

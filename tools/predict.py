@@ -11,6 +11,7 @@ from mmengine import DictAction
 
 from mmseg.apis import init_segmentor, load_config
 from mmseg.apis.predict import find_jobs, image_suffixes, predict_files
+from mmseg.checkpoint.networks import add_network_option
 from mmseg.engine.optim import bfloat16_is_slow
 from mmseg.errors import command
 from mmseg.evaluation import config_changes
@@ -26,8 +27,7 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--opacity', type=float, default=0.5,
                         help='of the prediction on the image, in (0, 1]; 1 writes palette PNGs of train ids')
     parser.add_argument('--ids', type=Path, metavar='DIR', help='write palette PNGs of train ids here, too')
-    parser.add_argument('--network', choices=['model', 'ema_model'], default='model',
-                        help='the student or the EMA teacher of a UDA checkpoint')
+    add_network_option(parser)
     parser.add_argument('--device', help="e.g. 'cuda:0' or 'cpu'; default: the GPU if there is one")
     parser.add_argument('--bf16', action='store_true', help='compute in bfloat16')
     parser.add_argument('--batch-windows', action='store_true', help='all sliding windows of an image in one batch')

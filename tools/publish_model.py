@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmseg.checkpoint.export import publish
+from mmseg.checkpoint.networks import add_network_option
 from mmseg.errors import command
 
 
@@ -14,8 +15,7 @@ def main(args: Sequence[str] | None = None) -> Path:
     parser = argparse.ArgumentParser(description='Write one network of a training checkpoint, named after its content')
     parser.add_argument('in_file', type=Path, help='checkpoint of a training')
     parser.add_argument('out_file', type=Path, help='.pth or .safetensors; the start of its SHA-256 sum is added')
-    parser.add_argument('--network', choices=['model', 'ema_model'], default='model',
-                        help='the student or the EMA teacher of a UDA checkpoint')
+    add_network_option(parser)
     args = parser.parse_args(args)
     path = publish(args.in_file, args.out_file, args.network)
     print(f'wrote {path}')

@@ -1,8 +1,8 @@
 """Run the built-in benchmark on the CPU: source only, DACS, DAFormer and oracle on procedural street scenes.
 
-    python tools/run_toy_benchmark.py           # three seeds of everything, a Markdown table into docs/results.md
-    python tools/run_toy_benchmark.py --demo    # one seed of source only and DAFormer, with pictures
-    python tools/run_toy_benchmark.py --methods hrda mic    # other configs of configs/toy, added to the table
+    python -m tools.run_toy_benchmark           # three seeds of everything, a Markdown table into docs/results.md
+    python -m tools.run_toy_benchmark --demo    # one seed of source only and DAFormer, with pictures
+    python -m tools.run_toy_benchmark --methods hrda mic    # other configs of configs/toy, added to the table
 
 Repeating the command continues where it was stopped: finished runs are not run again while their config stays the same.
 """
@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 from mmseg.apis import load_config  # noqa: E402
 from mmseg.errors import command  # noqa: E402
-from tools.analyze_logs import Log, read_log, table  # noqa: E402
+from mmseg.experiments.logs import Log, read_log, table  # noqa: E402
 from tools.make_toy_data import make_toy_data  # noqa: E402
 from tools.make_toy_data import parse_args as toy_data_args  # noqa: E402
 
@@ -118,7 +118,7 @@ def train_all(runs: list[Run], parallel: int) -> None:
 
 def demo(folder: Path, iterations: int, parallel: int) -> None:
     """Source only and DAFormer, one seed: a table, summary.json and pictures in ``folder``."""
-    from tools.toy_pictures import write_pictures
+    from dev.toy_pictures import write_pictures
     start = time.perf_counter()
     draw_data()
     # the longer run first

@@ -8,6 +8,7 @@ from mmengine import DictAction
 
 from mmseg.apis import load_config
 from mmseg.apis.test import TestOutputs, run_test
+from mmseg.checkpoint.networks import add_network_option
 from mmseg.distributed.launch import LAUNCHERS, joined
 from mmseg.errors import command
 from mmseg.evaluation import config_changes
@@ -31,8 +32,7 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
                         'imgfile_prefix=FOLDER')
     parser.add_argument('--eval-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
                         help='imgfile_prefix=FOLDER, to_label_id=False (train ids, for ACDC and Dark Zurich)')
-    parser.add_argument('--model', choices=['model', 'ema_model'], default='model',
-                        help='the student or the EMA teacher of a UDA checkpoint')
+    add_network_option(parser)
     parser.add_argument('--aug-test', action='store_true', help='average over six scales and their mirror images')
     parser.add_argument('--inference-mode', choices=['same', 'whole', 'slide'], default='same',
                         help='as the config says, on whole images, or in windows of the crop size')
@@ -72,7 +72,7 @@ def main(args: Sequence[str] | None = None) -> dict[str, float]:
     config_changes.set_inference_mode(cfg, args.inference_mode)
     config_changes.set_hrda_output(cfg, args.hrda_out)
     with joined(args.launcher, str(args.device)) as device:
-        return run_test(cfg, args.checkpoint, args.outputs, args.model, device)
+        return run_test(cfg, args.checkpoint, args.outputs, args.network, device)
 
 
 if __name__ == '__main__':

@@ -1,5 +1,5 @@
 # DAFormer's training from two games to the camera. The second game shows other scenes, and only a few of the classes:
-#     python tools/make_toy_data.py --out data/toy/second --seed 1 --num 100 1 1
+#     python -m tools.make_toy_data --out data/toy/second --seed 1 --num 100 1 1
 _base_ = ['daformer.py']
 data = dict(
     train=dict(

@@ -76,7 +76,7 @@ class FedImage:
         draw_panels(self.panels, path, self.palette, self.norm['mean'], self.norm['std'], self.index)
 
 
-def fed_images(cfg: Config, num: int, *, start: int = 0, checkpoint: str | None = None, network: str = 'model',
+def fed_images(cfg: Config, num: int, *, start: int = 0, checkpoint: str | None = None, network: str = 'student',
                device: torch.device | str = 'cpu') -> Iterator[FedImage]:
     """The images of a training, from 0-based iteration ``start`` on: those that it reads with the config's seed.
 
@@ -87,7 +87,7 @@ def fed_images(cfg: Config, num: int, *, start: int = 0, checkpoint: str | None 
         cfg: a whole config.
         num: how many images per domain.
         checkpoint: file whose weights all networks get.
-        network: which of its networks, 'model' or 'ema_model'.
+        network: which of its networks, 'student' or 'teacher'.
         device: where to compute.
 
     Raises:

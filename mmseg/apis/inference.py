@@ -39,14 +39,14 @@ def load_classes(model: nn.Module, meta: Mapping[str, Any], dataset: Any = None)
 
 
 def init_segmentor(config: str | os.PathLike | Config, checkpoint: str | None = None,
-                   device: str | None = None, network: str = 'model') -> nn.Module:
+                   device: str | None = None, network: str = 'student') -> nn.Module:
     """Build the segmentor of a config, ready to predict.
 
     Args:
         config: a config, or the path of one.
         checkpoint: file with the weights; without one they are random.
         device: e.g. 'cuda:0' or 'cpu'; None takes the GPU if there is one.
-        network: of a UDA checkpoint, 'model' (the student) or 'ema_model' (the teacher).
+        network: of a UDA checkpoint, 'student' or 'teacher'.
 
     Returns:
         The segmentor in evaluation mode, with CLASSES, PALETTE and ``cfg``.

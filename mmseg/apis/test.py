@@ -97,7 +97,7 @@ class TestOutputs:
         return tuple(metric for metric in self.metrics if metric != OFFICIAL)
 
 
-def run_test(cfg: Config, checkpoint: str, outputs: TestOutputs, network: str = 'model',
+def run_test(cfg: Config, checkpoint: str, outputs: TestOutputs, network: str = 'student',
              device: torch.device | str = 'cpu') -> dict[str, float]:
     """Predict ``cfg.data.test`` with a checkpoint and produce the outputs; tables are printed.
 
@@ -107,7 +107,7 @@ def run_test(cfg: Config, checkpoint: str, outputs: TestOutputs, network: str = 
         cfg: a loaded config.
         checkpoint: file with the weights.
         outputs: what to produce.
-        network: 'model' (the student) or 'ema_model' (the teacher) of a UDA checkpoint.
+        network: 'student' or 'teacher', of a UDA checkpoint.
         device: where to compute.
 
     Returns:

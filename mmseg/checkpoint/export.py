@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from mmseg.checkpoint.file import META_KEY, NO_SAFETENSORS, plain, read_checkpoint
-from mmseg.checkpoint.networks import segmentor_state
+from mmseg.checkpoint.networks import network_name, segmentor_state
 from mmseg.errors import CheckpointError
 from mmseg.utils.atomic import write_atomically
 
@@ -17,7 +17,7 @@ SUFFIXES = ('.pth', '.safetensors')
 KEPT_META = ('CLASSES', 'PALETTE', 'config', 'iter', 'epoch', 'seed', 'exp_name', 'mmseg_version', 'time')
 
 
-def slim(path: str | Path, network: str = 'model') -> dict[str, Any]:
+def slim(path: str | Path, network: str = 'student') -> dict[str, Any]:
     """One network of a checkpoint file, without optimizer and without whatever else helped in the training.
 
     Args:
@@ -40,7 +40,7 @@ def slim(path: str | Path, network: str = 'model') -> dict[str, Any]:
     meta = checkpoint.get('meta') or {}
     # copies: a tensor may be a part of a larger one, which would be written as a whole
     return {
-        'meta': plain({**{key: meta[key] for key in KEPT_META if key in meta}, 'network': network}),
+        'meta': plain({**{key: meta[key] for key in KEPT_META if key in meta}, 'network': network_name(network)}),
         'state_dict': {key: value.clone(memory_format=torch.contiguous_format) for key, value in state.items()}
     }
 
@@ -71,7 +71,7 @@ def write(checkpoint: dict[str, Any], path: str | Path) -> None:
         raise CheckpointError(f'{path} could not be written ({error}): make room, or choose another place') from error
 
 
-def convert(source: str | Path, target: str | Path, network: str = 'model') -> None:
+def convert(source: str | Path, target: str | Path, network: str = 'student') -> None:
     """Write one network of the checkpoint ``source`` to ``target``; see :func:`slim` and :func:`write`.
 
     Raises:
@@ -82,7 +82,7 @@ def convert(source: str | Path, target: str | Path, network: str = 'model') -> N
     write(slim(source, network), target)
 
 
-def publish(source: str | Path, target: str | Path, network: str = 'model') -> Path:
+def publish(source: str | Path, target: str | Path, network: str = 'student') -> Path:
     """:func:`convert`, then put the first eight digits of the file's SHA-256 sum behind its name.
 
     Returns:

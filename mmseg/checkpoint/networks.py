@@ -1,10 +1,11 @@
 """Finding one network's weights in a checkpoint.
 
-A checkpoint of a UDA run holds several networks, each below a prefix (``model.`` is the student, ``ema_model.`` the
-teacher); a plain or published one holds the segmentor's keys with or without ``model.``.
+A checkpoint of a UDA run holds several networks, each below a prefix (:data:`NETWORKS`); a plain or published one
+holds the segmentor's keys with or without the student's.
 """
 from __future__ import annotations
 
+import argparse
 import logging
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -17,16 +18,34 @@ from mmseg.checkpoint.file import differences, load_parameters, read_checkpoint
 from mmseg.errors import CheckpointError
 from mmseg.registry import OBJECTIVES
 
-__all__ = ['CheckpointError', 'load_segmentor', 'read_checkpoint', 'segmentor_state']
+__all__ = ['CheckpointError', 'add_network_option', 'load_segmentor', 'network_name', 'read_checkpoint',
+           'segmentor_state']
 
 logger = logging.getLogger('mmseg')
+NETWORKS = {'student': 'model', 'teacher': 'ema_model'}  # and the prefixes of their entries in a state dict
 HEADS = ('decode_head.', 'auxiliary_head.')
 SEGMENTOR_PARTS = ('backbone.', 'neck.', *HEADS)
 
 
-def network_names() -> list[str]:
-    """State-dict prefixes of the networks in checkpoints: student, teacher, and those that objectives keep."""
-    return ['model', 'ema_model', *(name for cls in OBJECTIVES.module_dict.values() for name in cls.networks)]
+def network_name(name: str) -> str:
+    """What a network is called: 'student' for 'model', 'teacher' for 'ema_model'; any other name stays."""
+    return next((known for known, prefix in NETWORKS.items() if prefix == name), name)
+
+
+def add_network_option(parser: argparse.ArgumentParser) -> None:
+    """Give a command that reads a checkpoint the option ``--network``, student or teacher.
+
+    ``--model`` and the prefixes in state dicts are accepted as well, and not shown.
+    """
+    common = dict(type=network_name, choices=list(NETWORKS))
+    parser.add_argument('--network', default='student', help='which of a UDA checkpoint: the student (default) or its '
+                        'EMA teacher', **common)
+    parser.add_argument('--model', dest='network', default=argparse.SUPPRESS, help=argparse.SUPPRESS, **common)
+
+
+def _prefixes() -> dict[str, str]:
+    """Of the networks in checkpoints, by name: student, teacher, and those that objectives keep, named by theirs."""
+    return {**NETWORKS, **{name: name for cls in OBJECTIVES.module_dict.values() for name in cls.networks}}
 
 
 def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -38,13 +57,12 @@ def _without_wrapper(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {k.removeprefix('module.'): v for k, v in state.items()}
 
 
-def segmentor_state(checkpoint: Mapping[str, Any], network: str = 'model') -> dict[str, Tensor]:
+def segmentor_state(checkpoint: Mapping[str, Any], network: str = 'student') -> dict[str, Tensor]:
     """The state dict of one network, under a plain segmentor's keys (``backbone...``, ``decode_head...``).
 
     Args:
         checkpoint: what :func:`read_checkpoint` returned; the weights may lie on top or under ``state_dict``.
-        network: 'model' (the student, or the only network), 'ema_model' (the teacher), 'imnet_model' or
-            'mic.teacher.ema_model'.
+        network: 'student' (or the only network), 'teacher', 'imnet_model' or 'mic.teacher.ema_model'.
 
     Raises:
         CheckpointError: if the checkpoint lacks this network.
@@ -53,21 +71,22 @@ def segmentor_state(checkpoint: Mapping[str, Any], network: str = 'model') -> di
     if not isinstance(state, Mapping):
         raise CheckpointError(f'its state_dict is a {type(state).__name__}, not a dict with weights')
     state = _without_wrapper({k: v for k, v in state.items() if isinstance(v, Tensor)})
-    found = _without_wrapper(_below(state, f'{network}.'))
-    if not found and network == 'model':
+    name, prefixes = network_name(network), _prefixes()
+    found = _without_wrapper(_below(state, f'{prefixes.get(name, name)}.'))
+    if not found and name == 'student':
         found = {k: v for k, v in state.items() if k.startswith(SEGMENTOR_PARTS)}
     if found:
         return found
-    present = [name for name in network_names() if any(k.startswith(f'{name}.') for k in state)]
+    present = [known for known, prefix in prefixes.items() if any(k.startswith(f'{prefix}.') for k in state)]
     if not present and any(k.startswith(SEGMENTOR_PARTS) for k in state):
-        present = ['model']
+        present = ['student']
     if present:
-        raise CheckpointError(f'the checkpoint has no network {network!r}; it has {", ".join(present)}')
+        raise CheckpointError(f'the checkpoint has no network {name!r}; it has {", ".join(present)}')
     first = ', '.join(list(state)[:5]) or 'none'
     raise CheckpointError(f'the checkpoint holds no segmentor; its first keys are {first}')
 
 
-def load_segmentor(model: nn.Module, path: str | Path, network: str = 'model',
+def load_segmentor(model: nn.Module, path: str | Path, network: str = 'student',
                    new: Collection[str] = ()) -> dict[str, Any]:
     """Load one network of a checkpoint file into a segmentor, all of it or not at all.
 
@@ -97,7 +116,7 @@ def load_segmentor(model: nn.Module, path: str | Path, network: str = 'model',
         raise CheckpointError(f'{path}: {error}') from error
     state.update({name: value for name, value in model.state_dict().items() if name in new})
     try:
-        load_parameters(model, state, f'{path}: its network {network!r} is of another model than the config')
+        load_parameters(model, state, f'{path}: its {network_name(network)} is of another model than the config')
     except CheckpointError as error:
         raise CheckpointError(f'{error}{_advice(model, state, path)}') from error
     return {} if new else _usable_meta(checkpoint.get('meta'), model.num_classes, path)

@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmseg.datasets.archives import open_archive, split_path
+from mmseg.datasets.builder import build_dataset
 from mmseg.datasets.class_stats import progress_map
+from mmseg.datasets.construction import known_arguments
 from mmseg.datasets.pipelines.compose import Compose
 from mmseg.datasets.pipelines.loading import LoadAnnotations, LoadImageFromFile, loaded
 from mmseg.datasets.pipelines.transforms import Resize, resize_fields, resized
 from mmseg.datasets.sample_file import Sample, read_sample, write_sample
 from mmseg.datasets.storage import read_bytes
 from mmseg.errors import DataError
+from mmseg.registry import DATASETS
 from mmseg.utils.atomic import write_json
 from mmseg.utils.notices import warn_once
 
@@ -30,8 +33,8 @@ if TYPE_CHECKING:
 
 MANIFEST, MAX_MANIFEST_BYTES = 'cache.json', 2**20
 VERSION = 2  # raise it when the files change, or what is read from the same image or label map
-MAKE = 'make one with tools/cache_dataset.py'
-AGAIN = 'run tools/cache_dataset.py again'
+MAKE = 'make one with python -m tools.cache_dataset'
+AGAIN = 'run python -m tools.cache_dataset again'
 _UNCHANGED = ['uint8', 'uint16', 'int16', 'float32', 'float64']  # types of files that OpenCV resizes
 Transform = LoadImageFromFile | LoadAnnotations | Resize
 
@@ -179,6 +182,25 @@ def write_cache(dataset: CustomDataset, folder: str | os.PathLike, nproc: int) -
                         f'and {AGAIN}, it goes on') from None
     print(f'{folder}: {len(dataset)} samples, about {size / 2**30:.2f} GiB; {new} written, {len(dataset) - new} were '
           'already')
+
+
+def cache_dataset(section: dict | list | None, out: str | os.PathLike, nproc: int) -> None:
+    """Cache source and target of a ``data.train`` section.
+
+    Args:
+        section: what the config has there.
+        out: folder that gets a cache for each part.
+        nproc: processes.
+
+    Raises:
+        DataError: if it takes no cache, or see :func:`write_cache`.
+    """
+    kind = section.get('type') if isinstance(section, dict) else section
+    if not isinstance(kind, str) or 'cache' not in known_arguments(DATASETS.get(kind)):
+        raise DataError(f'data.train is no UDADataset, but {kind}: only the parts of one can be cached')
+    dataset = build_dataset({**section, 'rare_class_sampling': None, 'cache': None})
+    for name, part in dataset.leaves():
+        write_cache(part, os.path.join(out, name), nproc)
 
 
 def _needed_space(samples: SampleFolder, dataset: CustomDataset) -> int:

@@ -47,7 +47,7 @@ def joined(launcher: str, device: str | None) -> Iterator[str | None]:
     except RuntimeError as error:
         raise ConnectionError(f'process {rank} of {count} did not find the others at {os.environ["MASTER_ADDR"]}:'
                               f'{os.environ["MASTER_PORT"]} ({error}): choose a free port, with PORT for '
-                              'tools/dist_train.sh or MASTER_PORT for Slurm') from error
+                              'sh tools/dist_train.sh or MASTER_PORT for Slurm') from error
     processes.join(rank, count, control)
     yield str(own)
     processes.go_on_alone()

@@ -67,4 +67,4 @@ def conversion(section: Mapping[str, Any]) -> str:
     known = KNOWN.get(section['type'])
     if known is None or known.convert is None:
         return 'label maps hold class ids from 0 on, and 255 (docs/datasets.md, docs/how-to/own_data.md)'
-    return f'python tools/convert_datasets/{known.convert}.py {section.get("data_root") or "FOLDER"}'
+    return f'python -m tools.convert_datasets.{known.convert} {section.get("data_root") or "FOLDER"}'

@@ -93,7 +93,7 @@ def check_step(report: Report, cfg: Config, device: torch.device, readable: bool
         wrong = [name for name, value in losses.items() if not math.isfinite(value)]
         if wrong:
             report.problem(f'not a finite number: {", ".join(wrong)}', 'look at images and labels '
-                           '(tools/browse_dataset.py); lower optimizer.lr; leave amp out')
+                           '(python -m tools.browse_dataset CONFIG); lower optimizer.lr; leave amp out')
         del model, wrapper
         if device.type == 'cuda':
             _measure_memory(report, cfg, full, device)

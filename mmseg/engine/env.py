@@ -13,7 +13,7 @@ import torch
 from mmseg.utils.git import git_revision
 
 LIBRARIES = ('torch', 'torchvision', 'numpy', 'cv2', 'mmengine', 'mmcv', 'timm', 'mmseg')
-SOURCES = ('mmseg', 'tools', 'configs', 'demo', ':(glob)*.py', ':(glob)*.sh')
+SOURCES = ('mmseg', 'tools', 'dev', 'configs', 'demo', ':(glob)*.py', ':(glob)*.sh')
 
 
 def collect_env() -> dict[str, str]:

@@ -24,8 +24,8 @@ def check_metrics(metrics: str | Iterable[str]) -> tuple[str, ...]:
     names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
     for name in names:
         if name == 'cityscapes':
-            raise ValueError("metric 'cityscapes' (the official program) is for tools/test.py --eval cityscapes: use "
-                             "'mIoU' here, which scores the same 19 classes on train ids")
+            raise ValueError("metric 'cityscapes' (the official program) is for python -m tools.test --eval cityscapes"
+                             ": use 'mIoU' here, which scores the same 19 classes on train ids")
         if name not in METRIC_COLUMNS:
             raise ValueError(f'unknown metric {name!r}: {nearest(name, METRIC_COLUMNS)}')
     return names

@@ -65,13 +65,13 @@ def training(tmp_path: Path, states: tuple[dict[str, Tensor], ...]) -> Path:
 
 
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
-@pytest.mark.parametrize('network', ['model', 'ema_model'])
+@pytest.mark.parametrize('network', ['student', 'teacher'])
 def test_a_small_file_holds_one_network_and_what_it_is(training: Path, tmp_path: Path, suffix: str, network: str,
                                                        states: tuple[dict[str, Tensor], ...]) -> None:
     out = tmp_path / 'new' / f'small{suffix}'
     convert_checkpoint.main([str(training), str(out), '--network', network])
     content = read_checkpoint(out)
-    expected = states[network == 'ema_model']
+    expected = states[network == 'teacher']
     assert content['state_dict'].keys() == expected.keys() and set(content) == {'meta', 'state_dict'}
     assert all(torch.equal(content['state_dict'][key], value) for key, value in expected.items())
     meta = content['meta']
@@ -110,7 +110,7 @@ def test_what_can_go_wrong_is_said_and_changes_nothing(training: Path, tmp_path:
         export.convert(tmp_path / 'latest.pth', training)
     with pytest.raises(CheckpointError, match=r'small\.onnx.*\.pth or \.safetensors'):
         export.convert(training, tmp_path / 'small.onnx')
-    with pytest.raises(CheckpointError, match=r"iter_7\.pth.*no network 'absent'.*it has model, ema_model"):
+    with pytest.raises(CheckpointError, match=r"iter_7\.pth.*no network 'absent'.*it has student, teacher"):
         export.convert(training, tmp_path / 'small.pth', 'absent')
     (tmp_path / 'file').touch()
     with pytest.raises(CheckpointError, match=r'small\.pth could not be written'):
@@ -162,12 +162,12 @@ def test_small_files_test_like_the_checkpoint(run: TinyRun, tmp_path: Path) -> N
     def score(*arguments: object) -> dict[str, float]:
         return test_cli.main([str(run.config), *map(str, arguments), '--eval', 'mIoU', '--device', 'cpu'])
 
-    for network in ('model', 'ema_model'):
+    for network in ('student', 'teacher'):
         small = tmp_path / f'{network}.safetensors'
         export.convert(run.checkpoint, small, network)
-        assert score(small) == score(run.checkpoint, '--model', network)
+        assert score(small) == score(run.checkpoint, '--network', network)
         loaded, original = (init_segmentor(str(run.config), str(path), 'cpu', which).state_dict()
-                            for path, which in ((small, 'model'), (run.checkpoint, network)))
+                            for path, which in ((small, 'student'), (run.checkpoint, network)))
         assert all(torch.equal(value, original[key]) for key, value in loaded.items())
 
 

@@ -1,6 +1,8 @@
 """Reading checkpoints: whose weights, and nothing that could run code."""
 from __future__ import annotations
 
+import argparse
+import importlib
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -12,7 +14,7 @@ import torch
 from mmengine.logging import MessageHub
 from torch import nn
 
-from mmseg.checkpoint.networks import load_segmentor, read_checkpoint, segmentor_state
+from mmseg.checkpoint.networks import add_network_option, load_segmentor, read_checkpoint, segmentor_state
 from mmseg.errors import CheckpointError
 from mmseg.models import build_segmentor
 from mmseg.models.outline import classifier_entries, outline
@@ -48,16 +50,44 @@ def test_the_student_is_found_under_every_prefix(tmp_path: Path, student: nn.Mod
     assert same(model, student)
 
 
-@pytest.mark.parametrize('network', ['ema_model', 'imnet_model', 'mic.teacher.ema_model'])
-def test_networks_of_a_uda_run_are_told_apart(tmp_path: Path, student: nn.Module, teacher: nn.Module,
-                                              network: str) -> None:
-    state = {**with_prefix('model.', student), **with_prefix(f'{network}.', teacher)}
+@pytest.mark.parametrize('network, prefix', [('teacher', 'ema_model'), ('ema_model', 'ema_model'),
+                                             ('imnet_model', 'imnet_model'),
+                                             ('mic.teacher.ema_model', 'mic.teacher.ema_model')])
+def test_networks_of_a_uda_run_are_told_apart(tmp_path: Path, student: nn.Module, teacher: nn.Module, network: str,
+                                              prefix: str) -> None:
+    state = {**with_prefix('model.', student), **with_prefix(f'{prefix}.', teacher)}
     torch.save({'state_dict': state, 'meta': {'CLASSES': tuple('abcde')}}, tmp_path / 'a.pth')
     model = nets.segmentor()
     assert load_segmentor(model, tmp_path / 'a.pth')['CLASSES'] == list('abcde')
     assert same(model, student)
     load_segmentor(model, tmp_path / 'a.pth', network)
     assert same(model, teacher)
+    for name in ('student', 'model'):
+        load_segmentor(model, tmp_path / 'a.pth', name)
+        assert same(model, student)
+
+
+def test_commands_call_the_networks_student_and_teacher_and_know_older_words(capsys: pytest.CaptureFixture) -> None:
+    parser = argparse.ArgumentParser()
+    add_network_option(parser)
+    for network, older in (('student', 'model'), ('teacher', 'ema_model')):
+        for option in ('--network', '--model'):
+            assert {parser.parse_args([option, name]).network for name in (network, older)} == {network}
+    assert parser.parse_args([]).network == 'student'
+    for option in ('--network', '--model'):
+        with pytest.raises(SystemExit):
+            parser.parse_args([option, 'techer'])
+        assert "invalid choice: 'techer'" in capsys.readouterr().err
+    assert '--model' not in parser.format_help() and 'ema_model' not in parser.format_help()
+
+
+@pytest.mark.parametrize('tool', ['test', 'predict', 'export_onnx', 'convert_checkpoint', 'publish_model',
+                                  'browse_dataset'])
+def test_each_command_that_reads_a_checkpoint_has_the_option(tool: str, capsys: pytest.CaptureFixture) -> None:
+    for option in ('--network', '--model'):
+        with pytest.raises(SystemExit):
+            importlib.import_module(f'tools.{tool}').main([option, 'techer'])
+        assert f"argument {option}: invalid choice: 'techer'" in capsys.readouterr().err
 
 
 def test_bare_state_dict(tmp_path: Path, student: nn.Module) -> None:
@@ -68,8 +98,8 @@ def test_bare_state_dict(tmp_path: Path, student: nn.Module) -> None:
 
 
 def test_absent_teacher_is_named_and_so_is_what_there_is(student: nn.Module) -> None:
-    with pytest.raises(CheckpointError, match=r"no network 'ema_model'.*it has model"):
-        segmentor_state({'state_dict': with_prefix('model.', student)}, 'ema_model')
+    with pytest.raises(CheckpointError, match=r"no network 'teacher'.*it has student"):
+        segmentor_state({'state_dict': with_prefix('model.', student)}, 'teacher')
     with pytest.raises(CheckpointError, match='no segmentor.*conv1'):
         segmentor_state({'state_dict': {'conv1.weight': torch.zeros(1)}})
 

@@ -15,11 +15,10 @@ import torch
 from mmseg.datasets import build_dataset, build_train_loader, sample_cache, sample_file
 from mmseg.datasets.archives import open_archive
 from mmseg.datasets.files import read_image
-from mmseg.datasets.sample_cache import write_cache
+from mmseg.datasets.sample_cache import cache_dataset, write_cache
 from mmseg.datasets.sample_file import Sample, read_sample, write_sample
 from mmseg.errors import DataError
 from tests.datasets import layouts, scenes
-from tools.cache_dataset import cache_dataset
 
 RCS = dict(min_pixels=100, class_temp=0.5, min_crop_ratio=0.5)
 CROP = (32, 48)
@@ -105,7 +104,7 @@ def test_an_interrupted_run_goes_on(cfg, tmp_path, capsys) -> None:
     (cache / 'source/000002.arrays').write_bytes(b'')
     manifest = json.loads((cache / 'source/cache.json').read_text())
     (cache / 'source/cache.json').write_text(json.dumps(dict(manifest, complete=False)))
-    with pytest.raises(DataError, match='cache .*source is incomplete: run tools/cache_dataset.py again, it goes on'):
+    with pytest.raises(DataError, match='source is incomplete: run python -m tools.cache_dataset again, it goes on'):
         build_dataset(dict(cfg, cache=str(cache)))
     capsys.readouterr()
     cache_dataset(cfg, str(cache), 1)
@@ -126,7 +125,7 @@ def test_random_scales_are_refused(cfg, tmp_path, resize) -> None:
 
 def test_a_cache_that_does_not_fit(cfg, game, tmp_path) -> None:
     cache = str(tmp_path / 'cache')
-    with pytest.raises(DataError, match='there is no cache in .*source: make one with tools/cache_dataset.py'):
+    with pytest.raises(DataError, match='there is no cache in .*source: make one with python -m tools.cache_dataset'):
         build_dataset(dict(cfg, cache=cache))
     cache_dataset(cfg, cache, 1)
 

@@ -127,7 +127,7 @@ def test_missing_folders_are_answered_with_the_tree(game: Config, tmp_path: Path
     assert answer.status == 1 and 'with made-up images' in answer.text and 'crops of' in answer.text
     found = answer.problem('game/images does not exist')
     for part in ('game holds labels, pictures', '├── images/*.png', '└── labels/*_labelTrainIds.png',
-                 f'tools/convert_datasets/gta.py {tmp_path}/game'):
+                 f'python -m tools.convert_datasets.gta {tmp_path}/game'):
         assert part in found
     assert '├── leftImg8bit/val/<city>/*_leftImg8bit.png' in answer.problem('leftImg8bit/val does not exist')
 
@@ -142,7 +142,7 @@ def test_own_folders_and_archives_have_a_tree_too() -> None:
 def test_labels_that_are_not_there(game: Config, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     (tmp_path / 'game' / 'labels' / '00001_labelTrainIds.png').unlink()
     found = Answer(game, capsys).problem('1 of 4 label maps do not exist, such as .*00001_labelTrainIds.png')
-    assert 'mend: python tools/convert_datasets/gta.py' in found
+    assert 'mend: python -m tools.convert_datasets.gta' in found
 
 
 def test_a_sample_of_the_files_is_read(game: Config, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -36,7 +36,7 @@ def test_the_work_dir_holds_config_sources_logs_and_checkpoint(images, tmp_path,
     assert torch.load(run / 'latest.pth', weights_only=True)['meta']['seed'] == 7
     with tarfile.open(run / 'code.tar.gz') as archive:
         names = archive.getnames()
-    assert 'tools/train.py' in names and 'mmseg/engine/runner.py' in names
+    assert {'tools/train.py', 'dev/soak.py', 'mmseg/engine/runner.py'} <= set(names)
     assert not [name for name in names if name.startswith(('tests/', 'data/', 'work_dirs/'))]
     assert not (tmp_path / 'elsewhere').exists()
 

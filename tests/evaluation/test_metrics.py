@@ -75,7 +75,7 @@ def test_sizes_must_agree() -> None:
         ConfusionMatrix(2).update(torch.zeros(2, 3, dtype=torch.long), torch.zeros(3, 2, dtype=torch.long))
 
 
-@pytest.mark.parametrize('name, hint', [('mIou', 'mIoU'), ('cityscapes', 'tools/test.py')])
+@pytest.mark.parametrize('name, hint', [('mIou', 'mIoU'), ('cityscapes', 'python -m tools.test --eval cityscapes')])
 def test_unknown_metrics_are_refused(name: str, hint: str) -> None:
     with pytest.raises(ValueError, match=hint):
         check_metrics([name])

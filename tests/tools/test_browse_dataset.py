@@ -81,7 +81,7 @@ def test_pseudo_labels_of_a_checkpoint(images: Path, tmp_path: Path) -> None:
     state = student.state_dict()
     state['decode_head.linear_pred.bias'][1] = 100.
     torch.save(dict(state_dict={f'ema_model.{key}': value for key, value in state.items()}), tmp_path / 'sky.pth')
-    [image] = fed_images(cfg, 1, start=5, checkpoint=str(tmp_path / 'sky.pth'), network='ema_model')
+    [image] = fed_images(cfg, 1, start=5, checkpoint=str(tmp_path / 'sky.pth'), network='teacher')
     assert image.panels[TITLES.index('Pseudo label')].tensor.unique().tolist() == [1]
 
 

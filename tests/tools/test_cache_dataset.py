@@ -5,6 +5,7 @@ import pytest
 
 from mmseg.apis import load_config
 from mmseg.datasets import build_dataset
+from mmseg.errors import command
 from tests.datasets import scenes
 from tools.cache_dataset import main
 
@@ -32,4 +33,4 @@ def test_from_config_to_cached_config(config, tmp_path, capsys) -> None:
 def test_other_data_sets_are_refused(config, tmp_path, text, kind) -> None:
     config.write_text(text.format(game=scenes.game_cfg(tmp_path / 'game')) + '\n')
     with pytest.raises(SystemExit, match=f'error: data.train is no UDADataset, but {kind}: only the parts of one'):
-        main([str(config), '--out', str(tmp_path / 'cache')])
+        command(lambda: main([str(config), '--out', str(tmp_path / 'cache')]))

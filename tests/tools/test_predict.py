@@ -277,8 +277,8 @@ def test_suffixes_in_any_case_and_no_hidden_names(run: TinyRun, tmp_path: Path, 
 
 def test_the_network_is_chosen(run: TinyRun, tmp_path: Path) -> None:
     image = run.image('aachen', 0)
-    teacher = init_segmentor(str(run.config), str(run.checkpoint), 'cpu', 'ema_model')
-    call(run, image, '--network', 'ema_model', '--opacity', '1', '--out', tmp_path / 'a.png')
+    teacher = init_segmentor(str(run.config), str(run.checkpoint), 'cpu', 'teacher')
+    call(run, image, '--network', 'teacher', '--opacity', '1', '--out', tmp_path / 'a.png')
     np.testing.assert_array_equal(ids_in(tmp_path / 'a.png'), inference_segmentor(teacher, str(image))[0])
     call(run, image, '--opacity', '1', '--out', tmp_path / 'b.png')
     assert (ids_in(tmp_path / 'a.png') != ids_in(tmp_path / 'b.png')).any()

@@ -34,7 +34,7 @@ def trainings(tmp_path, monkeypatch):
 
 
 def test_demo_writes_summary_with_scores_of_both_and_prints_the_gain(trainings, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr('tools.toy_pictures.write_pictures', lambda networks, folder: folder)
+    monkeypatch.setattr('dev.toy_pictures.write_pictures', lambda networks, folder: folder)
     benchmark.main(['--demo', '--work-dir', str(tmp_path / 'demo')])
     summary = json.loads((tmp_path / 'demo/summary.json').read_text())
     assert set(summary) == {'source_only', 'daformer', 'seconds'}

@@ -65,7 +65,7 @@ def test_scores_agree_with_the_written_predictions(run: TinyRun, tmp_path: Path,
 
 
 def test_the_teacher_is_another_network(run: TinyRun) -> None:
-    assert main(run, '--eval', 'mIoU') != main(run, '--eval', 'mIoU', '--model', 'ema_model')
+    assert main(run, '--eval', 'mIoU') != main(run, '--eval', 'mIoU', '--network', 'teacher')
 
 
 def test_augmentation_and_windows_change_the_prediction(run: TinyRun, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Lay ACDC out as the configs name it, rgb_anon/<split> and gt/<split>, and count the classes of the training images.
 
-    python tools/convert_datasets/acdc.py data/acdc --nproc 8
+    python -m tools.convert_datasets.acdc data/acdc --nproc 8
 
 The files are hard links where the disk allows it, else copies; those in rgb_anon/<condition>/<split>/<sequence> stay.
 """

@@ -1,6 +1,6 @@
 """Draw the label maps of Cityscapes with train ids, count the classes of the training images, list the splits.
 
-    python tools/convert_datasets/cityscapes.py data/cityscapes --nproc 8
+    python -m tools.convert_datasets.cityscapes data/cityscapes --nproc 8
 """
 from __future__ import annotations
 

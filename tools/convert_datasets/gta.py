@@ -1,6 +1,6 @@
 """Convert the label maps of GTA (Playing for Data) to Cityscapes train ids and count their classes.
 
-    python tools/convert_datasets/gta.py data/gta --nproc 8
+    python -m tools.convert_datasets.gta data/gta --nproc 8
 """
 from __future__ import annotations
 

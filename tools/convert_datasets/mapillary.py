@@ -1,6 +1,6 @@
 """Convert the label maps of Mapillary Vistas (v1.2) to Cityscapes train ids and count their classes.
 
-    python tools/convert_datasets/mapillary.py data/mapillary --nproc 8
+    python -m tools.convert_datasets.mapillary data/mapillary --nproc 8
 
 Without labels folder in the given one, those of all splits below it are converted, and ``training`` is counted.
 """

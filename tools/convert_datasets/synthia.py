@@ -1,6 +1,6 @@
 """Convert the label maps of SYNTHIA-RAND-CITYSCAPES to Cityscapes train ids and count their classes.
 
-    python tools/convert_datasets/synthia.py data/synthia --nproc 8
+    python -m tools.convert_datasets.synthia data/synthia --nproc 8
 """
 from __future__ import annotations
 

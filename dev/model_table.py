@@ -1,6 +1,6 @@
 """Write the table of docs/models.md: parameters, GFLOPs and, with --latency, CPU times of every model config.
 
-    python -m tools.model_table --latency
+    python -m dev.model_table --latency
 """
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import torch
 from mmseg.apis import load_config
 from mmseg.errors import command
 from mmseg.models import MODELS, build_segmentor
-from tools.benchmark import flop_counter, measure
+from mmseg.utils.speed import flop_counter, measure
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = [*sorted(ROOT.glob('configs/_base_/models/*.py')), ROOT / 'configs/hrda/gtaHR2csHR_hrda.py']

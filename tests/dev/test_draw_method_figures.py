@@ -4,7 +4,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tools import draw_method_figures
+from dev import draw_method_figures
 
 DOCS = Path(__file__).parents[2] / 'docs'
 

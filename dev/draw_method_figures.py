@@ -1,4 +1,4 @@
-"""Draw the block diagrams of docs/methods.md: python tools/draw_method_figures.py"""
+"""Draw the block diagrams of docs/methods.md: python -m dev.draw_method_figures"""
 from __future__ import annotations
 
 import argparse

@@ -3,8 +3,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dev import soak
 from tests.engine.tiny import tiny_config, write_images
-from tools import soak
 
 
 def series(*memory: float, files: int = 20) -> list[soak.Sample]:

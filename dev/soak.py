@@ -1,8 +1,8 @@
 """Does memory stay flat in a long training? The built-in benchmark with everything on, its memory written down.
 
-    python -m tools.soak --out docs/logs/soak.txt
+    python -m dev.soak --out docs/logs/soak.txt
 
-Needs data/toy (``python tools/make_toy_data.py``) and Linux. Evaluation, checkpoints and training panels come often.
+Needs data/toy (``python -m tools.make_toy_data``) and Linux. Evaluation, checkpoints and training panels come often.
 Exit status 1 if the second half of the run needs more memory, open files or threads at its end than at its start.
 """
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Samples per second of a config's training data, without and with cache, on images as large as real ones.
 
-    python -m tools.benchmark_data configs/_base_/datasets/uda_gta_to_cityscapes_512x512.py --out result.json
+    python -m dev.benchmark_data configs/_base_/datasets/uda_gta_to_cityscapes_512x512.py --out result.json
 
 Images are drawn: smooth shapes with as much noise as makes PNG files of the wanted size. All runs in this process,
 and all files are in the system's file cache, so the figures say what a core can do, not what a disk can. Processor time
@@ -24,9 +24,9 @@ import numpy as np
 
 from mmseg.apis import load_config
 from mmseg.datasets import build_dataset
+from mmseg.datasets.sample_cache import cache_dataset
 from mmseg.errors import command
 from mmseg.registry import DATASETS
-from tools.cache_dataset import cache_dataset
 
 SIZES = {'source': (1052, 1914), 'target': (1024, 2048)}  # height and width of GTA and of Cityscapes
 RARE_CLASS_SAMPLING = dict(min_pixels=3000, class_temp=0.01, min_crop_ratio=0.5)
@@ -34,7 +34,7 @@ WARMUP = 3  # samples before the measurement
 
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line of tools/benchmark_data.py."""
+    """The command line of dev/benchmark_data.py."""
     parser = argparse.ArgumentParser(description='Samples per second of the training data, without and with cache')
     parser.add_argument('config', help='config with a UDADataset; its own images are not needed')
     parser.add_argument('--mib', type=float, default=2.8, help='size of the PNG files (default: %(default)s)')

@@ -1,7 +1,7 @@
 """Which card runs what: the peak memory of a training iteration, estimated without a GPU and without computing.
 
-    python -m tools.memory_table --report docs/performance.md
-    python -m tools.memory_table CONFIG --size 256 256 --precision fp32 --measure
+    python -m dev.memory_table --report docs/performance.md
+    python -m dev.memory_table CONFIG --size 256 256 --precision fp32 --measure
 
 How it is estimated: mmseg/doctor/memory.py.
 """
@@ -29,7 +29,7 @@ CONFIGS = {
     'MIC on HRDA': 'configs/mic/gtaHR2csHR_mic_hrda.py',
 }
 METHODS = {'': {}, ' + MRM': {'uda.mrm': {}}, ' + DIDA': {'uda.instance_bank': {}}}
-BEGIN, END = '<!-- memory table: python -m tools.memory_table -->', '<!-- end of the memory table -->'
+BEGIN, END = '<!-- memory table: python -m dev.memory_table -->', '<!-- end of the memory table -->'
 
 
 def config(path: str, options: dict[str, Any], precision: str) -> Any:
@@ -62,7 +62,7 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('configs', nargs='*', help='default: DAFormer, HRDA and MIC on HRDA, each with MRM and DIDA')
     parser.add_argument('--size', type=int, nargs=2, metavar=('H', 'W'), help='of the images; default: the crop')
     parser.add_argument('--precision', nargs='+', choices=PRECISIONS, default=list(PRECISIONS),
-                        help='low: as with --memory low of tools/train.py')
+                        help='low: as with --memory low of python -m tools.train')
     parser.add_argument('--options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries')
     parser.add_argument('--measure', action='store_true', help='compute the iteration on this CPU as well, to compare')
     parser.add_argument('--report', type=Path, help='Markdown file whose table is replaced')

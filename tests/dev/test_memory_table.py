@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from dev import memory_table
 from mmseg.doctor.memory import GIB, card, estimated_bytes, measured_bytes
 from tests.engine.tiny import tiny_config, write_images
-from tools import memory_table
 
 SIZE = (64, 64)
 

@@ -1,9 +1,9 @@
-"""tools/benchmark_data.py: what its JSON says."""
+"""dev/benchmark_data.py: what its JSON says."""
 from __future__ import annotations
 
 import json
 
-from tools import benchmark_data
+from dev import benchmark_data
 
 
 def test_rates_without_and_with_cache(tmp_path, monkeypatch) -> None:

@@ -1,4 +1,4 @@
-"""tools/model_table.py: what is counted, and what becomes of the page around the table."""
+"""dev/model_table.py: what is counted, and what becomes of the page around the table."""
 from __future__ import annotations
 
 import re
@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
+from dev import model_table
 from mmseg.models import build_segmentor
 from mmseg.models.layers.depthwise import DepthwiseConv2d
 from tests.models import nets
-from tools import model_table
 
 ROOT = Path(__file__).parents[2]
 PAGE = 'before\n<!-- models -->\n<!-- end of models -->\nafter\n'
@@ -68,7 +68,7 @@ def test_the_page_has_a_current_row_for_every_model_config() -> None:
         file = ROOT / 'configs/_base_/models' / f'{name.removesuffix(" (MiT-B5)")}.py'
         parameters, gflops = model_table.count(model_table.read_model(file)[1])
         assert table[name][:3] == [f'{parameters:.2f} M', *(f'{value:.1f}' for value in gflops)], \
-            'run python -m tools.model_table'
+            'run python -m dev.model_table'
 
 
 @pytest.fixture
@@ -105,6 +105,6 @@ def test_a_machine_that_did_not_keep_its_speed_is_noted(page: Path, monkeypatch:
 
 def test_a_page_without_marks_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / 'page.md').write_text('text')
-    with pytest.raises(SystemExit, match=r'page\.md has no lines <!-- models -->.*add them'):
+    with pytest.raises(ValueError, match=r'page\.md has no lines <!-- models -->.*add them'):
         model_table.main(['--report', str(tmp_path / 'page.md')])
     assert (tmp_path / 'page.md').read_text() == 'text'
