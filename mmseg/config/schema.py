@@ -27,7 +27,7 @@ TOP_LEVEL = frozenset({
     *SECTIONS, *VALUES, 'model', 'uda', 'optimizer', 'momentum_config', 'log_level', 'dist_params', 'workflow',
     'compile', 'cudnn_benchmark', 'find_unused_parameters', 'use_ddp_wrapper', 'gpu_ids', 'n_gpus', 'gpu_model',
     'git_rev', 'name', 'exp', 'name_dataset', 'name_architecture', 'name_encoder', 'name_decoder', 'name_uda',
-    'name_opt', 'custom_imports'
+    'name_opt', 'custom_imports', 'custom_hooks'
 })
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from mmseg.datasets.kinds import DATASET
+from mmseg.engine.custom_hooks import HOOK
 from mmseg.engine.optim import BFLOAT16_NAMES
 from mmseg.engine.schedule import POLICIES, WARMUPS
 from mmseg.evaluation.metrics import METRIC_COLUMNS
@@ -94,6 +95,7 @@ KINDS: dict[str, Kind] = {
     **{name: Section(keys) | NONE for name, keys in SECTIONS.items()},
     **{name: kind | NONE for name, kind in VALUES.items()},
     'lr_config': Typed(lambda: POLICIES, dict, key='policy', more=SCHEDULE) | NONE,
+    'custom_hooks': Each(HOOK) | NONE,
     'optimizer': OPTIMIZER | NONE,
     'model': PART | NONE,
     'uda': Typed(_hosts, uda_keys) | NONE,

@@ -13,6 +13,7 @@ from mmseg.config.reading import load_config
 from mmseg.config.schema import check_content
 from mmseg.config.sections import OPTIMIZER, SECTIONS
 from mmseg.datasets.kinds import DATASET, STEPS
+from mmseg.engine.custom_hooks import HOOK
 from mmseg.errors import ConfigError
 from mmseg.models.kinds import PART, SAMPLER
 from mmseg.registry import OBJECTIVES
@@ -35,7 +36,7 @@ LATER = 'the thing itself names what is wrong when it is built, before the train
 HARMLESS = {
     **{(key, 'x'): OWN_TEXT for key in (
         'data_root', 'img_dir', 'ann_dir', 'split', 'img_suffix', 'seg_map_suffix', 'classes', 'cache', 'pretrained',
-        'checkpoint_path', 'bank', 'class_weight')},
+        'checkpoint_path', 'bank', 'class_weight', 'json_trace_path')},
     **{(key, None): ABSENT for key in (
         'interval', 'img_interval', 'seed', 'warmup', 'mask_mode', 'norm_cfg', 'act_cfg', 'conv_cfg', 'context_cfg',
         'init_cfg', 'paramwise_cfg', 'checkpoint_path', 'mask_pseudo_threshold', 'grad_clip', 'pretrained', 'prob',
@@ -135,7 +136,7 @@ def test_changes_of_all_configs(path):
 
 def things() -> Iterator[tuple[str, Kind, type]]:
     """All classes that a config names, each with the kind of its section."""
-    for kind in (PART, SAMPLER, STEPS.kind, DATASET.kinds[0], OPTIMIZER):
+    for kind in (PART, SAMPLER, STEPS.kind, DATASET.kinds[0], OPTIMIZER, HOOK):
         yield from ((name, kind, cls) for name, cls in kind.table().items() if name != 'Optimizer')
     for name, cls in OBJECTIVES.module_dict.items():
         yield name, OptionsOf(lambda cls=cls: cls), cls
