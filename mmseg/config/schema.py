@@ -24,8 +24,8 @@ __all__ = ['SECTIONS', 'TOP_LEVEL', 'check_content', 'unknown']
 
 NEAR = 0.8  # likeness (difflib) from which a top-level name counts as a slip of the keyboard
 TOP_LEVEL = frozenset({
-    *SECTIONS, *VALUES, 'model', 'uda', 'optimizer', 'momentum_config', 'log_level', 'dist_params', 'workflow',
-    'compile', 'cudnn_benchmark', 'find_unused_parameters', 'use_ddp_wrapper', 'gpu_ids', 'n_gpus', 'gpu_model',
+    *SECTIONS, *VALUES, 'model', 'uda', 'optimizer', 'momentum_config', 'dist_params', 'workflow',
+    'find_unused_parameters', 'use_ddp_wrapper', 'gpu_ids', 'n_gpus', 'gpu_model',
     'git_rev', 'name', 'exp', 'name_dataset', 'name_architecture', 'name_encoder', 'name_decoder', 'name_uda',
     'name_opt', 'custom_imports', 'custom_hooks'
 })

@@ -67,7 +67,7 @@ SECTIONS: dict[str, dict[str, Kind]] = {
                  train=DATASET | NONE, val=DATASET | NONE, test=DATASET | NONE),
 }
 VALUES = dict(seed=WHOLE, deterministic=FLAG, auto_scale_lr=FLAG, device=NAME, work_dir=NAME, load_from=NAME,
-              resume_from=NAME, new_classifier=FLAG)
+              resume_from=NAME, new_classifier=FLAG, compile=FLAG | DICT, cudnn_benchmark=FLAG, log_level=NAME | WHOLE)
 _CUSTOM_KEYS = Values(Section(dict(lr_mult=AMOUNT, decay_mult=AMOUNT)))
 
 
