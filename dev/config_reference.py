@@ -23,7 +23,7 @@ from mmseg.models.kinds import ACTIVATION, CONVOLUTION, NORM, PART, SAMPLER, TES
 from mmseg.models.layers.factory import LAYER
 from mmseg.models.uda.base import KEYS, UDADecorator
 from mmseg.registry import OBJECTIVES, UDA
-from mmseg.utils.kinds import ANY, FIXED, NAME, Each, Either, Kind, Section, Typed
+from mmseg.utils.kinds import ANY, FIXED, NAME, Each, Either, Kind, Needed, Section, Typed
 from mmseg.utils.options import OptionsOf, kind_of, optional, options, parameters, registered, takes_more
 
 ROOT = Path(__file__).parents[1]
@@ -96,6 +96,7 @@ def _doc(thing: Any) -> str:
 
 def values(kind: Kind) -> str:
     """What a key may be."""
+    kind = kind.kind if isinstance(kind, Needed) else kind
     if kind is ANY:
         return ''
     if isinstance(kind, Either):
@@ -158,8 +159,9 @@ def section_table(name: str, kinds: Mapping[str, Kind]) -> str:
     if meanings.keys() != kinds.keys():
         different = meanings.keys() ^ kinds.keys()
         raise ValueError(f'mmseg/config/meanings.py: {name!r} differs from the section in {different}')
-    return key_table(name, [Row(key, values(kinds[key]), text.default or '', text.text)
-                            for key, text in meanings.items()])
+    return key_table(name, [
+        Row(key, values(kinds[key]), 'required' if isinstance(kinds[key], Needed) else text.default or '', text.text)
+        for key, text in meanings.items()])
 
 
 def argument_rows(cls: type, kinds: Mapping[str, Kind], prefix: str = '') -> list[Row]:

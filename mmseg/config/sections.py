@@ -27,6 +27,7 @@ from mmseg.utils.kinds import (
     WHOLE,
     Each,
     Kind,
+    Needed,
     Section,
     Typed,
     Values,
@@ -51,7 +52,7 @@ LOG_HOOKS = dict(
                           tracking_uri=NAME | NONE, log_model=FLAG))
 SCHEDULE = dict(by_epoch=NOT_BY_EPOCH, warmup=one_of(WARMUPS) | NONE, warmup_iters=WHOLE, warmup_ratio=SHARE)
 SECTIONS: dict[str, dict[str, Kind]] = {
-    'runner': dict(type=one_of(['IterBasedRunner']), max_iters=COUNT),
+    'runner': dict(type=one_of(['IterBasedRunner']), max_iters=Needed(COUNT)),
     'optimizer_config': dict(grad_clip=Section(dict(max_norm=POSITIVE, norm_type=NUMBER)) | NONE,
                              accumulate=COUNT | NONE),
     'lr_config': dict(SCHEDULE, policy=one_of(POLICIES),
@@ -62,7 +63,7 @@ SECTIONS: dict[str, dict[str, Kind]] = {
                        model=NETWORK | list_of(NETWORK), save_best=NAME | NONE, rule=one_of(['greater']) | NONE,
                        efficient_test=FLAG, pre_eval=FLAG, gpu_collect=FLAG),
     'log_config': dict(interval=COUNT, img_interval=COUNT | NONE, hooks=Each(Typed(lambda: LOG_HOOKS, dict))),
-    'amp': dict(dtype=one_of(BFLOAT16_NAMES)),
+    'amp': dict(dtype=Needed(one_of(BFLOAT16_NAMES))),
     'data': dict(samples_per_gpu=COUNT, workers_per_gpu=WHOLE, persistent_workers=FLAG, pin_memory=FLAG,
                  train=DATASET | NONE, val=DATASET | NONE, test=DATASET | NONE),
 }
@@ -89,7 +90,7 @@ def uda_keys(host: type) -> dict[str, Kind]:
 
 
 OPTIMIZER = Typed(_optimizers, options, more=dict(
-    params=FIXED, lr=POSITIVE, betas=list_of(number(0, 1), 2), paramwise_cfg=Section(dict(
+    params=FIXED, lr=Needed(POSITIVE), betas=list_of(number(0, 1), 2), paramwise_cfg=Section(dict(
         custom_keys=_CUSTOM_KEYS | NONE)) | NONE))
 KINDS: dict[str, Kind] = {
     **{name: Section(keys) | NONE for name, keys in SECTIONS.items()},

@@ -17,8 +17,8 @@ from mmseg.engine.custom_hooks import HOOK
 from mmseg.errors import ConfigError
 from mmseg.models.kinds import PART, SAMPLER
 from mmseg.registry import OBJECTIVES
-from mmseg.utils.kinds import FIXED, Kind, Typed
-from mmseg.utils.options import OptionsOf, optional, parameters
+from mmseg.utils.kinds import FIXED, Kind, Missing, Needed, Problem, Typed
+from mmseg.utils.options import OptionsOf, optional, options, parameters, required, takes_more
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 READ = {*SECTIONS, 'model', 'uda', 'optimizer', 'seed'}
@@ -46,7 +46,6 @@ HARMLESS = {
     ('ignore_index', None): 'a head that ignores what the label files leave out, as is the default',
     **{(key, 'x'): LATER for key in ('model_name', 'adjust_lr_fn', 'line_search_fn')},
     ('style', 'x'): 'of a MiT: accepted for old configs, without effect',
-    ('keys', 'x'): "a field that a transform of the user's own may make; Collect names one that is missing",
     ('in_index', '-1'): 'counts from the last level',
     ('mean', '-1'): 'images may have any range',
     ('max_keep_ckpts', '-1'): 'keeps all',
@@ -145,6 +144,11 @@ def things() -> Iterator[tuple[str, Kind, type]]:
 THINGS = list(things())
 
 
+def mistakes(kind: Kind, value: Any) -> list[Problem]:
+    """What is wrong with the keys that are there."""
+    return [problem for problem in kind.problems(value, 'part') if not isinstance(problem, Missing)]
+
+
 @pytest.mark.parametrize('name, kind, cls', THINGS, ids=[name for name, _, _ in THINGS])
 def test_every_argument_of_every_class(name, kind, cls):
     """Defaults are accepted, wrong names and values are refused."""
@@ -154,7 +158,7 @@ def test_every_argument_of_every_class(name, kind, cls):
     for key, own in known.items():
         default = defaults.get(key, inspect.Parameter.empty)
         for value in (*CHANGES, default):
-            problems = list(kind.problems({**(dict(type=name) if typed else {}), key: value}, 'part'))
+            problems = mistakes(kind, {**(dict(type=name) if typed else {}), key: value})
             if value is inspect.Parameter.empty:
                 continue
             if value is default and own is not FIXED:
@@ -163,5 +167,20 @@ def test_every_argument_of_every_class(name, kind, cls):
                 assert problems[0].key.startswith(f'part.{key}')
             else:
                 assert is_harmless(f'part.{key}', key, value) or value is None is default, (key, value)
-        assert [problem.key for problem in kind.problems({**dict(type=name), f'{key}_': 1}, 'part')
-                ][-1:] == [f'part.{key}_']
+        assert mistakes(kind, {**dict(type=name), f'{key}_': 1})[-1].key == f'part.{key}_'
+
+
+@pytest.mark.parametrize('name, kind, cls', THINGS, ids=[name for name, _, _ in THINGS])
+def test_what_a_class_declares_it_takes(name, kind, cls):
+    taken = {parameter.name for parameter, _ in parameters(cls)}
+    assert takes_more(cls) or options(cls).keys() <= taken
+
+
+@pytest.mark.parametrize('name, kind, cls', THINGS, ids=[name for name, _, _ in THINGS])
+def test_every_argument_without_a_default_is_missed(name, kind, cls):
+    if not isinstance(kind, Typed):  # objectives get these from their host
+        return
+    fixed = {key for key, own in kind.section(cls, dict(type=name)).kinds.items() if own is FIXED}
+    wanted = {f'part.{key}' for key in required(cls) - fixed - kind.more.keys()}
+    wanted |= {f'part.{key}' for key, own in kind.more.items() if isinstance(own, Needed)}
+    assert {problem.key for problem in kind.problems(dict(type=name), 'part') if isinstance(problem, Missing)} == wanted
