@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow lint benchmark-toy
+.PHONY: install demo test test-slow lint reference benchmark-toy
 
 install: $(STAMP)
 
@@ -29,6 +29,10 @@ test-slow: $(STAMP)
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .
+
+# the tables of docs/reference/config.md
+reference: $(STAMP)
+	$(BIN)/python -m dev.config_reference
 
 benchmark-toy: $(STAMP)
 	$(BIN)/python -m tools.run_toy_benchmark

@@ -23,6 +23,10 @@ class ConfigError(ValueError):
         self.word, self.key = word, key
 
 
+class ConfigKeyMissing(ConfigError):
+    """A key that a section or class cannot do without is not there."""
+
+
 class ConfigFileNotFound(ConfigError, FileNotFoundError):
     """A config file, or a file that it inherits from, does not exist."""
 

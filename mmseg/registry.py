@@ -2,6 +2,7 @@
 
 The aliases (BACKBONES, HEADS, ...) all point to one MODELS registry, as in mmsegmentation 0.16.
 """
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import Registry
 
 MODELS = Registry('model', scope='mmseg', locations=['mmseg.models'])
@@ -10,4 +11,4 @@ OBJECTIVES = Registry('uda objective', scope='mmseg', locations=['mmseg.models.u
 PIXEL_SAMPLERS = Registry('pixel sampler', scope='mmseg', locations=['mmseg.models'])
 DATASETS = Registry('dataset', scope='mmseg', locations=['mmseg.datasets'])
 PIPELINES = Registry('pipeline', scope='mmseg', locations=['mmseg.datasets'])
-HOOKS = Registry('hook', scope='mmseg', locations=['mmseg.engine'])
+HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmseg', locations=['mmseg.engine'])

@@ -11,9 +11,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from mmseg.experiments.logs import read_log
-from mmseg.registry import OBJECTIVES
+from mmseg.registry import HOOKS, OBJECTIVES
 from tests.models.uda.conftest import make_batch, make_host
 from tests.test_docs import ROOT
 from tools import train
@@ -54,6 +55,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     yield tmp_path
     for name in ('Diversity', 'Mirrored'):
         OBJECTIVES.module_dict.pop(name, None)
+    HOOKS.module_dict.pop('Lowest', None)
 
 
 @pytest.mark.filterwarnings('ignore:rare class sampling leaves out')
@@ -93,3 +95,16 @@ def test_a_branch_of_its_own_beside_mic_and_mrm(project: Path) -> None:
                for row in rows.values())
     with pytest.raises(ValueError, match=r'Mirrored \(uda.mirrored\) learns from pseudo labels: .*source_only'):
         make_host(mirrored=dict(), source_only=True)
+
+
+@pytest.mark.filterwarnings('ignore:rare class sampling leaves out')
+def test_a_hook_of_its_own_speaks_and_goes_on(project: Path) -> None:
+    write_small_benchmark(project / 'data/toy')
+    common = ['configs/mine/lowest.py', '--seed', '0', '--no-validate', '--work-dir']
+    train.main([*common, 'work_dirs/lowest', '--options', *SMALL[:-2], 'device=cpu'])
+    told = re.findall(r'lowest mix.decode.loss_seg so far: ([\d.]+)',
+                      next((project / 'work_dirs/lowest').glob('*.log')).read_text())
+    rows = read_log(project / 'work_dirs/lowest').train.values()
+    assert float(told[-1]) == pytest.approx(min(row['mix.decode.loss_seg'] for row in rows), abs=1e-4)
+    state = torch.load(project / 'work_dirs/lowest/latest.pth', weights_only=True)['hooks']
+    assert state == dict(Lowest=dict(value=pytest.approx(float(told[-1]), abs=1e-4)))

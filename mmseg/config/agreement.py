@@ -18,7 +18,8 @@ def check_agreement(content: dict[str, Any]) -> None:
     Raises:
         ConfigError: naming a dotted key.
     """
-    for key, text in chain.from_iterable(check(content) for check in (_placeholder, _floor, _windows, _margins, _best)):
+    checks = (_placeholder, _floor, _schedule, _windows, _margins, _best)
+    for key, text in chain.from_iterable(check(content) for check in checks):
         raise ConfigError(f'{key}: {text}', key.rpartition('.')[2], key)
 
 
@@ -39,6 +40,15 @@ def _floor(content: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if floor > highest:
         yield 'lr_config.min_lr', (f'{floor} lies above all learning rates ({highest:g} is the highest of optimizer.lr '
                                    'and its multiples), so they would rise: set it below optimizer.lr')
+
+
+def _schedule(content: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a policy or a warm-up cannot do without."""
+    schedule = content.get('lr_config') or {}
+    if schedule.get('policy') == 'step' and 'step' not in schedule:
+        yield 'lr_config.step', "is missing, which policy='step' needs: an interval or a list of iterations"
+    if schedule.get('warmup') is not None and not schedule.get('warmup_iters'):
+        yield 'lr_config.warmup_iters', f'has to be at least 1 for warmup={schedule["warmup"]!r}'
 
 
 def _windows(content: dict[str, Any]) -> Iterator[tuple[str, str]]:

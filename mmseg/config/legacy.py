@@ -27,6 +27,10 @@ TUPLES = frozenset({
     'img_scale', 'crop_size', 'hr_crop_size', 'sync_crop_size', 'size', 'stride', 'ratio_range', 'contrast_range',
     'saturation_range', 'betas'
 })
+DEFAULT_HOOKS = ("default_hooks: this section of MMEngine's own runner is not read; here checkpoint_config says what "
+                 'its checkpoint does, log_config its logger and timer, log_config.img_interval its visualization, '
+                 'lr_config its param_scheduler, and evaluation.save_best what its save_best does: move what you '
+                 'changed there and remove the section')
 STYLE = ('style hallucination (SHADE, the domain generalisation branch of HRDA) is not part of this framework: '
          'remove the key to train without it')
 
@@ -38,7 +42,7 @@ def apply_legacy_fixes(content: dict[str, Any]) -> dict[str, Any]:
         A new dict; ``content`` stays as it is.
 
     Raises:
-        ConfigError: for what has no counterpart here (fp16, style hallucination).
+        ConfigError: for what has no counterpart here (fp16, default_hooks, style hallucination).
     """
     content = _clean(content)
     _refuse(content)
@@ -77,6 +81,8 @@ def _refuse(content: dict[str, Any]) -> None:
     if content.get('fp16') is not None:
         raise ConfigError("fp16: float16 is too narrow for the pseudo-label losses; write amp=dict(dtype='bfloat16') "
                           'for mixed precision', 'fp16', 'fp16')
+    if content.get('default_hooks') is not None:
+        raise ConfigError(DEFAULT_HOOKS, 'default_hooks', 'default_hooks')
     for section, name in ((content, 'style_hallucination_hook'), (_section(content, 'uda'), 'style_consistency_lambda'),
                           (_section(content, 'model', 'backbone'), 'style_hallucination_cfg')):
         if section.pop(name, None):

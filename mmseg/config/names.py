@@ -8,5 +8,4 @@ def _names(text: str) -> frozenset[str]:
 
 # Variables that known config files leave at top level (and every name that ends in _pipeline).
 LEAKED = _names("""
-    dataset_type data_root img_norm_cfg crop_size img_scale norm_cfg backbone_norm_cfg train_cfg test_cfg
-    custom_hooks""")
+    dataset_type data_root img_norm_cfg crop_size img_scale norm_cfg backbone_norm_cfg train_cfg test_cfg""")

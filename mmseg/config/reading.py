@@ -17,7 +17,7 @@ from mmengine.config import Config
 
 from mmseg.config.legacy import apply_legacy_fixes
 from mmseg.config.schema import check_content, unknown
-from mmseg.errors import ConfigError, ConfigFileNotFound, ConfigMergeError
+from mmseg.errors import ConfigError, ConfigFileNotFound, ConfigKeyMissing, ConfigMergeError
 from mmseg.utils.config_text import format_config
 
 __all__ = ['ConfigError', 'dump_config', 'format_config', 'load_config', 'validate_config']
@@ -36,8 +36,8 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None,
         path: a .py, .json, .yml or .yaml file. ``_base_`` in it names one file or several, relative to it.
         options: values that replace those of the file, by dotted key as ``mmengine.config.DictAction`` makes them from
             ``--options``; a whole number in the key is a position in a list (``data.train.pipeline.2.img_scale``).
-        mistakes: a list that gets what is wrong with single entries, which are left out then; without it the first
-            one is raised.
+        mistakes: a list that gets what is wrong with single entries, which are left out then, and what is missing;
+            without it the first one is raised.
 
     Raises:
         ConfigError: for whatever cannot be used, naming the file, the dotted key and the nearest known name. A missing
@@ -59,14 +59,16 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None,
         content = apply_legacy_fixes(content)
     except ConfigError as error:
         raise _placed(error, path, files, options) from error
+    excused: set[str] = set()
     while True:
         try:
-            check_content(content)
+            check_content(content, excused)
             return Config(content, cfg_text=cfg.text, filename=str(path))
         except ConfigError as error:
             placed = _placed(error, path, files, options)
-            if mistakes is None or not _drop(content, error.key):
+            if mistakes is None or not (_drop(content, error.key) or isinstance(error, ConfigKeyMissing)):
                 raise placed from error
+            excused |= {error.key, error.key.removesuffix('.type')}
             mistakes.append(placed)
 
 

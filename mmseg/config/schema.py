@@ -11,37 +11,46 @@ from typing import Any
 
 from mmseg.config.advice import warn_of_settings_for_other_targets
 from mmseg.config.agreement import check_agreement
+from mmseg.config.fields import check_fields
 from mmseg.config.ignored import check_ignored
 from mmseg.config.limits import check_limits
 from mmseg.config.memory import check_pictures
 from mmseg.config.names import LEAKED
 from mmseg.config.sections import KINDS, SECTIONS, VALUES
-from mmseg.errors import ConfigError
+from mmseg.errors import ConfigError, ConfigKeyMissing
 from mmseg.utils import kinds
-from mmseg.utils.kinds import ANY, Problem, Section
+from mmseg.utils.kinds import ANY, Missing, Problem, Section
 
 __all__ = ['SECTIONS', 'TOP_LEVEL', 'check_content', 'unknown']
 
 NEAR = 0.8  # likeness (difflib) from which a top-level name counts as a slip of the keyboard
 TOP_LEVEL = frozenset({
-    *SECTIONS, *VALUES, 'model', 'uda', 'optimizer', 'momentum_config', 'log_level', 'dist_params', 'workflow',
-    'compile', 'cudnn_benchmark', 'find_unused_parameters', 'use_ddp_wrapper', 'gpu_ids', 'n_gpus', 'gpu_model',
+    *SECTIONS, *VALUES, 'model', 'uda', 'optimizer', 'momentum_config', 'dist_params', 'workflow',
+    'find_unused_parameters', 'use_ddp_wrapper', 'gpu_ids', 'n_gpus', 'gpu_model',
     'git_rev', 'name', 'exp', 'name_dataset', 'name_architecture', 'name_encoder', 'name_decoder', 'name_uda',
-    'name_opt', 'custom_imports'
+    'name_opt', 'custom_imports', 'custom_hooks'
 })
 
 
-def check_content(content: dict[str, Any]) -> None:
+def check_content(content: dict[str, Any], excused: Collection[str] = ()) -> None:
     """Check the whole content of a config after the legacy fixes.
+
+    Args:
+        content: the sections.
+        excused: dotted keys that may be missing although they are needed.
 
     Raises:
         ConfigError: for the first thing that is wrong, naming its dotted key.
     """
     _check_top_level(content)
     check_limits(content)
-    for problem in Section(KINDS | dict.fromkeys(content.keys() - KINDS.keys(), ANY)).problems(content, ''):
-        raise _error(problem)
+    runs = bool(content.get('model') and content.get('data'))  # not a part that others inherit from
+    problems = Section(KINDS | dict.fromkeys(content.keys() - KINDS.keys(), ANY)).problems(content, '')
+    for problem in sorted(problems, key=lambda problem: isinstance(problem, Missing)):
+        if not isinstance(problem, Missing) or runs and problem.key not in excused:
+            raise _error(problem)
     check_agreement(content)
+    check_fields(content)
     check_pictures(content)
     check_ignored(content)
     warn_of_settings_for_other_targets(content)
@@ -53,7 +62,8 @@ def unknown(word: Any, known: Collection[str], key: str) -> ConfigError:
 
 
 def _error(problem: Problem) -> ConfigError:
-    return ConfigError(f'{problem.key}: {problem.text}', problem.word, problem.key)
+    error = ConfigKeyMissing if isinstance(problem, Missing) else ConfigError
+    return error(f'{problem.key}: {problem.text}', problem.word, problem.key)
 
 
 def _check_top_level(content: dict[str, Any]) -> None:

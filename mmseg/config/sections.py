@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from mmseg.datasets.kinds import DATASET
+from mmseg.engine.custom_hooks import HOOK
 from mmseg.engine.optim import BFLOAT16_NAMES
 from mmseg.engine.schedule import POLICIES, WARMUPS
 from mmseg.evaluation.metrics import METRIC_COLUMNS
@@ -26,6 +27,7 @@ from mmseg.utils.kinds import (
     WHOLE,
     Each,
     Kind,
+    Needed,
     Section,
     Typed,
     Values,
@@ -50,7 +52,7 @@ LOG_HOOKS = dict(
                           tracking_uri=NAME | NONE, log_model=FLAG))
 SCHEDULE = dict(by_epoch=NOT_BY_EPOCH, warmup=one_of(WARMUPS) | NONE, warmup_iters=WHOLE, warmup_ratio=SHARE)
 SECTIONS: dict[str, dict[str, Kind]] = {
-    'runner': dict(type=one_of(['IterBasedRunner']), max_iters=COUNT),
+    'runner': dict(type=one_of(['IterBasedRunner']), max_iters=Needed(COUNT)),
     'optimizer_config': dict(grad_clip=Section(dict(max_norm=POSITIVE, norm_type=NUMBER)) | NONE,
                              accumulate=COUNT | NONE),
     'lr_config': dict(SCHEDULE, policy=one_of(POLICIES),
@@ -61,12 +63,12 @@ SECTIONS: dict[str, dict[str, Kind]] = {
                        model=NETWORK | list_of(NETWORK), save_best=NAME | NONE, rule=one_of(['greater']) | NONE,
                        efficient_test=FLAG, pre_eval=FLAG, gpu_collect=FLAG),
     'log_config': dict(interval=COUNT, img_interval=COUNT | NONE, hooks=Each(Typed(lambda: LOG_HOOKS, dict))),
-    'amp': dict(dtype=one_of(BFLOAT16_NAMES)),
+    'amp': dict(dtype=Needed(one_of(BFLOAT16_NAMES))),
     'data': dict(samples_per_gpu=COUNT, workers_per_gpu=WHOLE, persistent_workers=FLAG, pin_memory=FLAG,
                  train=DATASET | NONE, val=DATASET | NONE, test=DATASET | NONE),
 }
 VALUES = dict(seed=WHOLE, deterministic=FLAG, auto_scale_lr=FLAG, device=NAME, work_dir=NAME, load_from=NAME,
-              resume_from=NAME, new_classifier=FLAG)
+              resume_from=NAME, new_classifier=FLAG, compile=FLAG | DICT, cudnn_benchmark=FLAG, log_level=NAME | WHOLE)
 _CUSTOM_KEYS = Values(Section(dict(lr_mult=AMOUNT, decay_mult=AMOUNT)))
 
 
@@ -88,12 +90,13 @@ def uda_keys(host: type) -> dict[str, Kind]:
 
 
 OPTIMIZER = Typed(_optimizers, options, more=dict(
-    params=FIXED, lr=POSITIVE, betas=list_of(number(0, 1), 2), paramwise_cfg=Section(dict(
+    params=FIXED, lr=Needed(POSITIVE), betas=list_of(number(0, 1), 2), paramwise_cfg=Section(dict(
         custom_keys=_CUSTOM_KEYS | NONE)) | NONE))
 KINDS: dict[str, Kind] = {
     **{name: Section(keys) | NONE for name, keys in SECTIONS.items()},
     **{name: kind | NONE for name, kind in VALUES.items()},
     'lr_config': Typed(lambda: POLICIES, dict, key='policy', more=SCHEDULE) | NONE,
+    'custom_hooks': Each(HOOK) | NONE,
     'optimizer': OPTIMIZER | NONE,
     'model': PART | NONE,
     'uda': Typed(_hosts, uda_keys) | NONE,

@@ -34,9 +34,9 @@ class CityscapesDataset(CustomDataset):
     """Cityscapes (fine annotations).
 
     Args:
-        crop_pseudo_margins: (top, bottom, left, right) in pixels of an image of ``VALID_MASK_SIZE``: pseudo labels
-            are not to be trusted there. Samples get ``valid_pseudo_mask``, uint8 [1, H, W], 1 where they are; it is
-            resized, cropped and flipped with the image.
+        crop_pseudo_margins: of a target: (top, bottom, left, right) in pixels of the full image where pseudo labels are
+            not trusted. Not together with ``pseudo_weight_ignore_*`` of the ``uda`` section. Samples get
+            ``valid_pseudo_mask``, uint8 [1, H, W], 1 where they are; it is resized, cropped and flipped with the image.
         kwargs: see :class:`~mmseg.datasets.custom.CustomDataset`.
     """
     OPTIONS = dict(crop_pseudo_margins=list_of(WHOLE, 4) | NONE)

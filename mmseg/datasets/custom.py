@@ -46,11 +46,12 @@ class CustomDataset(SampledDataset):
     Args:
         pipeline: transforms; the first ones load the image and, if wanted, the label map.
         img_dir: folder of the images.
-        img_suffix, seg_map_suffix: ends of the file names, extension included.
+        img_suffix: end of the image names, extension included; None: that of the class.
+        seg_map_suffix: end that the label map of an image has instead; None: that of the class.
         ann_dir: folder of the label maps.
         split: text file with one image per line, path below ``img_dir`` without suffix; None for all images.
-        data_root: what the relative paths above start from.
-        test_mode: no label map is loaded by ``__getitem__``.
+        data_root: what the relative paths above start from; may be a zip file or several (``'data/gta/*.zip'``).
+        test_mode: no label map is loaded by ``__getitem__``; the program sets it.
         ignore_index: label id that counts as unlabelled (beside 255, which it becomes when files are read).
         reduce_zero_label: id 0 is unlabelled and all others go down by one.
         classes: subset (or new order) of the class names, or a text file of them; other classes are ignored.

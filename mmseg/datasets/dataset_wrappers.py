@@ -17,7 +17,7 @@ class ConcatDataset(SampledDataset):
     """The images of several datasets, one after the other.
 
     Args:
-        datasets: built datasets with the same classes.
+        datasets: data sets with the same classes.
     """
     INNER = dict(datasets=Inner(several=True))
 
@@ -66,8 +66,8 @@ class RepeatDataset(SampledDataset):
     """A dataset whose epoch is ``times`` as long (for readers of old configs; training counts iterations).
 
     Args:
-        dataset: a built dataset.
-        times: >= 1.
+        dataset: the data set.
+        times: how many times as long.
     """
     INNER = dict(dataset=Inner())
 

@@ -93,7 +93,8 @@ class FolderDataset(CustomDataset):
     Args:
         pipeline, img_dir, ann_dir, kwargs: see :class:`~mmseg.datasets.custom.CustomDataset`. Without ``img_suffix``
             and ``seg_map_suffix`` any image is taken, and any mask in a format without loss.
-        classes: see :func:`read_classes`.
+        classes: names, or a .json or .yaml file with a list of them or a mapping from name to colour, or a text file
+            with one per line.
         palette: (red, green, blue) of each class, for pictures and for masks in colours.
         label_map: what the masks hold: from id, or from colour (``'#804000'``), to class name or index; None leaves
             pixels out, the key ``'*'`` stands for everything else. Without it ids are class indices, 255 being left

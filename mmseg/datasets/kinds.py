@@ -4,13 +4,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mmseg.registry import DATASETS, PIPELINES
-from mmseg.utils.kinds import AMOUNT, NONE, SIZE, Each, Kind, Section, Typed, number
+from mmseg.utils.kinds import AMOUNT, NONE, SIZE, Each, Kind, Needed, Section, Typed, number
 from mmseg.utils.options import options, registered
 
 
 def _keys(cls: type) -> Mapping[str, Kind]:
     """What a data set takes; a wrapper takes sections of other data sets."""
-    inner = {name: Each(DATASET) if part.several else DATASET for name, part in getattr(cls, 'INNER', {}).items()}
+    inner = {name: Needed(Each(DATASET) if part.several else DATASET)
+             for name, part in getattr(cls, 'INNER', {}).items()}
     return {**options(cls), **inner}
 
 

@@ -25,9 +25,9 @@ class MultiSource(SampledDataset):
     """Pairs as those of :class:`~mmseg.datasets.uda_dataset.UDADataset`, whose source is drawn for each sample.
 
     Args:
-        sources: built datasets. Their classes are matched with the target's by name: they may come in another order,
-            and some may be missing.
-        target: a built dataset.
+        sources: data sets with labels. Their classes are matched with the target's by name: they may come in another
+            order, and some may be missing; a name that the target does not have is refused.
+        target: data set whose classes are learned; its labels are not read.
         weights: of each source, a number above 0: it is drawn with its share of their sum. None: its number of images.
         rare_class_sampling: as in UDADataset. Each source has statistics and probabilities of its own.
         sync_crop_size, cache: as in UDADataset.

@@ -30,12 +30,16 @@ class UDADataset(SampledDataset):
     Target labels are not read, unless the crops of the target's pipeline depend on them.
 
     Args:
-        source, target: built datasets with the same classes.
-        rare_class_sampling: ``dict(min_pixels=3000, class_temp=0.01, min_crop_ratio=0.5)``: see
-            :mod:`mmseg.datasets.rare_class_sampling`. The target image is then drawn uniformly, and the index of a
-            sample has no meaning.
+        source: data set with labels.
+        target: data set with the same classes.
+        rare_class_sampling: ``dict(min_pixels=3000, class_temp=0.01, min_crop_ratio=0.5)``: draw a class with
+            probability softmax((1 - frequency) / class_temp), then a source image with more than min_pixels of it, then
+            (up to ten times) a crop with more than min_pixels * min_crop_ratio of it. ``class_temp=float('inf')`` draws
+            all classes alike. The target image is drawn uniformly.
         sync_crop_size: (height, width) of a last crop at the same random place in source and target.
-        cache: folder that tools/cache_dataset.py filled: samples are the same as without, but nothing is decoded.
+        cache: folder that tools/cache_dataset.py filled: equal samples without decoding. Refused if it was made of
+            other file names, labels or scales; samples that are damaged or whose files have changed are decoded, with a
+            warning.
 
     Raises:
         DataError: if source and target differ in classes or palette, or the cache does not fit.

@@ -60,7 +60,6 @@ def _read(report: Report, config: str | Path, options: dict[str, Any] | None) ->
             if not cfg.get(name):
                 report.problem(f'there is no section {name}', 'inherit from the files in configs/_base_')
         if cfg.get('runner') and not cfg.runner.get('max_iters'):
-            report.problem('the length of the training is not set', 'runner.max_iters=40000, say')
             cfg.runner.max_iters = 1
         return cfg
     return None

@@ -11,6 +11,7 @@ from mmseg.checkpoint.file import plain
 from mmseg.checkpoint.lookup import numbered_checkpoints, point_latest, remove_leftovers
 from mmseg.distributed import processes
 from mmseg.distributed.synchronise import average_running_statistics
+from mmseg.engine.custom_hooks import hook_states, require_readable
 from mmseg.engine.logging import peak_memory, text_line
 from mmseg.engine.loops import EvaluationStopped
 from mmseg.engine.saving import pack, write
@@ -199,4 +200,23 @@ class CheckpointHook(Hook):
         optimizer = runner.optim_wrapper.optimizer if self.save_optimizer else None
         meta = dict(runner.meta, iter=finished, epoch=1, seed=runner.seed, max_iters=runner.max_iters,
                     processes=runner.world_size)
-        write(pack(runner.model, optimizer, meta), self.folder / name)
+        checkpoint = pack(runner.model, optimizer, meta)
+        _let_hooks_add(runner, checkpoint)
+        write(checkpoint, self.folder / name)
+
+
+def _let_hooks_add(runner: Any, checkpoint: dict[str, Any]) -> None:
+    """Add what hooks keep, if the checkpoint can be resumed, and call MMEngine's ``before_save_checkpoint``.
+
+    Raises:
+        CheckpointError: for content that could not be read again.
+    """
+    states = hook_states(runner.hooks) if 'optimizer' in checkpoint else {}
+    for name, state in states.items():
+        require_readable(state, f'the state of {name}')
+    if states:
+        checkpoint['hooks'] = states
+    before = set(checkpoint)
+    runner.call_hook('before_save_checkpoint', checkpoint=checkpoint)
+    for name in checkpoint.keys() - before:
+        require_readable(checkpoint[name], f'{name!r}, which a hook adds,')

@@ -9,7 +9,6 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmseg.registry import HOOKS
 from mmseg.visualization.palettes import Palette, default_palette
 from mmseg.visualization.panels import Panel, draw_panels
 
@@ -17,7 +16,6 @@ from mmseg.visualization.panels import Panel, draw_panels
 MAX_WAITING = 16
 
 
-@HOOKS.register_module()
 class PanelHook(Hook):
     """Every ``interval`` iterations, writes what the step saw and made to ``<work_dir>/debug/<iteration>_<j>.png``.
 

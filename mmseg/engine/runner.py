@@ -21,6 +21,7 @@ from mmseg.datasets import build_dataset, build_eval_loader, build_train_loader
 from mmseg.distributed import processes
 from mmseg.distributed.synchronise import share_state
 from mmseg.engine.compilation import compile_student
+from mmseg.engine.custom_hooks import build_custom_hooks, restore_hooks
 from mmseg.engine.env import collect_env
 from mmseg.engine.health_hook import HealthHook
 from mmseg.engine.hooks import CheckpointHook, EvaluationHook, LogHook, ScheduleHook
@@ -258,7 +259,10 @@ class TrainRunner(Runner):
             CheckpointError: it is not one of ours, or of another model.
         """
         checkpoint = read_for_resume(filename)
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         restore(checkpoint, filename, self.model, self.optim_wrapper.optimizer)
+        for warning in restore_hooks(checkpoint.get('hooks', {}), self.hooks):
+            self.logger.warning(f'{filename} {warning}')
         meta = checkpoint['meta']
         if meta['max_iters'] != self.max_iters:
             self.logger.warning(f'{filename} belongs to a training of {meta["max_iters"]} iterations, this one has '
@@ -301,7 +305,7 @@ def _checkpoint_hook(cfg: Any, work_dir: Path) -> CheckpointHook:
 
 
 def _hooks(cfg: Any, work_dir: Path, validate: bool) -> list[Hook]:
-    """Follow ``lr_config``, ``log_config``, ``evaluation`` and ``checkpoint_config``."""
+    """Follow ``lr_config``, ``log_config``, ``evaluation``, ``checkpoint_config`` and ``custom_hooks``."""
     logs, evaluation = cfg.get('log_config') or {}, cfg.get('evaluation') or {}
     schedule, uda = LearningRate(cfg.get('lr_config'), cfg.runner.max_iters), cfg.get('uda') or {}
     hooks = [ScheduleHook(schedule), LogHook(logs.get('interval', 50)),
@@ -312,7 +316,7 @@ def _hooks(cfg: Any, work_dir: Path, validate: bool) -> list[Hook]:
     if validate:
         hooks.append(EvaluationHook(evaluation.get('interval', 1000), evaluation.get('start') or 0,
                                     evaluation.get('save_best')))
-    return [*hooks, _checkpoint_hook(cfg, work_dir)]
+    return [*hooks, _checkpoint_hook(cfg, work_dir), *build_custom_hooks(cfg.get('custom_hooks'))]
 
 
 def _val_loop(runner: TrainRunner, cfg: Any) -> ValLoop:

@@ -78,7 +78,7 @@ def training_crop(cfg: Any) -> tuple[int, int] | None:
     target = train.get('target', train) if isinstance(train, dict) else None
     if not isinstance(target, dict):  # several data sets
         return None
-    crops = [step['crop_size'] for step in target.get('pipeline') or () if step['type'] == 'RandomCrop']
+    crops = [step.get('crop_size') for step in target.get('pipeline') or () if step['type'] == 'RandomCrop']
     return train.get('sync_crop_size') or (crops[-1] if crops else None)
 
 

@@ -27,6 +27,10 @@ class Problem(NamedTuple):
     text: str
 
 
+class Missing(Problem):
+    """A key that has to be there and is not."""
+
+
 class Kind:
     """Values that pass a test.
 
@@ -64,6 +68,17 @@ class Either(Kind):
         yield from fitting[0].problems(value, key) if fitting else super().problems(value, key)
 
 
+class Needed(Kind):
+    """Values of another kind, whose key a section cannot do without."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__(kind.text, kind.fits)
+        self.kind = kind
+
+    def problems(self, value: Any, key: str) -> Iterator[Problem]:
+        yield from self.kind.problems(value, key)
+
+
 class Each(Kind):
     """Lists whose entries are sections of one kind."""
 
@@ -97,6 +112,9 @@ class Section(Kind):
                 yield from self.kinds[name].problems(entry, path)
             elif not self.free or difflib.get_close_matches(str(name), self.kinds, 1, NEAR):
                 yield unknown(name, self.kinds, path)
+        for name, kind in self.kinds.items() if self.fits(value) else ():
+            if isinstance(kind, Needed) and name not in value:
+                yield Missing(f'{key}.{name}', _last(key), f'is missing, it has to be {kind.text}')
 
 
 class Fixed(Kind):

@@ -18,6 +18,7 @@ from mmseg.utils.kinds import (
     AMOUNT,
     ANY,
     DICT,
+    FIXED,
     FLAG,
     INTEGER,
     NAME,
@@ -26,6 +27,7 @@ from mmseg.utils.kinds import (
     WHOLE,
     Either,
     Kind,
+    Needed,
     Problem,
     Section,
     Values,
@@ -67,12 +69,21 @@ def options(thing: Callable) -> Mapping[str, Kind]:
         kinds.setdefault(parameter.name, kind_of(hint, parameter.default))
     for parent in reversed(getattr(thing, '__mro__', ())):
         kinds.update(vars(parent).get('OPTIONS', {}))
-    return kinds
+    needed = required(thing)
+    return {name: Needed(kind) if name in needed and kind is not FIXED else kind for name, kind in kinds.items()}
+
+
+def required(thing: Callable) -> set[str]:
+    """The arguments without a default, in the class itself or where it hands them on to."""
+    defaults: dict[str, Any] = {}
+    for parameter, _ in parameters(thing):
+        defaults.setdefault(parameter.name, parameter.default)
+    return {name for name, default in defaults.items() if default is inspect.Parameter.empty}
 
 
 def optional(thing: Callable) -> dict[str, Kind]:
     """Those arguments that have a default; the program gives the others."""
-    names = {parameter.name for parameter, _ in parameters(thing) if parameter.default is not parameter.empty}
+    names = {parameter.name for parameter, _ in parameters(thing)} - required(thing)
     return {name: kind for name, kind in options(thing).items() if name in names}
 
 

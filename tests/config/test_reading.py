@@ -11,6 +11,8 @@ from mmengine.config import Config, DictAction
 
 from mmseg.config.reading import dump_config, load_config, validate_config
 from mmseg.errors import ConfigError
+from mmseg.models.uda import Objective
+from mmseg.registry import OBJECTIVES, PIPELINES
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'configs'
@@ -92,17 +94,19 @@ def test_json_infinity_and_lists_that_mean_tuples(write):
     path = write('a.json', '''
         {"data": {
             "train": {"type": "UDADataset",
-                "source": {"type": "GTADataset", "pipeline": [
+                "source": {"type": "GTADataset", "img_dir": "i", "pipeline": [
                     {"type": "Resize", "img_scale": [1280, 720]}, {"type": "RandomCrop", "crop_size": [512, 512]},
                     {"type": "Pad", "size": [512, 512]}]},
-                "target": {"type": "CityscapesDataset", "pipeline": [{"type": "Resize", "img_scale": [[1024, 512]]}]},
+                "target": {"type": "CityscapesDataset", "img_dir": "i", "pipeline": [
+                    {"type": "Resize", "img_scale": [[1024, 512]]}]},
                 "sync_crop_size": [256, 256],
                 "rare_class_sampling": {"min_pixels": 3000, "class_temp": Infinity, "min_crop_ratio": 0.5}},
-            "val": {"type": "CityscapesDataset", "pipeline": [
+            "val": {"type": "CityscapesDataset", "img_dir": "i", "pipeline": [
                 {"type": "MultiScaleFlipAug", "img_scale": [1024, 512], "transforms": [
                     {"type": "Resize", "img_scale": [1024, 512]}]}]}},
          "model": {"type": "HRDAEncoderDecoder", "scales": [1, 0.5], "hr_crop_size": [512, 512],
-                   "backbone": {"type": "mit_b5"}, "decode_head": {"type": "DAFormerHead", "in_channels": [64, 128]},
+                   "backbone": {"type": "mit_b5"}, "decode_head": {"type": "DAFormerHead", "in_channels": [64, 128],
+                   "channels": 8, "num_classes": 19},
                    "test_cfg": {"mode": "slide", "stride": [512, 512], "crop_size": [1024, 1024]}}}
         ''')
     cfg = load_config(path)
@@ -198,7 +202,8 @@ def test_wrong_options_are_refused(option, key, near):
 # what is refused
 
 RUNNABLE = '''
-    model = dict(type='EncoderDecoder', backbone=dict(type='mit_b0'), decode_head=dict(type='DAFormerHead'))
+    head = dict(type='DAFormerHead', in_channels=[32, 64], in_index=[0, 1], channels=8, num_classes=19)
+    model = dict(type='EncoderDecoder', backbone=dict(type='mit_b0'), decode_head=head)
     data = dict(samples_per_gpu=2, train=dict(type='CityscapesDataset', img_dir='i', pipeline=[
         dict(type='Resize', img_scale=(8, 8)), dict(type='RandomFlip', prob=0.5)]))
     uda = dict(type='DACS', alpha=0.9)
@@ -276,7 +281,7 @@ RUNNABLE = '''
     ("uda['pseudo_threshold'] = 1.5", 'uda.pseudo_threshold', 'from 0 to 1'),
     ("uda['pseudo_threshold'] = float('nan')", 'uda.pseudo_threshold', 'from 0 to 1'),
     ("uda['color_jitter_probability'] = 7", 'uda.color_jitter_probability', 'from 0 to 1'),
-    ("uda['pseudo_weight_ignore_top'] = 64\ndata['train'] = dict(type='UDADataset', target=dict("
+    ("uda['pseudo_weight_ignore_top'] = 64\ndata['train'] = dict(type='UDADataset', source=data['train'], target=dict("
      "type='CustomDataset', img_dir='i', pipeline=[dict(type='RandomCrop', crop_size=(64, 64))]))",
      'uda.pseudo_weight_ignore_top', 'crops of 64'),
     ("data['train']['pipeline'].append(dict(type='RandomCrop', crop_size='64'))", 'data.train.pipeline.2.crop_size',
@@ -447,6 +452,94 @@ def test_a_long_side_without_limit_is_fine_for_images_that_keep_their_shape(writ
     assert scale.data.train.pipeline[0].img_scale == (10**9, 512)
 
 
+# what is missing
+
+
+@pytest.mark.parametrize('line, key, words', [
+    ("del head['in_channels']", 'model.decode_head.in_channels', 'is missing, it has to be a whole number'),
+    ("del head['num_classes']", 'model.decode_head.num_classes', 'is missing'),
+    ("del model['decode_head']", 'model.decode_head', 'is missing, it has to be a dict'),
+    ("model['decode_head'] = dict(head, type='HRDAHead')", 'model.decode_head.single_scale_head', 'is missing'),
+    ("model['backbone'] = dict(type='ResNetV1c')", 'model.backbone.depth', 'it has to be one of 18, 34, 50'),
+    ("model['auxiliary_head'] = [dict(head), dict(type='FCNHead', channels=8, num_classes=19)]",
+     'model.auxiliary_head.1.in_channels', 'is missing'),
+    ("head['decoder_params'] = dict(embed_cfg=dict(type='conv'))",
+     'model.decode_head.decoder_params.embed_cfg.kernel_size', 'is missing'),
+    ("del data['train']['img_dir']", 'data.train.img_dir', 'is missing'),
+    ("data['train'] = dict(type='UDADataset', source=data['train'])", 'data.train.target', 'is missing'),
+    ("data['train']['pipeline'].append(dict(type='RandomCrop'))", 'data.train.pipeline.2.crop_size', 'is missing'),
+    ("del optimizer['lr']", 'optimizer.lr', 'is missing, it has to be a number above 0'),
+    ("del runner['max_iters']", 'runner.max_iters', 'is missing'),
+    ('amp = dict()', 'amp.dtype', 'is missing'),
+    ("lr_config = dict(policy='step')", 'lr_config.step', "policy='step'"),
+    ("lr_config = dict(policy='poly', warmup='linear')", 'lr_config.warmup_iters', "warmup='linear'"),
+])
+def test_what_is_missing_is_named(write, line, key, words):
+    path = write('wrong.py', dedent(RUNNABLE) + line)
+    message = refusal(path)
+    assert message.startswith(f'{path}: {key}: ') and words in message
+
+
+def test_mistakes_are_collected_with_what_is_missing(write):
+    path = write('wrong.py', dedent(RUNNABLE) + "del head['in_channels']\nhead['channels'] = 'x'\nseed = 'x'")
+    found = []
+    load_config(path, mistakes=found)
+    assert {error.key for error in found} == {'seed', 'model.decode_head.channels', 'model.decode_head.in_channels'}
+
+
+def test_a_part_that_others_inherit_from_may_leave_things_out(write):
+    load_config(write('part.py', "model = dict(type='EncoderDecoder', decode_head=dict(type='DAFormerHead'))"))
+
+
+COLLECT = """
+    load, label = dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')
+
+    def data_of(*steps, **changes):
+        return dict(train=dict(type='CityscapesDataset', img_dir='i', pipeline=list(steps), **changes))
+    """
+
+
+@pytest.mark.parametrize('steps, key, words', [
+    ("load, dict(type='Collect', keys=['img', 'gt_semantic_seg'])", 'data.train.pipeline.1.keys', "'gt_semantic_seg'"),
+    ("load, label, dict(type='Collect', keys=['image'])", 'data.train.pipeline.2.keys', "did you mean 'img'"),
+    ("load, dict(type='Collect', keys=['img', 'valid_pseudo_mask'])", 'data.train.pipeline.1.keys', 'no transform'),
+    ("load, dict(type='ImageToTensor', keys=['imgs'])", 'data.train.pipeline.1.keys', "did you mean 'img'"),
+    ("load, dict(type='MultiScaleFlipAug', transforms=[dict(type='Collect', keys=['x'])])",
+     'data.train.pipeline.1.transforms.0.keys', "'x'"),
+])
+def test_a_field_that_nothing_makes_cannot_be_collected(write, steps, key, words):
+    path = write('wrong.py', dedent(COLLECT) + f'data = data_of({steps})')
+    message = refusal(path)
+    assert message.startswith(f'{path}: {key}: ') and words in message
+
+
+def test_fields_that_are_made_somewhere_are_collected(write):
+    own = type('Own', (), dict(__call__=lambda self, results: results, __module__='mine'))
+    PIPELINES.register_module(name='Own', module=own)
+    try:
+        for steps in ("load, dict(type='Collect', keys=['img', 'valid_pseudo_mask']), crop_pseudo_margins=[1, 1, 1, 1]",
+                      "load, dict(type='Own'), dict(type='Collect', keys=['img', 'depth'])"):
+            load_config(write('right.py', dedent(COLLECT) + f'data = data_of({steps})'))
+        own.MAKES = ('depth', )
+        assert "no transform before makes 'dept'" in refusal(write('wrong.py', dedent(COLLECT) + (
+            "data = data_of(load, dict(type='Own'), dict(type='Collect', keys=['dept']))")))
+    finally:
+        PIPELINES.module_dict.pop('Own')
+
+
+def test_an_objective_that_declares_no_kinds_is_checked_by_its_defaults(write):
+    class Idea(Objective):
+        name, keys = 'idea', dict(idea=None, idea_weight=0.5, idea_on=False)
+
+    OBJECTIVES.register_module(module=Idea)
+    try:
+        load_config(write('right.py', "uda = dict(type='DACS', idea=dict(anything=1), idea_weight=1, idea_on=True)"))
+        for value, words in (("idea_weight='x'", 'a number'), ('idea_weight=-1', 'at least 0'), ('idea_on=3', 'True')):
+            assert words in refusal(write('wrong.py', f"uda = dict(type='DACS', {value})"))
+    finally:
+        OBJECTIVES.module_dict.pop('Idea')
+
+
 # ignored ids
 
 
@@ -454,7 +547,8 @@ DATASETS = """
     def labelled(**changes):
         return dict(type='CustomDataset', img_dir='i', ann_dir='a', pipeline=[], **changes)
     unlabelled = dict(type='CustomDataset', img_dir='i', pipeline=[])
-    head = dict(type='DAFormerHead', ignore_index=3)
+    fcn = dict(type='FCNHead', in_channels=32, channels=8, num_classes=19)
+    head = dict(fcn, ignore_index=3)
     model = dict(type='EncoderDecoder', backbone=dict(type='mit_b0'), decode_head=head)
     """
 
@@ -470,9 +564,9 @@ DATASETS = """
     ("data = dict(train=dict(type='ConcatDataset', datasets=[labelled(ignore_index=3), labelled()]))", 'decode_head',
      'train.datasets.1', 255),
     ('data = dict(train=[labelled(ignore_index=3), labelled()])', 'decode_head', 'train.1', 255),
-    ("model.update(decode_head=dict(type='FCNHead'), auxiliary_head=head)\ndata = dict(train=labelled())",
+    ("model.update(decode_head=fcn, auxiliary_head=head)\ndata = dict(train=labelled())",
      'auxiliary_head', 'train', 255),
-    ("model.update(decode_head=dict(type='FCNHead'), auxiliary_head=[dict(type='FCNHead'), head])\n"
+    ("model.update(decode_head=fcn, auxiliary_head=[fcn, head])\n"
      'data = dict(train=labelled())', 'auxiliary_head.1', 'train', 255),
 ])
 def test_a_head_and_its_data_name_one_ignored_id(write, lines, key, place, found):

@@ -84,7 +84,7 @@ class AdjustGamma:
     """Grey level ``255 * (level / 255) ** (1 / gamma)``.
 
     Args:
-        gamma: positive; above 1 makes the image brighter.
+        gamma: above 1 makes the image brighter.
     """
     OPTIONS = dict(gamma=POSITIVE)
     random = False
@@ -104,7 +104,7 @@ class CLAHE:
     """Contrast-limited adaptive histogram equalisation of every channel.
 
     Args:
-        clip_limit: contrast limit.
+        clip_limit: how often a grey level may occur in a tile, as a multiple of the mean.
         tile_grid_size: tiles per (row, column).
     """
     OPTIONS = dict(clip_limit=POSITIVE, tile_grid_size=SIZE)
@@ -146,7 +146,12 @@ class RGB2Gray:
 
 @PIPELINES.register_module()
 class Rerange:
-    """Stretch the image to the range ``min_value`` to ``max_value`` (float32)."""
+    """Stretch the image to the range ``min_value`` to ``max_value`` (float32).
+
+    Args:
+        min_value: grey level that the darkest becomes.
+        max_value: grey level that the brightest becomes.
+    """
     random = False
 
     def __init__(self, min_value: float = 0, max_value: float = 255) -> None:

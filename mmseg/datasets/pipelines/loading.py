@@ -34,6 +34,7 @@ class LoadImageFromFile:
     """
     OPTIONS = dict(color_type=one_of(COLOR_TYPES), bits=whole(8, 16) | NONE)
     random = False
+    MAKES = ('img', )
 
     def __init__(self, to_float32: bool = False, color_type: str = 'color', bits: int | None = None) -> None:
         if color_type not in COLOR_TYPES:
@@ -64,6 +65,7 @@ class LoadAnnotations:
         reduce_zero_label: id 0 becomes 255 and all others go down by one; a data set has to say the same.
     """
     random = False
+    MAKES = ('gt_semantic_seg', )
 
     def __init__(self, reduce_zero_label: bool | None = None) -> None:
         self.reduce_zero_label = bool(reduce_zero_label)

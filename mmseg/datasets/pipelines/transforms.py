@@ -151,7 +151,8 @@ class RandomRotate:
     Args:
         prob: probability of a rotation.
         degree: (least, largest) angle; a number d means (-d, d).
-        pad_val, seg_pad_val: image value and label of what comes in from outside.
+        pad_val: grey level of what comes in from outside.
+        seg_pad_val: label of it.
     """
     OPTIONS = dict(prob=SHARE, degree=AMOUNT | list_of(NUMBER, 2), seg_pad_val=LABEL)
     random = True
@@ -249,8 +250,8 @@ class Pad:
     """Pad at the bottom and on the right; ``pad_shape`` tells the new size, ``img_shape`` stays.
 
     Args:
-        size: (height, width) to reach, or
-        size_divisor: a number whose multiple the sides shall be.
+        size: (height, width) to reach.
+        size_divisor: in place of ``size``, a number whose multiple the sides shall be.
         pad_val: value of the image's new pixels.
         seg_pad_val: label of the new pixels (``valid_pseudo_mask`` gets 0: they are not to be trusted).
     """
@@ -284,7 +285,8 @@ class Normalize:
     """float32 ``(image - mean) / std`` per channel.
 
     Args:
-        mean, std: per channel, in the order of the result, range 0 to 255.
+        mean: of each channel, in the order of the result, range 0 to 255.
+        std: its standard deviation.
         to_rgb: swap the channels from blue, green, red to red, green, blue first.
     """
     OPTIONS = dict(mean=list_of(NUMBER), std=list_of(POSITIVE))  # one per channel: grey images have one

@@ -133,9 +133,15 @@ class MixVisionTransformer(nn.Module):
 
     Args:
         in_chans: image channels.
-        embed_dims, num_heads, mlp_ratios, depths, sr_ratios: one value per stage.
-        qkv_bias, qk_scale: of the attention; the scale defaults to ``head_dim ** -0.5``.
-        drop_rate, attn_drop_rate: dropout after linear layers and in the attention.
+        embed_dims: channels of each stage.
+        num_heads: attention heads of each stage.
+        mlp_ratios: how many times wider the hidden layers of each stage's blocks are.
+        depths: blocks of each stage.
+        sr_ratios: in each stage, factor by which keys and values are reduced in height and width.
+        qkv_bias: whether queries, keys and values have biases.
+        qk_scale: factor of the attention's scores; None: ``head_dim ** -0.5``.
+        drop_rate: dropout after linear layers.
+        attn_drop_rate: dropout in the attention.
         drop_path_rate: stochastic depth of the last block; it grows linearly from 0 at the first.
         pretrained: ImageNet file that :meth:`init_weights` loads, with the authors' names or those of later
             mmsegmentation versions; None keeps the random weights.

@@ -78,11 +78,11 @@ class ResNeSt(ResNeXt, ResNetV1d):
     """ResNeSt.
 
     Args:
+        depth: number of layers. The published ResNeSt-101 and 200 have ``stem_channels=128``.
         radix: number of splits.
-        reduction_factor: see :class:`SplitAttentionConv2d`.
+        reduction_factor: how many times narrower the attention over the splits is.
         avg_down_stride: strides are average pools after the convolution.
-        kwargs: see :class:`ResNeXt` and :class:`ResNet`; ``depth`` is 50, 101, 152 or 200. The published ResNeSt-101
-            and 200 have ``stem_channels=128``.
+        kwargs: see :class:`ResNeXt` and :class:`ResNet`.
     """
     ARCHITECTURES = {
         **{depth: (SplitAttentionBottleneck, counts) for depth, (_, counts) in ResNeXt.ARCHITECTURES.items()},

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmseg.checkpoint.pretrained import load_pretrained, pretrained_source, resnet_keys
-from mmseg.models.kinds import CONVOLUTIONS, PRETRAINED
+from mmseg.models.kinds import CONVOLUTION, NORM, PRETRAINED
 from mmseg.models.layers import recomputed
 from mmseg.registry import BACKBONES
 from mmseg.utils.kinds import COUNT, FIXED, NONE, list_of, one_of, whole
@@ -117,17 +117,21 @@ class ResNet(nn.Module):
 
     Args:
         depth: 18, 34, 50, 101 or 152.
-        in_channels, stem_channels, base_channels: of the image, the stem and the inside of the first blocks.
+        in_channels: channels of the image.
+        stem_channels: channels of the stem.
+        base_channels: channels inside of the first blocks.
         num_stages: how many stages there are, up to four.
         strides, dilations: one per stage. (1, 2, 1, 1) and (1, 1, 2, 4) give maps at strides 4, 8, 8, 8.
         out_indices: stages whose maps are returned.
-        style: 'pytorch' or 'caffe', see :class:`Block`.
+        style: where a bottleneck strides: in its 3x3 convolution ('pytorch') or its first 1x1 ('caffe').
         deep_stem: three 3x3 convolutions instead of one 7x7.
         avg_down: shortcuts average before their 1x1 convolution instead of striding in it.
         frozen_stages: the stem (0) and so many stages are not trained and keep their statistics; -1 freezes nothing.
-        conv_cfg, norm_cfg: kinds of convolution and norm.
+        conv_cfg: kind of convolution; None: the usual one.
+        norm_cfg: kind of norm.
         norm_eval: batch norms keep their running statistics while training.
-        dcn, plugins: None (deformable convolutions and plugins are not there); ``stage_with_dcn`` has no effect.
+        dcn, plugins: None (deformable convolutions and plugins are not there).
+        stage_with_dcn: accepted for old configs, without effect.
         multi_grid: dilations of the last stage's blocks, instead of ``dilations[-1]``.
         contract_dilation: the first block of a dilated stage has half its dilation.
         with_cp: recompute blocks in the backward pass, which saves memory.
@@ -147,7 +151,8 @@ class ResNet(nn.Module):
         152: (Bottleneck, (3, 8, 36, 3)),
     }
     OPTIONS = dict(
-        **CONVOLUTIONS, depth=one_of(ARCHITECTURES), style=one_of(['pytorch', 'caffe']), num_stages=whole(1, 4),
+        norm_cfg=NORM | NONE, conv_cfg=CONVOLUTION | NONE, depth=one_of(ARCHITECTURES),
+        style=one_of(['pytorch', 'caffe']), num_stages=whole(1, 4),
         frozen_stages=whole(-1, 4), init_cfg=PRETRAINED,
         **dict.fromkeys(('strides', 'dilations'), list_of(COUNT)), multi_grid=list_of(COUNT) | NONE)
 

@@ -13,9 +13,10 @@ class ResNeXt(ResNet):
     """ResNeXt.
 
     Args:
+        depth: number of layers.
         groups: of the 3x3 convolutions, e.g. 32.
         base_width: channels of a group in the first stage.
-        kwargs: see :class:`ResNet`; ``depth`` is 50, 101 or 152.
+        kwargs: see :class:`ResNet`.
     """
     ARCHITECTURES = {depth: arch for depth, arch in ResNet.ARCHITECTURES.items() if arch[0] is Bottleneck}
     OPTIONS = dict(depth=one_of(ARCHITECTURES), groups=COUNT, base_width=COUNT)

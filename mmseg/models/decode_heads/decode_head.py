@@ -24,15 +24,18 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
     Args:
         in_channels: channels of the selected level, or of each of them.
         channels: channels of the embedding.
-        num_classes: number of classes.
+        num_classes: number of classes, at most 254.
         dropout_ratio: Dropout2d before the classifier.
-        conv_cfg, norm_cfg, act_cfg: of the head's convolutions.
+        conv_cfg: kind of the head's convolutions; None: the usual one.
+        norm_cfg: their norm, e.g. ``dict(type='BN', requires_grad=True)``; None: none, but a bias.
+        act_cfg: their activation; None: ReLU.
         in_index: selected level, or levels.
         input_transform: None (one level), 'multiple_select' (a list of levels) or 'resize_concat' (levels resized
             to the first and concatenated).
         loss_decode: config of the loss.
         decoder_params: options of heads that take them as one dict.
-        ignore_index: label without loss.
+        ignore_index: label without loss; leave it out, since unlabelled pixels are 255 once label files are read.
+            Another id, as old configs have it, is the one of the files, and every data set with labels names it, too.
         sampler: config of a pixel sampler, whose choice takes the place of the pixel weights.
         align_corners: for all resizing.
         with_cp: recompute the embedding in the backward pass, which saves memory.

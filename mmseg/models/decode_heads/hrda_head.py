@@ -31,13 +31,16 @@ class HRDAHead(nn.Module):
         single_scale_head: registered name of the head; it gets all further arguments.
         scales: of the image, ascending: context and detail, or only one, which leaves the single-scale head. The
             segmentor sets them.
-        lr_loss_weight, hr_loss_weight: shares of the context's and the detail's own loss; the fused prediction has the
-            rest of 1.
-        attention_embed_dim: width of the attention head, where its type is DAFormerHead.
+        lr_loss_weight: share of the context's own loss (of (1 - attention) times its logits); the fused prediction has
+            the rest of 1. Logged as ``decode.lr.*``.
+        hr_loss_weight: share of the detail's own loss. Logged as ``decode.hr.*``.
+        attention_embed_dim: width of the attention head of a DAFormerHead, which has a 1x1 convolution in place of the
+            ASPP. Other heads attend with a second one of their kind.
         attention_classwise: one attention map per class instead of one for all.
         fixed_attention: a constant in [0, 1] instead of the attention head.
         debug_output_attention: in evaluation, return the attention of the predicted classes, [B, 1, h, w] in 0..1, in
             place of logits.
+        enable_hr_crop, hr_slide_inference: of old configs, without effect: the model's keys say it.
         head: arguments of the single-scale head.
 
     Raises:

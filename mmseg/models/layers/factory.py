@@ -11,7 +11,7 @@ from mmseg.models.kinds import CONVOLUTIONS
 from mmseg.models.layers.aspp import ASPPWrapper
 from mmseg.models.layers.embedding import MLP
 from mmseg.models.layers.isa import ISALayer
-from mmseg.utils.kinds import COUNT, NONE, SIZE, Kind, Typed, list_of
+from mmseg.utils.kinds import COUNT, NONE, SIZE, Kind, Needed, Typed, list_of
 from mmseg.utils.options import options
 
 
@@ -64,7 +64,9 @@ def _options(takers: tuple[Callable, ...]) -> dict[str, Kind]:
     found = {name: kind for taker in takers for name, kind in options(taker).items() if name not in _GIVEN}
     own = dict(CONVOLUTIONS, kernel_size=COUNT, dilations=list_of(COUNT), isa_channels=COUNT, down_factor=SIZE,
                context_cfg=LAYER | NONE)
-    return {name: own.get(name, found.get(name)) for name in {*found, 'norm_cfg', 'act_cfg'}}
+    needed = {name for name, kind in found.items() if isinstance(kind, Needed)}
+    return {name: Needed(own[name]) if name in own and name in needed else own.get(name, found.get(name))
+            for name in {*found, 'norm_cfg', 'act_cfg'}}
 
 
 LAYER = Typed(lambda: _TAKERS, _options)

@@ -20,10 +20,13 @@ class EncoderDecoder(BaseSegmentor):
     """The usual segmentor.
 
     Args:
-        backbone, decode_head, neck: configs.
+        backbone: config of the encoder.
+        neck: config of what stands between encoder and head.
+        decode_head: config of the decoder.
         auxiliary_head: config, or list of configs, of heads that only add losses.
-        train_cfg, test_cfg: see :class:`BaseSegmentor`.
-        pretrained: goes to the backbone.
+        train_cfg: an empty dict.
+        test_cfg: how images are predicted, whole or in sliding windows.
+        pretrained: file or name with weights of the backbone; None starts from random weights.
         init_cfg: None; weights come from ``pretrained``.
 
     Raises:

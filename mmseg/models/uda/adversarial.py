@@ -123,9 +123,16 @@ class AdvSeg(UDADecorator):
     Args:
         model: config of the segmentor.
         max_iters: length of the training in iterations.
-        **uda: ``discriminator_type`` ('LS' or 'Vanilla'), ``lr_D``, ``lr_D_power`` and ``lr_D_min`` (learning rate of
-            the discriminators and its polynomial decay), ``lambda_adv_target`` (factors of 'main' and 'aux'), and the
-            keys of all hosts and of MIC.
+        **uda: the keys of this host, of all hosts and of MIC.
+
+    Keys:
+        discriminator_type: loss of the discriminators: least squares, or cross-entropy ('Vanilla'). Logged as
+            ``D_src.loss.main``, ``D_trg.loss.main``.
+        lr_D: Adam's learning rate of the discriminators.
+        lr_D_power: power of its polynomial decay.
+        lr_D_min: where that ends.
+        lambda_adv_target: factor of the loss that makes target predictions look like source to the discriminator.
+            Logged as ``G_trg.loss.main``.
 
     Raises:
         TypeError: for an unknown key.

@@ -23,14 +23,14 @@ from mmseg.visualization.panels import Panel
 
 # Keys of all hosts and their defaults: what makes pseudo labels and strong augmentation, which MIC needs everywhere.
 KEYS = dict(
-    alpha=0.99,  # EMA decay of the teacher (0.999 in DAFormer)
-    pseudo_threshold=0.968,  # probability from which a target pixel counts as confident
-    pseudo_weight_ignore_top=0,  # rows of the crop that get pseudo-label weight 0
+    alpha=0.99,
+    pseudo_threshold=0.968,
+    pseudo_weight_ignore_top=0,
     pseudo_weight_ignore_bottom=0,
     blur=True,
     color_jitter_strength=0.2,
-    color_jitter_probability=0.2,  # applied when a uniform draw is greater, that is, with probability 0.8
-    debug_img_interval=1000,  # iterations between training panels
+    color_jitter_probability=0.2,
+    debug_img_interval=1000,
 )
 
 
@@ -42,6 +42,18 @@ class UDADecorator(Trainable):
         max_iters: length of the training in iterations.
         crop_size: (height, width) of the training crops, if known; objectives may build networks for it.
         **uda: the keys of the host and of the objectives that may join it.
+
+    Keys:
+        alpha: decay of the teacher; the first iterations use min(1 - 1/(t+1), alpha).
+        pseudo_threshold: probability from which a target pixel counts as confident. The share of such pixels in the
+            batch is the weight of its pseudo labels.
+        pseudo_weight_ignore_top: rows of the crop, from the top, whose pseudo labels get weight 0.
+        pseudo_weight_ignore_bottom: the same from the bottom.
+        blur: whether mixed images may be blurred (half of the iterations are).
+        color_jitter_strength: brightness, contrast and saturation up to 1 ± this, hue up to ± this share of the circle.
+        color_jitter_probability: a threshold: the jitter is applied where a uniform draw exceeds it, by default with
+            probability 0.8. Kept as published.
+        debug_img_interval: old name of ``log_config.img_interval``, moved there when a config is loaded.
 
     Attributes:
         keys: the host's own ``uda`` keys and other defaults of :data:`KEYS`.

@@ -29,12 +29,16 @@ class DACS(UDADecorator):
         max_iters: length of the training in iterations.
         **uda: the keys of this host, of all hosts and of the registered objectives.
 
+    Keys:
+        source_only: train on the source alone: no teacher, no mixing.
+        mix: ClassMix, the only kind.
+
     Raises:
         TypeError: for an unknown key.
         ValueError: for a value that cannot be.
     """
     keys = dict(
-        source_only=False,  # train on the source alone: no teacher, no mixing
+        source_only=False,
         mix='class')
     key_kinds = dict(mix=one_of(['class']))
     why_no_teacher = 'uda.source_only=True leaves out: remove one of the two'

@@ -71,7 +71,7 @@ class EntropyBalance(Objective):
 
     Args:
         num_classes: number of classes C.
-        weight: factor of the loss.
+        weight: factor of the loss. Logged as ``mix.loss_eb``, beside the mean entropy ``mix.entropy``.
         target: entropy that is aimed at, in nats, in [0, ln C]; 0.4 if neither target is given.
         target_normalised: the same as a share of ln C, in [0, 1] (0.136 is 0.4 nats of 19 classes).
         region: 'all' pixels, as published; 'valid' ones, without ignored labels and margins; valid pixels of the

@@ -37,7 +37,11 @@ class MinEnt(UDADecorator):
     Args:
         model: config of the segmentor.
         max_iters: length of the training in iterations.
-        **uda: ``lambda_ent`` (factors of 'main' and 'aux'), and the keys of all hosts and of MIC.
+        **uda: the keys of this host, of all hosts and of MIC.
+
+    Keys:
+        lambda_ent: factor of the entropy of the prediction and of those of auxiliary heads. Logged as
+            ``ent.loss.main``.
 
     Raises:
         TypeError: for an unknown key.

@@ -30,6 +30,12 @@ class FeatureDistance(Objective):
         classes: train ids whose cells are compared (the thing classes); None compares all cells.
         min_ratio: share of a cell that its class must cover; needed when ``classes`` is given.
 
+    Keys:
+        imnet_feature_dist_lambda: weight of the feature distance; above 0 needs ImageNet weights.
+        imnet_feature_dist_classes: class ids whose cells are compared; None compares all.
+        imnet_feature_dist_scale_min_ratio: share of a feature cell that its class must cover.
+        imnet_feature_dist_allow_random: for tests: compare with random weights.
+
     Raises:
         ValueError: if ``classes`` is given without ``min_ratio``.
     """

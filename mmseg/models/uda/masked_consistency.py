@@ -98,6 +98,15 @@ class MaskedConsistency(Objective):
         augment: colour jiggle and blur for the modes that ask for them.
         margins: rows of the crop without pseudo labels, at the top and at the bottom.
         teacher: None shares the host's pseudo labels.
+
+    Keys:
+        mask_mode: which images are masked: 'separate' (the first half of the batch of source images, the rest of target
+            images), 'separatesrc', 'separatetrg'; with 'aug' behind it their colours are jittered and blurred first.
+            None: no masking. With ``source_only`` only source images are.
+        mask_generator: share of hidden blocks, and their side in pixels: 64 at full, 32 at half resolution.
+        mask_lambda: weight of the loss of masked images; above 0 if ``mask_mode`` is set.
+        mask_alpha: decay of a teacher of MIC's own; 'same': the host's teacher serves.
+        mask_pseudo_threshold: its threshold; None trusts every pixel. Either one given makes a teacher of its own.
     """
     name = 'mic'
     opens = 'masked'

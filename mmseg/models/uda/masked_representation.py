@@ -56,9 +56,13 @@ class MaskedRepresentation(Objective):
         crop_size: (height, width) of training crops, or None; see :class:`Rebuilder`.
         weight: factor of the loss.
         mask_ratio: probability of a cell to be hidden, in [0, 1].
-        dim, depth, heads: width, blocks and attention heads of the Rebuilder.
-        grid: (rows, columns) of cells; 'auto' makes cells of 32 x 32 pixels of what the encoder sees.
-        lr: learning rate of the Rebuilder's parameters, which follows the schedule of the others.
+        dim: width of the Rebuilder, a multiple of 4 and of ``heads``.
+        depth: blocks of the Rebuilder.
+        heads: its attention heads.
+        grid: (rows, columns) of cells; 'auto' makes cells of 32 x 32 pixels of what the encoder sees, rounded up. A
+            grid finer than a map that the decoder reads is refused. For a grid of one's own the chains of
+            deconvolutions are made for the training crop of the data section.
+        lr: learning rate of the Rebuilder's parameters, on the schedule of the others; goes before ``paramwise_cfg``.
         view: whose features are rebuilt: those of plain 'target' images, which get a branch of their own, or again
             those of the 'mix' or (with MIC) 'masked' branch, which saves the encoder's pass.
         aux_bn: what the student's batch norms do in the passes that MRM adds: 'frozen' leaves running statistics

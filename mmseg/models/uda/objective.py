@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.results import Decoded, Features
+from mmseg.utils.kinds import Kind
 from mmseg.utils.names import nearest
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class Objective(nn.Module):
             uses.
         joins: the branch of somebody else ('source' of every method, 'mix' of DACS, 'masked' of MIC, ...); None: none.
         keys: the ``uda`` config keys that it reads, with the values that leave it inactive.
+        key_kinds: kinds of those whose value does not tell what a config may give. Without one a number has to be a
+            number of at least 0, a flag a flag, a text a text; None allows anything until the objective is built.
         needs_teacher: whether it cannot do without the pseudo labels of the method's EMA teacher.
         decodes_again: whether it joins by a further decoding of the branch's features, after :meth:`rebuild`, instead
             of sharing the decoder's pass with the others.
@@ -40,6 +43,7 @@ class Objective(nn.Module):
     opens: str | None = None
     joins: str | None = None
     keys: dict[str, Any] = {}
+    key_kinds: dict[str, Kind] = {}
     needs_teacher: bool = False
     decodes_again: bool = False
     networks: tuple[str, ...] = ()
