@@ -45,7 +45,7 @@ uda = dict(
         depth=2,
         # and the attention heads of each.
         heads=16,
-        # Its learning rate, 3.3 times that of the encoder; the schedule is the same.
+        # Its learning rate, 3.3 times that of the encoder (not verified with the authors); the schedule is the same.
         lr=2e-4,
         # The target images themselves, without augmentation. 'mix' or 'masked' use the features of those branches.
         view='target',

@@ -108,6 +108,12 @@ def test_the_named_pipelines_are_those_of_the_data(path):
     assert cfg['data']['val']['pipeline'] == cfg['data']['test']['pipeline'] == cfg['test_pipeline']
 
 
+def test_mics_name_of_a_pair_is_the_same_pair():
+    alias, pair = (load_config(CONFIGS / f'_base_/datasets/uda_{name}_512x512.py') for name in (
+        'cityscapes_to_cityscapesCAug', 'cityscapesCAug_to_cityscapes'))
+    assert alias.to_dict() == pair.to_dict()
+
+
 def test_dark_zurich_has_its_own_folders_and_no_labels():
     data = load_config(CONFIGS / '_base_/datasets/uda_cityscapes_to_darkzurich_512x512.py').data
     assert data.train.target.img_dir == 'rgb_anon/train/night/'

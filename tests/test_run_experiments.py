@@ -2,18 +2,21 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import types
+import warnings
 from pathlib import Path
 
 import pytest
 
 from experiments import EXPERIMENTS
 from mmseg.config.reading import load_config
+from mmseg.errors import ConfigError
 from tests.engine.tiny import tiny_config, write_images
 
 ROOT = Path(__file__).parents[1]
@@ -104,6 +107,27 @@ def test_debug_and_startup_test(repository, trained, script):
     assert debug.runner.max_iters == 40000 and debug.log_config.hooks
     assert startup.runner == dict(type='IterBasedRunner', max_iters=2)
     assert startup.checkpoint_config is None and startup.evaluation is None and startup.log_level == 'ERROR'
+
+
+@pytest.mark.parametrize('method, key', [('dida', 'instance_bank'), ('ebda', 'entropy_balance')])
+def test_a_method_that_stood_in_the_code_is_added(repository, trained, script, method, key):
+    Path('old.json').write_text(json.dumps(dict(_base_=DAFORMER, work_dir='dida', name='ebda_run', uda={key: None})))
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        other = dict(dida='ebda', ebda='dida')[method]
+        warnings.filterwarnings('ignore', f'This is a config of {other.upper()}')
+        script.main(['--config', 'old.json', '--method', method])
+    [(path, cfg)] = trained
+    assert cfg.uda[key] == dict(dida=dict(preset='dida'), ebda=dict(weight=0.1, target=0.4))[method]
+    assert cfg.uda.alpha == 0.999 and '_delete_' in path.read_text()
+    with pytest.raises(ConfigError, match=f'--method {method}: .* has uda.{key} already'):
+        script.main(['--config', str(path), '--method', method])
+
+
+def test_a_method_needs_something_to_join(repository, trained, script):
+    Path('plain.py').write_text('seed = 3')
+    with pytest.raises(ConfigError, match='plain.py has no uda section that EBDA could join'):
+        script.main(['--config', 'plain.py', '--method', 'ebda'])
 
 
 def test_debug_leaves_switched_off_evaluation_off(repository, trained, script):
@@ -223,6 +247,7 @@ def test_runs_of_one_process_train_log_and_resume_apart(repository, script, tmp_
 @pytest.mark.parametrize('arguments, part', [
     ([], 'one of the arguments --exp --config --list is required'),
     (['--exp', '7', '--startup-test', '--resume'], 'a start-up test saves nothing'),
+    (['--exp', '6', '--method', 'dida'], '--method: goes with --config'),
     (['--exp', '6', '--config', DAFORMER], 'not allowed with argument'),
     (['--config', DAFORMER, '--machine', 'elsewhere'], 'invalid choice'),
 ])

@@ -129,12 +129,13 @@ mic_gta2cs 1p_Ytxmj8EckYsq6SdZNZJNC3sgxVRn2d mic_gta2cs
 mic_syn2cs 1-Ed0Z2APrhIdsuQTOWXNlZwJJ9Yr2-Vu mic_syn2cs
 mic_cs2acdc 10RNOAyUY5nYKzIIbNTie458r9etzfvtc mic_cs2acdc
 mic_cs2dzur 1HXIwLULUsspBG4U1UAd7OQnDq1G33aTA mic_cs2dzur
+hrda_gta2cs 1O6n1HearrXHZTHxNRWp8HCMyqbulKcSW gtaHR2csHR_hrda_246ef
 dida_gta2cs 1mw8mTui-I-mvs2vo0UN_xs_fQh7AMpHm DIDA_gta2cs/$DIDA
 dida_syn2cs 1fpAsxbhlIxzPhiIfm0r8rAoTjK4PZb_V DIDA_syn2cs
 LIST
-if wanted hrda_gta2cs "$@" && ! has_checkpoint work_dirs/gtaHR2csHR_hrda_246ef; then
-    by_hand hrda_gta2cs 'https://github.com/lhoyer/HRDA (section on checkpoints; its README has the address)' \
-        'work_dirs/gtaHR2csHR_hrda_246ef/'
+if wanted hrda_others "$@"; then
+    say 'hrda_others: HRDA on other data sets is linked under "Checkpoints" of https://github.com/lhoyer/HRDA;' \
+        'unpack each into a folder of its own, e.g. work_dirs/hrda_syn2cs (config, log and latest.pth side by side)'
 fi
 
 if [ "$failures" -gt 0 ]; then

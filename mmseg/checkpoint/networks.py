@@ -91,7 +91,8 @@ def load_segmentor(model: nn.Module, path: str | Path, network: str = 'student',
     """Load one network of a checkpoint file into a segmentor, all of it or not at all.
 
     Other networks in the file are ignored; entries of this one that the model has no place for are named in a warning.
-    Weights of the encoder may have the names of another program, if the encoder's ``own_names`` knows them.
+    Weights of the encoder may have the names of another program, if the encoder's ``own_names`` knows them; that of a
+    head takes out what it does without on purpose.
 
     Args:
         model: the segmentor.
@@ -123,10 +124,12 @@ def load_segmentor(model: nn.Module, path: str | Path, network: str = 'student',
 
 
 def _own_names(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The state dict with the names that the model's encoder has for its weights."""
-    own_names = getattr(getattr(model, 'backbone', None), 'own_names', dict)
-    encoder = {f'backbone.{name}': value for name, value in own_names(_below(state, 'backbone.')).items()}
-    return {**{name: value for name, value in state.items() if not name.startswith('backbone.')}, **encoder}
+    """The state dict with the names that encoder and head have for their weights, without those they do without."""
+    for part in ('backbone', 'decode_head'):
+        prefix, own_names = f'{part}.', getattr(getattr(model, part, None), 'own_names', dict)
+        own = {f'{prefix}{name}': value for name, value in own_names(_below(state, prefix)).items()}
+        state = {**{name: value for name, value in state.items() if not name.startswith(prefix)}, **own}
+    return state
 
 
 def _advice(model: nn.Module, state: Mapping[str, Tensor], path: str | Path) -> str:

@@ -2,9 +2,11 @@
 from __future__ import annotations
 
 import logging
+from inspect import signature
 from typing import Any
 
 from mmseg.errors import ConfigError
+from mmseg.models.losses import CrossEntropyLoss
 
 logger = logging.getLogger('mmseg')
 
@@ -13,6 +15,8 @@ MODEL_TYPES = {
     'MultiResEncoderDecoder': 'HRDAEncoderDecoder',
     'MultiResAttentionWrapper': 'HRDAHead',
 }
+# Keys of cross-entropy in later mmsegmentation versions, with the values that leave them off.
+INACTIVE_LOSS_KEYS = dict(use_mask=False, avg_non_ignore=False, loss_name='loss_ce')
 # Keys of the uda section that no longer have an effect, and why.
 DROPPED_UDA_KEYS = {
     'imnet_feature_dist_scale_method': "'ratio', the only method that was published, is the only one",
@@ -94,6 +98,10 @@ def _fix_model(model: dict[str, Any]) -> None:
     _section(model, 'backbone').pop('ema_drop_path_rate', None)
     for name in ('work_dir', 'log_config'):  # the original programs wrote them here at the start of a training
         _section(model, 'train_cfg').pop(name, None)
+    auxiliary = model.get('auxiliary_head')
+    for head in (model.get('decode_head'), *(auxiliary if isinstance(auxiliary, (list, tuple)) else [auxiliary])):
+        if isinstance(head, dict):
+            _fix_loss(head)
     head = model.get('decode_head')
     if not isinstance(head, dict):
         return
@@ -101,6 +109,18 @@ def _fix_model(model: dict[str, Any]) -> None:
         if head.get(name) == 'UniHead':
             _section(head, 'decoder_params', 'fusion_cfg').pop('fusion', None)
         _rename(head, name)
+
+
+def _fix_loss(head: dict[str, Any]) -> None:
+    loss = head.get('loss_decode')
+    if not isinstance(loss, dict):
+        return
+    for name, value in INACTIVE_LOSS_KEYS.items():
+        if name in loss and loss[name] == value:
+            del loss[name]
+    if loss.get('type') == 'LogitConstraintLoss':  # of EBDA, where it computes plain cross-entropy, whatever it is told
+        known = signature(CrossEntropyLoss).parameters
+        head['loss_decode'] = dict({name: loss[name] for name in loss if name in known}, type='CrossEntropyLoss')
 
 
 def _rename(section: dict[str, Any], key: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import mmengine
 from mmengine.config import Config
 
+from mmseg.config.in_code import warn_of_methods_in_code
 from mmseg.config.legacy import apply_legacy_fixes
 from mmseg.config.schema import check_content, unknown
 from mmseg.errors import ConfigError, ConfigFileNotFound, ConfigKeyMissing, ConfigMergeError
@@ -56,6 +57,7 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None,
     try:
         for key, value in options.items():
             _set_option(content, key, value)
+        warn_of_methods_in_code(content, files)
         content = apply_legacy_fixes(content)
     except ConfigError as error:
         raise _placed(error, path, files, options) from error

@@ -5,12 +5,17 @@ import os
 import re
 import time
 import uuid
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
+
 from mmseg.checkpoint.lookup import numbered_checkpoints
+from mmseg.config.in_code import IN_CODE, MethodInCodeWarning
 from mmseg.config.reading import load_config
+from mmseg.errors import ConfigError
 from mmseg.utils.config_text import format_config
 from mmseg.utils.git import git_revision
 
@@ -71,11 +76,27 @@ def _group(machine: str, exp: int | str, startup_test: bool) -> str:
     return f'{machine}-{exp}' + ('-startup' if startup_test else '')
 
 
-def generate_from_config(config: str | Path, machine: str, *, debug: bool = False, startup_test: bool = False,
-                         resume: bool = False) -> Path:
+def _method_section(method: str, cfg: Config) -> dict[str, Any]:
+    """The changes that let a config train a method that stood in its program's code.
+
+    Raises:
+        ConfigError: if the config adapts nothing, or has the section.
+    """
+    uda, (title, key, _, section) = cfg.get('uda'), IN_CODE[method]
+    if uda is None:
+        raise ConfigError(f'--method {method}: {cfg.filename} has no uda section that {title} could join', 'uda', 'uda')
+    if uda.get(key) is not None:
+        raise ConfigError(f'--method {method}: {cfg.filename} has uda.{key} already: leave the option out', key,
+                          f'uda.{key}')
+    return dict(uda={key: dict(section(cfg.to_dict()), _delete_=True)})  # the base may have None there
+
+
+def generate_from_config(config: str | Path, machine: str, *, method: str | None = None, debug: bool = False,
+                         startup_test: bool = False, resume: bool = False) -> Path:
     """Write the child config of one run of ``config``, which may lie anywhere.
 
     Args:
+        method: of :data:`mmseg.config.in_code.IN_CODE`, whose section the config lacks.
         resume: take that of an earlier run of it instead, if there is one.
 
     Returns:
@@ -84,7 +105,10 @@ def generate_from_config(config: str | Path, machine: str, *, debug: bool = Fals
     Raises:
         ConfigError: if the config cannot be used.
     """
-    cfg = load_config(config)
+    with warnings.catch_warnings():
+        if method:
+            warnings.simplefilter('ignore', MethodInCodeWarning)
+        cfg = load_config(config)
     group = _group(machine, cfg.get('exp', 'basic'), startup_test)
     try:
         base = os.path.relpath(config, GENERATED / group)
@@ -93,6 +117,8 @@ def generate_from_config(config: str | Path, machine: str, *, debug: bool = Fals
     # a section that is switched off stays off: a dict could not inherit from None
     changes = {name: change for name, change in overrides(debug, startup_test).items()
                if not isinstance(change, dict) or cfg.get(name) is not None}
+    if method:
+        changes.update(_method_section(method, cfg))
     return _generate({'_base_': [Path(base).as_posix()], **changes}, group, cfg.get('name', Path(config).stem), resume)
 
 

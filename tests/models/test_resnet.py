@@ -148,6 +148,13 @@ def test_blocks_start_as_identity_unless_told_otherwise() -> None:
         assert all(getattr(block, last).weight.all() for block in backbone.layer1)
 
 
+@pytest.mark.parametrize('cfg', [dict(type='ResNeXt', groups=2, base_width=8), dict(type='ResNeSt')])
+def test_blocks_of_the_relatives_start_with_both_ways_alike_as_published(cfg: dict[str, Any]) -> None:
+    tiny = dict(cfg, depth=50, stem_channels=8, base_channels=8)
+    assert all((block.bn3.weight == 1).all() for block in build_backbone(tiny).layer1)
+    assert not any(block.bn3.weight.any() for block in build_backbone(dict(tiny, zero_init_residual=True)).layer1)
+
+
 def test_other_norms_and_fewer_stages() -> None:
     backbone = build_backbone(dict(type='ResNet', depth=18, num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1),
                                    out_indices=(0, 2), norm_cfg=dict(type='GN', num_groups=4), **TINY))

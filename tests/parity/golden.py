@@ -2,7 +2,8 @@
 
 The files stand in ``$GOLDENS`` (default tests/data). Cases come from the names inside the files, never from a list
 here: tests say ``@golden.cases('file.npz', split=...)``. A name that ``split`` does not understand is a failing case,
-so is a file without cases; an absent file is a skipped case that names it. conftest.py reports cases per file.
+so is an empty file; an absent file, or one without the cases that a test looks at, is a skipped case that says so.
+conftest.py reports cases per file.
 """
 from __future__ import annotations
 
@@ -112,6 +113,19 @@ def read_npz(file: str) -> dict[str, np.ndarray]:
         return dict(arrays)
 
 
+def recorded(file: str, *keys: str) -> Any:
+    """What a test needs beside its own case: an array of an NPZ, or what a JSON holds below some keys.
+
+    Skips the test if the file or the entry is absent.
+    """
+    content = read_json(file) if file.endswith('.json') else read_npz(file)
+    for key in keys:
+        if key not in content:
+            pytest.skip(f'{file} has no {"/".join(keys)}')
+        content = content[key]
+    return content
+
+
 def _existing(file: str) -> Path:
     if not (ROOT / file).exists():
         pytest.skip(f'{file} is absent')
@@ -147,12 +161,14 @@ class Case:
         file: its name, e.g. 'forward_heads_A.npz'.
         name: of the case.
         fields: what is recorded for it.
-        problem: why there is no case that could run ('' if there is one).
+        problem: why there is no case that could run ('' if there is one): the test fails.
+        lacking: which cases the file could hold and does not ('' if there is one): the test is skipped.
     """
     file: str
     name: str
     fields: tuple[str, ...] = ()
     problem: str = ''
+    lacking: str = ''
 
     @property
     def recipe(self) -> str:
@@ -206,13 +222,16 @@ def cases(*files: str, split: Callable[[str], tuple[str, str]] = lambda entry: (
 
 
 def _param(case: Case, *marks: pytest.MarkDecorator) -> Any:
+    if case.lacking:
+        marks = (*marks, pytest.mark.skip(reason=case.lacking))
     return pytest.param(case, id=f'{Path(case.file).stem}:{case.name}', marks=[pytest.mark.golden(case.file), *marks])
 
 
 def _cases_of(file: str, split: Callable[[str], tuple[str, str]], only: str, levels: int) -> list[Case]:
     fields: dict[str, list[str]] = {}
     problems = []
-    for entry in entries(file, levels):
+    names = entries(file, levels)
+    for entry in names:
         if not re.match(only, entry):
             continue
         try:
@@ -222,7 +241,11 @@ def _cases_of(file: str, split: Callable[[str], tuple[str, str]], only: str, lev
             continue
         fields.setdefault(name, []).append(field)
     found = [Case(file, name, tuple(names)) for name, names in fields.items()] + problems
-    return found or [Case(file, 'empty', problem=f'{file} holds no case')]
+    if found:
+        return found
+    if names:
+        return [Case(file, 'none', lacking=f'{file} holds no case of {only}')]
+    return [Case(file, 'empty', problem=f'{file} holds no case')]
 
 
 # comparison

@@ -90,7 +90,7 @@ def run_pipeline(name: str, monkeypatch: pytest.MonkeyPatch) -> tuple[DACS, Step
     target = golden.rnd(661, (2, 3, 128, 128))
     step = StepState(Draws(0), host.model, source, target, torch.zeros(1), torch.ones(1))
     step.pseudo = PseudoLabels(pseudo, weight, weight.max(), (weight > 0).float())
-    keep = torch.from_numpy(golden.read_npz('uda_components.npz')['mic_pipeline/grid_keep'])
+    keep = torch.from_numpy(golden.recorded('uda_components.npz', 'mic_pipeline/grid_keep'))
     monkeypatch.setattr(mic, 'draw_mask_grid', lambda *_: keep)
     monkeypatch.setattr(host.model, 'draw_box', lambda *_: BOX if 'hrda' in name else None)
     host.branches['masked'].run(step, Backward())

@@ -32,10 +32,11 @@ def understood(entry: str) -> tuple[str, str]:
 def confusion(*images: str) -> ConfusionMatrix:
     """The stored maps of some images (all without names), counted one after the other."""
     arrays = golden.read_npz(ARRAYS)
+    classes = len(golden.recorded(ARRAYS, 'miou/total/label'))
     images = images or tuple(dict.fromkeys(f'img{m[1]}' for name in arrays if (m := re.fullmatch(IMAGE, name))))
-    matrix = ConfusionMatrix(len(arrays['miou/total/label']))
+    matrix = ConfusionMatrix(classes)
     for image in images:
-        maps = [torch.from_numpy(arrays[f'miou/{image}/input_{kind}_u8']) for kind in ('pred', 'gt')]
+        maps = [torch.from_numpy(golden.recorded(ARRAYS, f'miou/{image}/input_{kind}_u8')) for kind in ('pred', 'gt')]
         matrix.update(*maps)
     return matrix
 

@@ -51,10 +51,10 @@ def make_config(match: re.Match) -> dict[str, Any]:
     crop = '_crop256' if match['featall'] else '_crop128'
     name = f"{match['network']}_b0" + (crop if hrda else '') + (f"_lr{match['lr']}_featall" if match['featall'] else '')
     uda = steps.uda_config(float(match['threshold']), alpha=0.99 if match['nofd'] else 0.999)
-    if not hrda:
-        uda.update(pseudo_weight_ignore_top=15, pseudo_weight_ignore_bottom=20)
     if not match['nofd']:
         uda.update(steps.FEATURE_DISTANCE)
+    if not (match['nofd'] or hrda):
+        uda.update(pseudo_weight_ignore_top=15, pseudo_weight_ignore_bottom=20)
     if match['mic']:
         uda.update(mask_mode=match['mode'], mask_lambda=1,
                    mask_generator=dict(type='block', mask_ratio=0.7, mask_block_size=64 if hrda else 32))
@@ -63,10 +63,11 @@ def make_config(match: re.Match) -> dict[str, Any]:
     return steps.make_config(name, uda)
 
 
-def make_batch(hrda: bool) -> dict[str, Any]:
+def make_batch(match: re.Match) -> dict[str, Any]:
+    hrda = match['network'] == 'hrda'
     side, block = (256, 64) if hrda else (128, 32)
     batch = steps.make_batch(2, side, block)
-    if hrda:
+    if hrda and not match['nofd']:  # plain DACS has no margins
         valid = torch.zeros(2, 1, side, side, dtype=torch.uint8)
         valid[:, :, 12:-40, 8:-8] = 1
         batch['valid_pseudo_mask'] = valid
@@ -92,7 +93,7 @@ def make_run(name: str, iterations: int, chosen: list[list[int]], monkeypatch: p
     cfg = make_config(match)
     host = steps.build_host(cfg, match['recipe'])
     fix_draws(host, chosen, match, monkeypatch)
-    batch = make_batch(match['network'] == 'hrda')
+    batch = make_batch(match)
     batch.update({key: batch[key] * scale for key in ('img', 'target_img')})
     return steps.Run(host, cfg, batch, iterations, monkeypatch)
 
@@ -102,7 +103,7 @@ _runs: dict[str, steps.Run] = {}
 
 def get_run(case: golden.Case, monkeypatch: pytest.MonkeyPatch) -> tuple[steps.Run, dict[str, Any]]:
     """The run of a case, made once for its JSON and NPZ tests."""
-    expected = golden.read_json(case.file.replace('.npz', '.json'))[case.name]
+    expected = golden.recorded(case.file.replace('.npz', '.json'), case.name)
     if case.name not in _runs:
         _runs[case.name] = make_run(case.name, len(expected['iters']), expected['class_choice'], monkeypatch)
     return _runs[case.name], expected

@@ -169,7 +169,7 @@ def mixing(arrays: dict, name: str, seed: str, image: str, what: str) -> None:
 
 
 def jiggle_case(name: str) -> tuple[Tensor, list[int]]:
-    params = golden.read_json('uda_components.json')['color_jitter_kornia_0.5.8'][name]
+    params = golden.recorded('uda_components.json', 'color_jitter_kornia_0.5.8', name)
     columns = [params[f'{key}_factor'] for key in ('brightness', 'contrast', 'saturation', 'hue')]
     return torch.tensor(columns).T.contiguous(), params['order']
 

@@ -51,6 +51,26 @@ def test_archive_is_unpacked_to_its_place_and_kept(checkout: Path):
     assert run(checkout, 'daformer_gta2cs').returncode == 0, 'a second run needs no download'
 
 
+def test_hrda_is_fetched_and_the_place_of_its_others_named(checkout: Path):
+    with zipfile.ZipFile(checkout / 'answer', 'w') as archive:
+        archive.writestr('gtaHR2csHR_hrda_246ef/latest.pth', b'weights')
+    _program(checkout / 'bin' / 'gdown', f'echo "$1" > "{checkout}/asked"\ncp "{checkout}/answer" "$3"')
+    result = run(checkout, 'hrda')
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert (checkout / 'asked').read_text().strip().endswith('id=1O6n1HearrXHZTHxNRWp8HCMyqbulKcSW')
+    assert (checkout / 'work_dirs/gtaHR2csHR_hrda_246ef/latest.pth').read_bytes() == b'weights'
+    assert 'hrda_others: ' in result.stdout and 'https://github.com/lhoyer/HRDA' in result.stdout
+
+
+def test_without_network_every_entry_is_explained(checkout: Path):
+    _program(checkout / 'bin' / 'curl', 'echo "curl: (6) Could not resolve host" >&2; exit 6')
+    result = run(checkout)
+    assert result.returncode == 1
+    assert 'https://drive.google.com/file/d/1O6n1HearrXHZTHxNRWp8HCMyqbulKcSW' in result.stdout
+    assert '12 entries must be fetched by hand' in result.stdout
+    assert result.stdout.count('    to    ') == 12 and 'work_dirs/gtaHR2csHR_hrda_246ef/' in result.stdout
+
+
 @pytest.mark.parametrize('answer', [b'<!DOCTYPE html><html>quota exceeded</html>', b'', b'PK\x03\x04cut off', None])
 def test_failure_names_page_and_place_and_leaves_nothing(checkout: Path, answer: bytes | None):
     if answer is not None:

@@ -185,7 +185,7 @@ def test_hrda_outputs_of_another_model_are_refused(run: TinyRun) -> None:
         main(run, '--hrda-out', 'LR', '--eval', 'mIoU')
 
 
-def test_hrda_shows_what_its_parts_predict(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_hrda_shows_what_its_parts_predict(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     run = make_tiny_run(tmp_path)
     with run.config.open('a') as file:
         file.write("model.update(type='HRDAEncoderDecoder', scales=[1, 0.5], hr_crop_size=[32, 32], feature_scale=0.5, "
@@ -196,7 +196,9 @@ def test_hrda_shows_what_its_parts_predict(tmp_path: Path, capsys: pytest.Captur
     fused = main(run, '--eval', 'mIoU', '--show-dir', str(tmp_path / 'preds'), '--opacity', '1')
     for part in ('LR', 'HR', 'ATT'):
         folder = tmp_path / f'preds_{part}'
+        caplog.clear()
         main(run, '--show-dir', str(folder), '--opacity', '1', '--hrda-out', part)
+        assert not [record for record in caplog.records if 'another model' in record.getMessage()]
         assert names(folder) == MIRRORED
         with Image.open(folder / MIRRORED[0]) as image:
             assert image.size == (96, 64) and image.mode == ('RGB' if part == 'ATT' else 'P')

@@ -135,7 +135,7 @@ class ResNet(nn.Module):
         multi_grid: dilations of the last stage's blocks, instead of ``dilations[-1]``.
         contract_dilation: the first block of a dilated stage has half its dilation.
         with_cp: recompute blocks in the backward pass, which saves memory.
-        zero_init_residual: blocks start as identity.
+        zero_init_residual: blocks start as identity: the scale of their last norm is 0.
         pretrained: file or name of ImageNet weights that :meth:`init_weights` loads; None keeps the random weights.
         init_cfg: None, or ``dict(type='Pretrained', checkpoint=...)`` instead of ``pretrained``.
 

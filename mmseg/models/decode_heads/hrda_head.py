@@ -84,6 +84,11 @@ class HRDAHead(nn.Module):
                 attention['num_classes'] = 1
             self.scale_attention = build_head(attention)
 
+    def own_names(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The weights of another HRDA head, without those of the attention that a fixed one replaces."""
+        kept = ('', ) if self.fixed_attention is None else ('head.', )
+        return {name: value for name, value in state.items() if name.startswith(kept)}
+
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Compile the two heads; the fusion has another crop box in every iteration."""
         for child in self.children():

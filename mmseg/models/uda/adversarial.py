@@ -9,12 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from mmseg.models.layers import resize
 from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.models.uda.base import UDADecorator
 from mmseg.models.uda.step_state import Item, StepState, View
-from mmseg.models.uda.target_outputs import FACTORS, TargetOutputs, output_factors
+from mmseg.models.uda.target_outputs import FACTORS, TargetOutputs, class_probabilities, output_factors
 from mmseg.registry import UDA
 from mmseg.utils.kinds import POSITIVE, one_of
 from mmseg.utils.names import nearest
@@ -79,11 +78,6 @@ class Discriminators(TargetOutputs):
         for output in student.outputs:
             self.add_module(output, FCDiscriminator(student.num_classes))
 
-    def judged(self, logits: Tensor, student: nn.Module) -> Tensor:
-        """What a discriminator sees of logits [B, C, H, W]: probabilities, with HRDA at the size of the context."""
-        size = tuple(int(side * student.context_scale) for side in logits.shape[-2:])
-        return resize(logits, size, align_corners=student.align_corners).softmax(dim=1)
-
     def error(self, output: str, probabilities: Tensor, domain: float) -> Tensor:
         """How far the discriminator of an output is from answering SOURCE or TARGET."""
         scores = self.get_submodule(output)(probabilities)
@@ -92,7 +86,7 @@ class Discriminators(TargetOutputs):
     def penalty(self, output: str, logits: Tensor, student: nn.Module) -> Tensor:
         """The discriminator should answer SOURCE; it gets no gradients from this."""
         self.requires_grad_(False)
-        error = self.error(output, self.judged(logits, student), SOURCE)
+        error = self.error(output, class_probabilities(logits, student), SOURCE)
         self.requires_grad_(True)
         return error
 
@@ -109,7 +103,7 @@ class Discriminators(TargetOutputs):
     @torch.no_grad()
     def seen(self, student: nn.Module, decoded: Decoded) -> dict[str, Tensor]:
         """Probabilities of each output, without a way back to the student."""
-        return {name: self.judged(logits, student) for name, logits in student.predictions(decoded).items()}
+        return {name: class_probabilities(logits, student) for name, logits in student.predictions(decoded).items()}
 
 
 @UDA.register_module()

@@ -64,7 +64,7 @@ def region_mean(values: Tensor, region: Tensor | None) -> Tensor:
 
 @OBJECTIVES.register_module()
 class EntropyBalance(Objective):
-    """Mean squared distance of each pixel's entropy from a target; it reuses the logits of the mix branch.
+    """Mean squared distance of each pixel's entropy from a target; it uses the logits of the mix branch again.
 
     It caps how sure the student may be and lifts what is flat. Where pseudo labels weigh little it decides alone, where
     they are trusted it hardly acts.
@@ -78,6 +78,8 @@ class EntropyBalance(Objective):
             'target' image, without what was pasted.
         resolution: of the entropy: 'image', as published, or 'logit' (that of the head; 16 times fewer pixels at
             stride 4, with slightly different values).
+        second_forward: as published, feed the student the mixed images once more instead of using the logits that are
+            there. But for dropout that changes no loss and no gradient; batch norms see the mixed images twice.
 
     Raises:
         ValueError: if a value cannot be, or both targets are given.
@@ -90,7 +92,8 @@ class EntropyBalance(Objective):
     needs_teacher = True
 
     def __init__(self, num_classes: int, weight: float = 0.1, target: float | None = None,
-                 target_normalised: float | None = None, region: str = 'all', resolution: str = 'image') -> None:
+                 target_normalised: float | None = None, region: str = 'all', resolution: str = 'image',
+                 second_forward: bool = False) -> None:
         super().__init__()
         if target is not None and target_normalised is not None:
             raise ValueError('uda.entropy_balance has target (in nats) and target_normalised (a share of ln C): they '
@@ -106,6 +109,8 @@ class EntropyBalance(Objective):
             if value not in known:
                 raise ValueError(f'uda.entropy_balance.{name}={value!r}: {nearest(value, known)}')
         self.weight, self.region, self.resolution = weight, region, resolution
+        if second_forward:
+            self.opens, self.joins = 'balance', None
 
     @classmethod
     def from_config(cls, uda: dict[str, Any], host: UDADecorator) -> EntropyBalance | None:
@@ -113,10 +118,14 @@ class EntropyBalance(Objective):
             return None
         return cls.from_options('entropy_balance', uda['entropy_balance'], num_classes=host.num_classes)
 
+    def view(self, step: StepState) -> View:
+        """The mixed images again, without their labels: the segmentor's own losses stay in the mix branch."""
+        return View(step.mix.img)
+
     def losses(self, step: StepState, view: View, features: Features, decoded: Decoded) -> Losses:
         """``mix.loss_eb``, and the mean entropy in nats as ``mix.entropy``."""
         logits = step.student.upsampled(decoded) if self.resolution == 'image' else decoded.logits
-        values, region = entropy(logits), self.mask(step, view, logits.shape[-2:])
+        values, region = entropy(logits), self.mask(step, step.mix, logits.shape[-2:])
         return Losses(trained={'mix.loss_eb': self.weight * region_mean((values - self.target)**2, region)},
                       logged={'mix.entropy': region_mean(values.detach(), region)})
 

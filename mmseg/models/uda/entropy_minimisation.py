@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mmseg.models.named_losses import Losses
 from mmseg.models.uda.base import UDADecorator
-from mmseg.models.uda.target_outputs import FACTORS, TargetOutputs, output_factors
+from mmseg.models.uda.target_outputs import FACTORS, TargetOutputs, class_probabilities, output_factors
 from mmseg.registry import UDA
 
 
@@ -27,7 +27,7 @@ class LowEntropy(TargetOutputs):
     log = 'ent'
 
     def penalty(self, output: str, logits: Tensor, student: nn.Module) -> Tensor:
-        return normalised_entropy(logits.softmax(dim=1))
+        return normalised_entropy(class_probabilities(logits, student))
 
 
 @UDA.register_module()

@@ -48,7 +48,10 @@ def sine_positions(grid: Grid, dim: int, device: torch.device) -> Tensor:
 
 
 class LayerNorm2d(nn.LayerNorm):
-    """Layer norm over the channels of maps [B, C, h, w]."""
+    """Layer norm over the channels of maps [B, C, h, w], with the eps of the published Rebuilder."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, eps=1e-6)
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mmseg.models.layers import resize
 from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.models.uda.objective import Objective
@@ -32,6 +33,12 @@ def output_factors(student: nn.Module, setting: Any, key: str) -> dict[str, floa
         raise ValueError(f'uda.{key}={setting!r} has no factor for the output {missing[0]!r}: '
                          f'use e.g. dict(main=0.001, aux=0.0002)')
     return {name: setting[kind] for name, kind in kinds.items()}
+
+
+def class_probabilities(logits: Tensor, student: nn.Module) -> Tensor:
+    """Class probabilities of image-size logits [B, C, H, W]; with HRDA at the size of the context, as published."""
+    size = tuple(int(side * student.context_scale) for side in logits.shape[-2:])
+    return resize(logits, size, align_corners=student.align_corners).softmax(dim=1)
 
 
 class TargetOutputs(Objective):

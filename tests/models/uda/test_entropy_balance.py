@@ -159,3 +159,34 @@ def test_the_loss_is_that_of_a_separate_forward_without_dropout():
     with torch.no_grad():
         again = 0.1 * ((entropy(host.model.encode_decode(mixed)) - 0.4)**2).mean()
     assert log['mix.loss_eb'].item() == pytest.approx(again.item(), rel=1e-5)
+
+
+def inputs_and_statistics(norm):
+    """Lists that get what a batch norm sees and its running means, forward by forward."""
+    inputs, means = [], []
+
+    def look(module, args, _):
+        inputs.append(args[0].detach())
+        means.append(module.running_mean.clone())
+
+    norm.register_forward_hook(look)
+    return inputs, means
+
+
+@pytest.mark.parametrize('region', ['all', 'target'])
+def test_a_second_forward_moves_running_statistics_twice_with_the_same_images(region):
+    statistics, logs = {}, {}
+    for second in (False, True):
+        host, wrapper = make_host(entropy_balance=dict(second_forward=second, region=region))
+        for module in host.model.modules():
+            if 'Drop' in type(module).__name__:
+                module.p = module.drop_prob = 0.
+        norm = host.model.decode_head.fuse_layer.bn
+        inputs, statistics[second] = inputs_and_statistics(norm)
+        logs[second] = host.train_step(make_batch(), wrapper)
+        assert wrapper.backwards == len(inputs) == norm.num_batches_tracked == (3 if second else 2)
+    source, mixed, again = statistics[True]
+    assert torch.equal(mixed, statistics[False][1]) and torch.equal(inputs[1], inputs[2])
+    torch.testing.assert_close(again - mixed, (mixed - source) * 0.9)  # the same batch, momentum 0.1
+    for name, value in logs[False].items():
+        torch.testing.assert_close(logs[True][name], value)

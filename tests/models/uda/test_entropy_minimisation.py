@@ -4,6 +4,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from mmseg.models.uda import entropy_minimisation
 from mmseg.models.uda.entropy_minimisation import normalised_entropy
 from tests.models import nets
 
@@ -75,6 +76,16 @@ def test_hrda_counts_its_fused_prediction(device):
     log = host.train_step(make_batch(size=(128, 128)), wrapper)
     assert {'decode.loss_seg', 'decode.hr.loss_seg', 'ent.loss.main'} <= log.keys()
     assert [name for name in log if name.startswith('ent.')] == ['ent.loss.main']
+
+
+def test_hrda_takes_the_entropy_at_the_size_of_the_context(monkeypatch):
+    sizes = []
+    monkeypatch.setattr(entropy_minimisation, 'normalised_entropy',
+                        lambda p: sizes.append(tuple(p.shape[-2:])) or normalised_entropy(p))
+    for model in (nets.hrda_config(), model_config()):
+        host, wrapper = make_host(type='MinEnt', model=model)
+        host.train_step(make_batch(size=(128, 128)), wrapper)
+    assert sizes == [(64, 64), (128, 128)]
 
 
 @pytest.mark.parametrize('options, message', [

@@ -111,6 +111,13 @@ def test_masked_fraction_and_seeded_masks():
     assert not torch.equal(masks[0], masks[1])
 
 
+def test_norms_of_maps_have_the_eps_of_the_published_rebuilder_those_of_tokens_that_of_torch():
+    rebuilder = Rebuilder([Level(8, 4), Level(16, 32)], [0, 1], dim=16, heads=2)
+    eps = {name: module.eps for name, module in rebuilder.named_modules() if isinstance(module, torch.nn.LayerNorm)}
+    assert {value for name, value in eps.items() if name.startswith('projectors')} == {1e-6}
+    assert {value for name, value in eps.items() if not name.startswith('projectors')} == {1e-5}
+
+
 def test_position_codes_tell_row_then_column():
     table = sine_positions((2, 3), 8, torch.device('cpu')).view(2, 3, 8)
     for row in range(2):
