@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from mmseg.models.uda.dida.memory_bank import balanced_labels, write_bank
-
 from tests.models.uda.base_objective import CLASSES, ObjectiveTests
 
 
@@ -30,7 +29,7 @@ class TestProjectedBank(ObjectiveTests):
 
 
 class TestPublishedBank(ObjectiveTests):
-    trained = {'instance.loss_in'}
+    trained, logged = {'instance.loss_in'}, {'instance.bank_filled'}
     before = 1
 
     @pytest.fixture(autouse=True)
