@@ -1,4 +1,4 @@
-"""Write an instance bank (DIDA): f_buffer_s.npz and l_buffer_s.npz in embedding_cache/.
+"""Write a memory bank (DIDA): f_buffer_s.npz, the same as f_buffer.npz, and l_buffer_s.npz in embedding_cache/.
 
     python create_buffer.py                                                         random unit vectors, a placeholder
     python create_buffer.py --mode source --config CONFIG --checkpoint CHECKPOINT   class means of source images
@@ -18,19 +18,19 @@ from mmseg.apis import init_segmentor
 from mmseg.checkpoint.networks import read_checkpoint
 from mmseg.datasets import build_dataset, build_train_loader
 from mmseg.errors import command
-from mmseg.models.preprocess import prepare
-from mmseg.models.uda.cells import class_counts
-from mmseg.models.uda.dida.memory_bank import FEATURES, LABELS, RAREST_FIRST, MemoryBank, balanced_labels, write_bank
-from mmseg.models.uda.dida.prototypes import class_means
+from mmseg.models.uda.dida.first_pass import fill, missing_classes
+from mmseg.models.uda.dida.memory_bank import FILES, RAREST_FIRST, MemoryBank, balanced_labels, write_bank
 
 
 def random_bank(size: int, dim: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Unit vectors [K, D] in random directions, and labels [K] that share them equally among 19 classes."""
-    rows = torch.randn(size, dim, generator=torch.Generator().manual_seed(seed))
+    """Unit vectors [K, D] in random directions, and labels [K] that share them equally among 19 classes.
+
+    No entry is negative, as none is in a mean of features behind a ReLU; the published program needs that.
+    """
+    rows = torch.randn(size, dim, generator=torch.Generator().manual_seed(seed)).abs()
     return F.normalize(rows, dim=1), balanced_labels(size, RAREST_FIRST)
 
 
-@torch.no_grad()
 def source_bank(config: str, checkpoint: str, size: int, seed: int) -> tuple[Tensor, Tensor]:
     """Features [K, D] and labels [K] of the labelled images of a config, seen by a trained network.
 
@@ -49,17 +49,12 @@ def source_bank(config: str, checkpoint: str, size: int, seed: int) -> tuple[Ten
     source = build_dataset(train.get('source', train))
     device = next(segmentor.parameters()).device
     bank = MemoryBank.empty(size, num_classes, segmentor.embedding_channels, options.get('classes')).to(device)
-    for batch in build_train_loader(source, 1, 0, seed=seed, stop=len(source)):
-        batch = prepare(batch, device)
-        embedding = segmentor.decode_image(batch['img']).embedding.float()
-        counts = class_counts(batch['gt_semantic_seg'], embedding.shape[-2:], num_classes)[..., :-1]
-        means, pixels = class_means(embedding, counts)
-        bank.update(means, pixels > 0, renew=False, momentum=None)
-        if bank.full:
-            return bank.feature, bank.label
-    missing = sorted(set(bank.label[~bank.filled].tolist()))
-    raise ValueError(f'{len(source)} images do not fill {size} rows, those of the classes {missing} are missing: lower '
-                     '--size, or name the classes of the source in uda.instance_bank.classes')
+    fill(bank, segmentor, build_train_loader(source, 1, 0, seed=seed, stop=len(source)))
+    missing = missing_classes(bank)
+    if missing:
+        raise ValueError(f'{len(source)} images do not fill {size} rows, those of the classes {sorted(missing)} are '
+                         'missing: lower --size, or name the classes of the source in uda.instance_bank.classes')
+    return bank.feature, bank.label
 
 
 def checkpoint_bank(checkpoint: str) -> tuple[Tensor, Tensor]:
@@ -71,7 +66,7 @@ def checkpoint_bank(checkpoint: str) -> tuple[Tensor, Tensor]:
     state = read_checkpoint(checkpoint).get('state_dict', {})
     feature, label, filled = (state.get(f'instance_bank.bank.{name}') for name in ('feature', 'label', 'filled'))
     if feature is None:
-        raise ValueError(f'{checkpoint} has no instance bank: it is no checkpoint of a training with DIDA')
+        raise ValueError(f'{checkpoint} has no memory bank: it is no checkpoint of a training with DIDA')
     if not filled.all():
         raise ValueError(f'{checkpoint}: {int(filled.sum())} of {len(filled)} rows of its bank are filled, take a '
                          'later checkpoint')
@@ -79,8 +74,8 @@ def checkpoint_bank(checkpoint: str) -> tuple[Tensor, Tensor]:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Write the two files. Errors are left to the caller."""
-    parser = argparse.ArgumentParser(description='Write an instance bank of DIDA')
+    """Write the files. Errors are left to the caller."""
+    parser = argparse.ArgumentParser(description='Write a memory bank of DIDA')
     parser.add_argument('--mode', choices=['random', 'source', 'checkpoint'], default='random',
                         help='random unit vectors; class means of source images; the bank of a training with DIDA')
     parser.add_argument('--size', type=int, default=300, help='rows, of a random bank or one of source images')
@@ -88,14 +83,14 @@ def main(args: Sequence[str] | None = None) -> None:
     parser.add_argument('--seed', type=int, default=0, help='of the random rows, or of the order of the images')
     parser.add_argument('--config', help='whose data.train and network make a bank of source images')
     parser.add_argument('--checkpoint', help='weights of that network, or the training whose bank is written')
-    parser.add_argument('--out', type=Path, default=Path('embedding_cache'), help='folder of the two files')
+    parser.add_argument('--out', type=Path, default=Path('embedding_cache'), help='folder of the files')
     args = parser.parse_args(args)
     for name in dict(source=('config', 'checkpoint'), checkpoint=('checkpoint', )).get(args.mode, ()):
         if getattr(args, name) is None:
             parser.error(f'--mode {args.mode} needs --{name}')
     if min(args.size, args.dim) < 1:
         parser.error('--size and --dim must be at least 1')
-    for path in (args.out / FEATURES, args.out / LABELS):
+    for path in (args.out / name for name in FILES):
         if path.exists():
             raise FileExistsError(f'{path} exists: remove it, or name another folder with --out')
     banks = dict(random=lambda: random_bank(args.size, args.dim, args.seed),

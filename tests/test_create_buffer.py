@@ -32,7 +32,9 @@ def flags(run: Path, mode: str) -> list[str]:
 
 def write(out: Path, *arguments: str) -> tuple[np.ndarray, np.ndarray]:
     create_buffer.main(['--out', str(out), *arguments])
-    feature, label = (np.load(out / name)['arr_0'] for name in ('f_buffer_s.npz', 'l_buffer_s.npz'))
+    feature, older, label = (np.load(out / name)['arr_0'] for name in (
+        'f_buffer_s.npz', 'f_buffer.npz', 'l_buffer_s.npz'))
+    assert (feature == older).all()
     assert feature.dtype == np.float32 and label.dtype == np.int64 and len(feature) == len(label)
     return feature, label
 
@@ -41,6 +43,7 @@ def test_a_random_bank_has_unit_rows_and_equal_shares(tmp_path: Path) -> None:
     feature, label = write(tmp_path / 'a')
     assert feature.shape == (300, 256)
     np.testing.assert_allclose(np.linalg.norm(feature, axis=1), 1, rtol=1e-5)
+    assert (feature >= 0).all()
     assert set(np.bincount(label)) == {15, 16}
     assert (write(tmp_path / 'b')[0] == feature).all()
     assert not (write(tmp_path / 'c', '--seed', '1')[0] == feature).any()
@@ -73,6 +76,15 @@ def test_the_bank_of_a_training_goes_to_the_next_one(dida: Path, tmp_path: Path)
     torch.testing.assert_close(host.instance_bank.bank.feature.cpu(), torch.from_numpy(feature), rtol=0.01, atol=0.01)
 
 
+def test_a_random_bank_starts_the_published_program(dida: Path, tmp_path: Path) -> None:
+    write(tmp_path / 'bank', '--size', '38', '--dim', '16')
+    label = np.arange(38) % 3  # of the three classes there are
+    np.savez(tmp_path / 'bank' / 'l_buffer_s.npz', label)
+    uda = dict(type='DACS', instance_bank=dict(preset='dida_code', bank=str(tmp_path / 'bank'), calibrate=False))
+    host = train(tiny_config(dida.with_name('images'), tmp_path / 'run', 2, uda=uda))  # stops at a loss that is NaN
+    assert host.instance_bank.bank.label.tolist() == label.tolist()
+
+
 @pytest.mark.parametrize('arguments, message', [
     (['--size', '900'], r'4 images do not fill 900 rows, those of the classes \[0, 1, 2\] are missing'),
     (['--mode', 'checkpoint', '--checkpoint', 'absent.pth'], 'absent.pth'),
@@ -85,7 +97,7 @@ def test_what_cannot_be_made_is_named(dida: Path, tmp_path: Path, arguments: lis
 
 def test_a_checkpoint_without_a_full_bank_gives_none(tmp_path: Path) -> None:
     images = write_images(tmp_path / 'images')
-    for name, uda, message in (('plain', None, 'has no instance bank'),
+    for name, uda, message in (('plain', None, 'has no memory bank'),
                                ('early', dict(type='DACS', instance_bank=BANK), r'3 of 6 rows of its bank are filled')):
         train(tiny_config(images, tmp_path / name, 1, uda=uda))
         with pytest.raises(ValueError, match=message):
@@ -99,10 +111,12 @@ def test_a_projected_embedding_has_its_bank_in_checkpoints_only(dida: Path, tmp_
         write(tmp_path / 'bank', *flags(dida, 'source'), '--config', str(config))
 
 
-def test_nothing_is_overwritten(tmp_path: Path) -> None:
-    write(tmp_path, '--size', '20')
-    with pytest.raises(FileExistsError, match='f_buffer_s.npz exists: remove it, or name another folder with --out'):
+@pytest.mark.parametrize('name', ['f_buffer_s.npz', 'f_buffer.npz', 'l_buffer_s.npz'])
+def test_nothing_is_overwritten(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(FileExistsError, match=f'{name} exists: remove it, or name another folder with --out'):
         write(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 @pytest.mark.parametrize('arguments, message', [

@@ -328,7 +328,7 @@ def test_what_run_exp_and_run_config_train_is_there(repository, trained, script)
     for arguments in (['--exp', '70'], ['--exp', '71'], ['--config', 'configs/dida/gta2cs_dida_daformer_mitb5.py']):
         script.main(arguments)
     assert [cfg.data.train.source.type for _, cfg in trained] == ['GTADataset', 'SynthiaDataset', 'GTADataset']
-    assert all(cfg.uda.instance_bank.preset == 'dida' for _, cfg in trained)
+    assert all(cfg.uda.instance_bank.preset == 'dida_code' for _, cfg in trained)
 
 
 def test_demo_segments_its_picture_wherever_it_is_called(scripts, tmp_path_factory):

@@ -1,6 +1,6 @@
 # The strongest sensible combination for GTA -> Cityscapes: HRDA's network, trained with masked images (MIC), rebuilt
-# features (MRM) and an instance bank (DIDA). Published are MIC(HRDA) with MRM, and DIDA on DAFormer, each for this pair
-# of domains; all together is our proposal, not trained yet
+# features (MRM) and a memory bank after DIDA. Published are MIC(HRDA) with MRM, and DIDA on DAFormer, each for this
+# pair of domains; all together is our proposal, not trained yet
 # (a small DAFormer from random weights does worse with MIC, MRM, EBDA and DIDA together: docs/results.md).
 # Every factor is the published one.
 # Not with entropy balancing: it keeps undecided pixels below pseudo_threshold, and the masked and the target branch are
@@ -8,5 +8,6 @@
 _base_ = '../mrm/gtaHR2csHR_mic_hrda_mrm.py'
 name = 'gtaHR2csHR_mic_hrda_mrm_dida'
 name_uda = 'dacs_a999_fdthings_rcs0.01-2.0_cpl2_m64-0.7-spta_mrm0.4_dida'
-# The bank holds embeddings of HRDA's context. Its keys are explained in ../dida/common.py.
-uda = dict(instance_bank=dict(preset='dida', size=300, weight=0.5, smoothing=1.0))
+# The bank holds embeddings of HRDA's context. It is compared in our way: cosines, target cells, a bank of this run
+# (docs/methods.md says why not as in the published program, preset 'dida_code').
+uda = dict(instance_bank=dict(preset='cosine', size=300, weight=0.5, smoothing=1.0))

@@ -1,17 +1,21 @@
-# What DIDA's trainings share: DAFormer with an instance bank, to Cityscapes.
+# What DIDA's trainings share: DAFormer with a memory bank, to Cityscapes, as the published program trains it.
 _base_ = '../daformer/common.py'
 uda = dict(
     # A bank of labelled source features, to which pixels are compared beside being classified: the similarities of a
     # mixed image should be those of the target image.
     instance_bank=dict(
-        # 'dida' are the paper's equations; 'dida_code' repeats what the published program computes.
-        preset='dida',
-        # Rows of the bank, shared equally by the classes.
+        # What the published program computes. Another preset, 'cosine', is ours: docs/methods.md compares them.
+        preset='dida_code',
+        # Folder of the bank to start from. None: a first pass over source images fills one before the training begins,
+        # with features of the network as it is then, its decoder untrained. The published runs start from the banks in
+        # the embedding_cache of the authors' repository, features of another training: to repeat them, copy such a
+        # folder into ours and name it here, bank='embedding_cache/...'.
+        bank=None,
+        # Rows of the bank that is filled, shared equally by the classes.
         size=300,
         # Factor of the loss.
         weight=0.5,
-        # Share of the class scores in the pseudo labels; the rest would come from the bank. 1.0 as in the published
-        # runs: less makes labels less sure, and with 0.9 hardly a pixel reaches pseudo_threshold (docs/methods.md).
+        # Share of the class scores in the pseudo labels; 1.0 leaves them alone, as published.
         smoothing=1.0),
     # Rows of the crop without pseudo labels, made for Cityscapes.
     pseudo_weight_ignore_top=15,

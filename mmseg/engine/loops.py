@@ -36,6 +36,9 @@ class _UntilSignal:
                 raise
 
 
+ENDLESS = 10**9  # iterations, more than any training has
+
+
 class TrainLoop(BaseLoop):
     """Iterations ``start`` to ``max_iters``; resuming asks the data for iteration ``start``, nothing is read again.
 
@@ -59,6 +62,10 @@ class TrainLoop(BaseLoop):
     def go_to(self, iteration: int) -> None:
         """Let 0-based ``iteration`` be the next one."""
         self.iter = self.finished = iteration
+
+    def first_batches(self) -> Iterator[dict]:
+        """The batches from iteration 0 on, until nobody asks for more or a signal asks to stop."""
+        yield from _UntilSignal(self.dataloader(0, ENDLESS), self.runner.stop)
 
     def run(self) -> nn.Module:
         """Train until ``max_iters`` or until a signal asks to stop."""

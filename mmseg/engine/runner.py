@@ -180,6 +180,7 @@ class TrainRunner(Runner):
         with StopRequest() as self.stop:
             self.call_hook('before_run')
             self.load_or_resume()
+            self.model.first_pass(self.train_loop.first_batches(), self.logger.info)
             share_state(self.model)
             compile_student(self.model.networks()['student'], self.cfg.get('compile'), self.logger)
             try:

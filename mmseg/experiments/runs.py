@@ -115,8 +115,8 @@ def rebuilds(ratio: float = 0.4) -> MethodSettings:
 
 
 def instances(**options: Any) -> MethodSettings:
-    """Instance bank (DIDA); ``options`` go into its settings."""
-    bank = dict(preset='dida', size=300, weight=0.5, smoothing=1.0, **options)
+    """DIDA's published program with a bank from source images; ``options`` go into its settings."""
+    bank = dict(preset='dida_code', bank=None, size=300, weight=0.5, smoothing=1.0, **options)
     return MethodSettings('dida', dict(instance_bank=bank))
 
 

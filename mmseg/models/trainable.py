@@ -1,6 +1,7 @@
 """What the training loop drives: a module with a train step, a seed and an iteration."""
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch import nn
@@ -13,7 +14,8 @@ from mmseg.utils.draws import Draws
 class Trainable(nn.Module):
     """Base of everything that can be trained: plain segmentors and UDA methods.
 
-    The loop calls :meth:`start` once, after a possible resume, then :meth:`train_step` for every batch.
+    The runner calls :meth:`first_pass` and then :meth:`start` once, after a possible resume, and :meth:`train_step` for
+    every batch.
 
     With gradient accumulation an iteration has several parts, each a :meth:`train_step` with a batch of its own.
 
@@ -43,6 +45,18 @@ class Trainable(nn.Module):
     def draws(self) -> Draws:
         """The random draws of the current iteration."""
         return Draws(self.seed, self.rank, self.iteration, self.part)
+
+    def first_pass(self, batches: Iterable[dict[str, Any]], log: Callable[[str], None]) -> None:
+        """See what has to be known of the data before the first iteration, unless it is known; most need nothing.
+
+        Each process does this by itself; then all of them get the state of process 0. Only trainings do it: what looks
+        at a few iterations (doctor, benchmark, pictures of the batches) does without.
+
+        Args:
+            batches: those of the training from its start on, without end unless it is asked to stop; nothing is read
+                before the first one is taken.
+            log: tells the user what is done.
+        """
 
     def train_step(self, batch: dict[str, Any], optim_wrapper: Any) -> Losses:
         """One training iteration, or a part of it, the optimizer step included (which waits for the last part).

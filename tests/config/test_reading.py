@@ -275,7 +275,7 @@ RUNNABLE = '''
     ("uda['mrm'] = dict(view='mixed')", 'uda.mrm.view', "'mix'"),
     ("uda['mrm'] = dict(student=3)", 'uda.mrm.student', 'known are'),
     ("uda['instance_bank'] = dict(preset='dida_coed')", 'uda.instance_bank.preset', 'dida_code'),
-    ("uda['instance_bank'] = dict(preset='dida_code', size=3)", 'uda.instance_bank.size', 'known are'),
+    ("uda['instance_bank'] = dict(preset='dida_code', warmup=3)", 'uda.instance_bank.warmup', 'known are'),
     ("uda['blur'] = 'x'", 'uda.blur', 'True or False'),
     ("uda['mask_generator'] = dict(type='block', mask_ratio=2)", 'uda.mask_generator.mask_ratio', 'from 0 to 1'),
     ("uda['pseudo_threshold'] = 1.5", 'uda.pseudo_threshold', 'from 0 to 1'),

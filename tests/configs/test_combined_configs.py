@@ -40,7 +40,11 @@ def test_a_combination_adds_objectives_as_published_to_what_it_builds_on(name):
     combined, below = load(f'combined/{name}').to_dict(), load(base).to_dict()
     source = name.partition('HR')[0]
     for key in added:
-        assert combined['uda'].pop(key) == load(PUBLISHED[key, source]).uda[key].to_dict()
+        section, published = combined['uda'].pop(key), load(PUBLISHED[key, source]).uda[key].to_dict()
+        if key == 'instance_bank':  # compared in our way, see the comments there; it fills itself
+            assert (section.pop('preset'), published.pop('preset'), published.pop('bank')) == (
+                'cosine', 'dida_code', None)
+        assert section == published
     for about in ('name', 'name_uda'):
         combined.pop(about, None), below.pop(about, None)
     assert combined == below

@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 from mmengine import Config
-from torch import zeros
 
 from mmseg.apis import load_config
 from mmseg.datasets.pipelines.compose import Compose
 from mmseg.models import build_train_model
-from mmseg.models.uda.dida.memory_bank import balanced_labels, write_bank
+from mmseg.models.uda import InstanceBank, PublishedInstanceBank
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 FOLDERS = ('streets', 'camvid/lite0')
@@ -57,12 +56,8 @@ def test_every_config_is_named_here(folder: str) -> None:
 
 
 @every_run
-def test_trains_its_objectives_from_the_packaged_weights(run: str, tmp_path: Path) -> None:
+def test_trains_its_objectives_from_the_packaged_weights(run: str) -> None:
     cfg, name = load(run), run.rpartition('/')[2]
-    if name == 'dida_code':
-        classes = cfg.model.decode_head.num_classes
-        write_bank(tmp_path, zeros(10 * classes, 64), balanced_labels(10 * classes, range(classes)))
-        cfg.uda.instance_bank.bank = str(tmp_path)
     model = build_train_model(cfg)
     objectives = BELOW[name][1]
     assert [part.name for part in getattr(model, 'objectives', [])] == (objectives or [])
@@ -117,6 +112,14 @@ def test_combinations_have_the_settings_of_the_single_methods(folder: str, name:
     together = load(f'{folder}/{name}').uda
     for part in parts:
         assert together[ADDED[part]] == load(f'{folder}/{part}').uda[ADDED[part]]
+
+
+@every_folder
+def test_both_ways_of_dida_have_a_bank_of_ten_rows_for_each_class(folder: str) -> None:
+    for name, kind in (('dida', InstanceBank), ('dida_code', PublishedInstanceBank)):
+        objective = build_train_model(load(f'{folder}/{name}')).instance_bank
+        assert type(objective) is kind and not objective.bank.full
+        assert set(objective.bank.label.bincount().tolist()) == {10}
 
 
 @every_folder

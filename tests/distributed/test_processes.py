@@ -34,6 +34,7 @@ BANK = dict(size=6, warmup=0, interval=1, projection=4, region='all')
 MRM = dict(dim=8, depth=1, heads=2, grid=(1, 1), mask_ratio=0.5)
 MIC = dict(mask_mode='separate', mask_lambda=1, mask_generator=dict(type='block', mask_ratio=0.5, mask_block_size=8))
 METHODS = dict(plain=None, dacs=dict(DACS, mrm=MRM, instance_bank=BANK, **MIC),
+               dida_code=dict(DACS, instance_bank=dict(preset='dida_code', size=6, interval=2, calibrate=False)),
                advseg=dict(type='AdvSeg', lr_D=1e-3, alpha=0.9, **MIC))
 SAVING = dict(interval=2, max_keep_ckpts=-1)
 QUIET = dict(os.environ, OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore')
@@ -96,7 +97,7 @@ def saved(folder: Path, name: str = 'latest.pth') -> dict[str, Any]:
 def test_both_processes_have_the_same_network_and_process_0_saves_it(folder, found, name) -> None:
     assert_equal(found[0][name], found[1][name])
     assert_equal(saved(folder / name)['state_dict'], found[0][name])
-    if name == 'dacs':
+    if name in ('dacs', 'dida_code'):
         assert found[0][name]['instance_bank.bank.filled'].all()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from experiments import generate_experiment_cfgs
+from experiments import IN_SYNTHIA, generate_experiment_cfgs
 from mmseg.config.reading import load_config
 from mmseg.errors import ConfigError
 from tests.parity import golden
@@ -54,3 +54,30 @@ def check_refused(number: int, cfg: dict[str, Any], folder: Path) -> None:
     path.write_text(json.dumps(dict(cfg, _base_=[str(CONFIGS / base) for base in cfg['_base_']])))
     with pytest.raises(ConfigError, match='SHADE'):
         load_config(path)
+
+
+BANK = dict(preset='dida_code', bank=None, size=300, weight=0.5, smoothing=1.0)
+
+
+@pytest.mark.parametrize('number, file, seed, bank', [
+    (70, 'daformer_exp6', 0, BANK), (71, 'daformer_exp7', 2, dict(BANK, classes=IN_SYNTHIA))])
+def test_experiments_of_dida_add_the_bank_to_what_its_program_trained(
+        number: int, file: str, seed: int, bank: dict[str, Any], tmp_path: Path) -> None:
+    """Its two runs are DAFormer's, as recorded, with 25 evaluations and a checkpoint for each; 50 of them stay."""
+    name = re.compile(rf'\w+2cs_dacs_a999_fdthings_rcs001_cpl_daformer_sepaspp_mitb5_poly10warm_s{seed}')
+    [theirs] = [cfg for cfg in golden.read_json(f'experiments/{file}.json') if name.fullmatch(cfg['name'])]
+    theirs['checkpoint_config'].update(interval=1600, max_keep_ckpts=50)
+    theirs['evaluation']['interval'] = 1600
+    [ours] = json.loads(json.dumps(generate_experiment_cfgs(number)))
+    first, second = (resolved(cfg, tmp_path / f'{i}.json') for i, cfg in enumerate((ours, theirs)))
+    assert first['uda'].pop('instance_bank') == bank
+    assert first.pop('exp') == number and second.pop('exp') != number
+    for key in ('name', 'name_uda'):
+        assert first.pop(key).replace('_dida', '') == second.pop(key)
+    assert first == second
+
+
+def resolved(cfg: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A generated config, merged with its base files."""
+    path.write_text(json.dumps(dict(cfg, _base_=[str(CONFIGS / base) for base in cfg['_base_']])))
+    return load_config(path).to_dict()

@@ -1,3 +1,4 @@
-# DIDA on top of DAFormer: a bank of ten rows for each class, see ../../toy/dida.py.
+# A memory bank after DIDA, in our way (preset 'cosine'), on top of DAFormer: ten rows for each class, see
+# ../../toy/dida.py. What DIDA's program computes is in dida_code.py.
 _base_ = ['daformer.py']
 uda = dict(instance_bank=dict(size=110, update='fifo', interval=5, warmup=100))

@@ -1,6 +1,8 @@
-# What the published DIDA program computes, on top of DAFormer. It starts from a bank that exists:
+# What the published DIDA program computes, on top of DAFormer. A first pass over source images fills its bank, ten rows
+# for each class, before the training begins. To start from features of a trained network instead, as the published
+# runs do, make a bank and name its folder with bank='embedding_cache/camvid_lite0':
 #     python create_buffer.py --mode source --config configs/camvid/lite0/source_only.py --checkpoint CHECKPOINT \
 #         --size 110 --out embedding_cache/camvid_lite0
 # where CHECKPOINT is that of a training with source_only.py.
 _base_ = ['daformer.py']
-uda = dict(instance_bank=dict(preset='dida_code', bank='embedding_cache/camvid_lite0'))
+uda = dict(instance_bank=dict(preset='dida_code', size=110))

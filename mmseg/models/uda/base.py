@@ -1,7 +1,7 @@
 """Common base of the UDA methods (hosts): one student, objectives, and branches that each end in one backward pass."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -164,6 +164,11 @@ class UDADecorator(Trainable):
             if name not in self.pinned:
                 child.train(mode)
         return self
+
+    def first_pass(self, batches: Iterable[dict[str, Any]], log: Callable[[str], None]) -> None:
+        """Let the objectives see what they need of the data before the first iteration."""
+        for objective in self.objectives:
+            objective.first_pass(self.model, batches, log)
 
     # parts of a training step
 

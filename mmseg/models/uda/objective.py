@@ -1,7 +1,7 @@
 """What one idea adds to the training step: one class, one file."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from inspect import signature
 from typing import TYPE_CHECKING, Any
@@ -105,6 +105,14 @@ class Objective(nn.Module):
 
     def init_weights(self, student: nn.Module) -> None:
         """Called once the student has its pretrained weights."""
+
+    def first_pass(self, student: nn.Module, batches: Iterable[dict[str, Any]], log: Callable[[str], None]) -> None:
+        """See what has to be known of the data before the first iteration, unless it is known.
+
+        Args:
+            student: as it starts, weights and all; leave it as it is.
+            batches, log: see :meth:`Trainable.first_pass <mmseg.models.trainable.Trainable.first_pass>`.
+        """
 
     def on_start(self, step: StepState) -> None:
         """Called first in an iteration, once, without gradients (a teacher of one's own follows the student here)."""

@@ -2,29 +2,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from torch import Tensor
+
+from mmseg.models.segmentors.base import BaseSegmentor
+from mmseg.models.segmentors.results import Decoded
 from mmseg.models.uda.dida.memory_bank import MemoryBank
 from mmseg.models.uda.objective import Objective
-from mmseg.models.uda.step_state import StepState
-from mmseg.utils.kinds import COUNT, NONE, SHARE, Typed
+from mmseg.models.uda.step_state import StepState, View
+from mmseg.utils.kinds import COUNT, NONE, SHARE, WHOLE, Typed, list_of
 from mmseg.utils.names import nearest
 from mmseg.utils.options import optional
 
 if TYPE_CHECKING:
     from mmseg.models.uda.base import UDADecorator
 
-DEFAULT = 'dida'
-PRESETS: dict[str, type[InstanceObjective]] = {}  # by the name that the config gives them; preset() adds one
+DEFAULT = 'cosine'
+PRESETS: dict[str, type[InstanceObjective]] = {}  # by the names that the config gives them; preset() adds them
 
 Class = TypeVar('Class', bound='type[InstanceObjective]')
 
 
-def preset(name: str) -> Callable[[Class], Class]:
-    """Class decorator: ``uda.instance_bank.preset=name`` builds this objective."""
+def preset(*names: str) -> Callable[[Class], Class]:
+    """Class decorator: ``uda.instance_bank.preset`` with one of the names builds this objective."""
 
     def add(cls: Class) -> Class:
-        PRESETS[name] = cls
+        PRESETS.update(dict.fromkeys(names, cls))
         return cls
 
     return add
@@ -52,7 +56,7 @@ class InstanceObjective(Objective):
     joins = 'mix'
     keys = dict(instance_bank=None)
     key_kinds = dict(instance_bank=Typed(lambda: PRESETS, optional, key='preset', default=DEFAULT) | NONE)
-    OPTIONS = dict(smoothing=SHARE, momentum=SHARE, interval=COUNT)
+    OPTIONS = dict(size=COUNT, classes=list_of(WHOLE) | NONE, smoothing=SHARE, momentum=SHARE, interval=COUNT)
     needs_teacher = True
     bank: MemoryBank
 
@@ -96,12 +100,51 @@ class InstanceObjective(Objective):
             uda, host: see :meth:`from_config`.
             context: further arguments of the constructor, which a config may not set.
         """
-        return cls.from_options('instance_bank', options, num_classes=host.num_classes,
-                                channels=host.model.embedding_channels, **context)
+        return cast(InstanceObjective, cls.from_options('instance_bank', options, num_classes=host.num_classes,
+                                                        channels=host.model.embedding_channels, **context))
+
+    @classmethod
+    def class_ids(cls, uda: dict[str, Any]) -> dict[str, list[int]]:
+        options = uda.get('instance_bank')
+        ids = options.get('classes') if isinstance(options, Mapping) else None
+        return {'instance_bank.classes': list(ids)} if ids else {}
 
     def renews(self, step: StepState) -> bool:
         """Whether full classes of the bank are renewed in this iteration."""
         return step.draws.iteration % self.interval == 0
+
+
+def embedding_of(decoded: Decoded) -> Tensor:
+    """What is compared with the rows, fp32 [B, D, h, w].
+
+    Raises:
+        TypeError: if the decode head gives none.
+    """
+    if decoded.embedding is None:
+        raise TypeError('uda.instance_bank compares embeddings, and this decode head gives none: take another head')
+    return decoded.embedding.float()
+
+
+def label_of(view: View) -> Tensor:
+    """The label map of a view, int64 [B, H, W].
+
+    Raises:
+        TypeError: if nothing is labelled.
+    """
+    if view.label is None:
+        raise TypeError('uda.instance_bank stores features of classes: it needs labelled source images')
+    return view.label
+
+
+def size_of(maps: Tensor) -> tuple[int, int]:
+    """(h, w) of maps [..., h, w]."""
+    height, width = maps.shape[-2:]
+    return height, width
+
+
+def student_of(step: StepState) -> BaseSegmentor:
+    """The student of a step, as the segmentor that it is."""
+    return cast(BaseSegmentor, step.student)
 
 
 def check_count(name: str, value: int) -> None:

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 
 FEATURES, LABELS = 'f_buffer_s.npz', 'l_buffer_s.npz'
-ENTRY = 'arr_0'  # name of the array in either file
+OLDER_FEATURES = 'f_buffer.npz'  # read where FEATURES is absent
+FILES = (FEATURES, OLDER_FEATURES, LABELS)
+ENTRY = 'arr_0'  # name of the array in each file
 # Train ids of Cityscapes, rarest first: the order in which classes get a row more, where rows cannot be shared equally.
 RAREST_FIRST = (18, 12, 17, 16, 7, 6, 11, 15, 4, 5, 14, 3, 9, 13, 8, 1, 10, 2, 0)
 
@@ -52,7 +54,16 @@ class MemoryBank(nn.Module):
         label: int64 [K], in [0, C).
         num_classes: number of classes C.
         filled: whether ``feature`` holds something already.
+
+    Attributes:
+        feature, label: see above.
+        filled: bool [K], the rows that hold something.
+        pointer: int64 [C], how many rows each class has got so far.
     """
+    feature: Tensor
+    label: Tensor
+    filled: Tensor
+    pointer: Tensor
 
     def __init__(self, feature: Tensor, label: Tensor, num_classes: int, filled: bool) -> None:
         super().__init__()
@@ -60,25 +71,26 @@ class MemoryBank(nn.Module):
         self.register_buffer('feature', feature.float())
         self.register_buffer('label', label.long())
         self.register_buffer('filled', torch.full((len(label), ), filled))
-        # rows that each class has got so far
         self.register_buffer('pointer', torch.bincount(self.label, minlength=num_classes) if filled else
                              torch.zeros(num_classes, dtype=torch.int64))
 
     @classmethod
-    def empty(cls, size: int, num_classes: int, dim: int, classes: Sequence[int] | None = None) -> MemoryBank:
+    def empty(cls, size: int, num_classes: int, dim: int, classes: Sequence[int] | None = None,
+              value: float = 0.) -> MemoryBank:
         """A bank of ``size`` empty rows of ``dim`` channels, shared equally by the classes.
 
         Args:
             size, num_classes, dim: K, C and D, at least 1.
             classes: see :func:`known_classes`, which also says what is refused.
+            value: of all entries until the rows are filled.
         """
         label = balanced_labels(size, known_classes(classes, num_classes))
-        return cls(torch.zeros(size, dim), label, num_classes, filled=False)
+        return cls(torch.full((size, dim), value), label, num_classes, filled=False)
 
     @classmethod
-    def read(cls, folder: str | Path, num_classes: int, dim: int) -> MemoryBank:
+    def read(cls, folder: str | Path, num_classes: int, dim: int, non_negative: bool = False) -> MemoryBank:
         """The full bank of a folder; arguments and errors are those of :func:`read_bank`."""
-        return cls(*read_bank(folder, num_classes, dim), num_classes, filled=True)
+        return cls(*read_bank(folder, num_classes, dim, non_negative), num_classes, filled=True)
 
     @property
     def membership(self) -> Tensor:
@@ -90,6 +102,11 @@ class MemoryBank(nn.Module):
     def full(self) -> Tensor:
         """0-dim bool: whether every row is filled."""
         return self.filled.all()
+
+    def clear(self) -> None:
+        """Let all rows count as empty."""
+        self.filled.zero_()
+        self.pointer.zero_()
 
     @torch.no_grad()
     def update(self, prototypes: Tensor, present: Tensor, renew: bool, momentum: float | None) -> None:
@@ -121,34 +138,46 @@ class MemoryBank(nn.Module):
         self.feature.copy_(torch.where(rows[:, None], feature, self.feature))
 
 
-def read_bank(folder: str | Path, num_classes: int, dim: int) -> tuple[Tensor, Tensor]:
-    """Features float32 [K, D] and labels int64 [K] of a folder with the two files of the DIDA program.
+def read_bank(folder: str | Path, num_classes: int, dim: int, non_negative: bool = False) -> tuple[Tensor, Tensor]:
+    """Features float32 [K, D] and labels int64 [K] of a folder, in the format of the banks that DIDA's authors publish.
+
+    Features are in f_buffer_s.npz, or else in f_buffer.npz; labels in l_buffer_s.npz.
 
     Args:
         folder: of the files.
         num_classes, dim: C and D of the network.
+        non_negative: refuse negative features.
 
     Raises:
         FileNotFoundError: if a file is missing.
         ValueError: if a file is no such file, or does not fit to the other one, the classes or the network.
     """
-    feature, label = (_read_array(Path(folder) / name) for name in (FEATURES, LABELS))
+    folder = Path(folder)
+    older = not (folder / FEATURES).exists() and (folder / OLDER_FEATURES).exists()
+    features, labels = folder / (OLDER_FEATURES if older else FEATURES), folder / LABELS
+    feature, label = _read_array(features), _read_array(labels)
     if feature.ndim != 2 or label.shape != feature.shape[:1] or not len(label):
-        raise ValueError(f'{folder}: {FEATURES} of shape {feature.shape} and {LABELS} of shape {label.shape} are no '
-                         'bank, which has shapes (K, D) and (K,)')
+        raise ValueError(f'{folder}: {features.name} of shape {feature.shape} and {LABELS} of shape {label.shape} are '
+                         'no bank, which has shapes (K, D) and (K,)')
     if feature.shape[1] != dim:
         raise ValueError(f'{folder}: the bank has {feature.shape[1]} channels, the embedding of this network {dim}: '
                          'make one with create_buffer.py --mode source')
-    if label.min() < 0 or label.max() >= num_classes:
-        raise ValueError(f'{folder}/{LABELS}: labels from {label.min()} to {label.max()}, but there are '
-                         f'{num_classes} classes')
+    if label.dtype.kind not in 'iu' or label.min() < 0 or label.max() >= num_classes:
+        raise ValueError(f'{labels}: labels from {label.min()} to {label.max()} of type {label.dtype}, but they have '
+                         f'to be whole numbers below {num_classes}, the number of classes')
+    if not np.isfinite(feature).all():
+        raise ValueError(f'{features} has entries that are no finite numbers: make a bank with create_buffer.py')
+    if non_negative and feature.min() < 0:
+        raise ValueError(f'{features} has negative features, down to {feature.min():.3g}, and '
+                         "preset='dida_code' takes logarithms of similarities: make another bank with "
+                         'create_buffer.py, or leave bank out, then the training fills one from source images')
     return torch.from_numpy(feature).float(), torch.from_numpy(label).long()
 
 
 def _read_array(path: Path) -> np.ndarray:
     if not path.is_file():
-        raise FileNotFoundError(f'there is no {path}: a bank is a folder with {FEATURES} and {LABELS}, as '
-                                'create_buffer.py makes it')
+        raise FileNotFoundError(f'there is no {path}: a bank is a folder with {FEATURES} (or {OLDER_FEATURES}) and '
+                                f'{LABELS}, as create_buffer.py makes it')
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return arrays[ENTRY]
@@ -157,8 +186,12 @@ def _read_array(path: Path) -> np.ndarray:
 
 
 def write_bank(folder: str | Path, feature: Tensor, label: Tensor) -> None:
-    """Write features [K, D] and labels [K] as :func:`read_bank` reads them; the folder is made."""
+    """Write features [K, D], under both of their names, and labels [K] as :func:`read_bank` reads them.
+
+    The folder is made.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / FEATURES, feature.detach().float().cpu().numpy())
+    for name in (FEATURES, OLDER_FEATURES):
+        np.savez(folder / name, feature.detach().float().cpu().numpy())
     np.savez(folder / LABELS, label.cpu().numpy().astype(np.int64))

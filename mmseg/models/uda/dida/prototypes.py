@@ -29,7 +29,16 @@ def class_means(embedding: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         [C, D] (0 for absent classes) and the number of pixels [C].
     """
-    return means_of_sums(torch.einsum('bhwc,bdhw->cd', counts, embedding), counts.sum(dim=(0, 1, 2)))
+    return means_of_sums(*class_sums(embedding, counts))
+
+
+def class_sums(embedding: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """What the embedding of each class adds up to in this process, [C, D], and its number of pixels [C].
+
+    Args:
+        embedding, counts: see :func:`class_means`.
+    """
+    return torch.einsum('bhwc,bdhw->cd', counts, embedding), counts.sum(dim=(0, 1, 2))
 
 
 def means_of_sums(sums: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:

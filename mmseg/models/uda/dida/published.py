@@ -1,23 +1,39 @@
-"""What the published DIDA program computes in the place of the paper's equations, for comparisons (preset 'dida_code').
+"""DIDA as published: what its authors' program computes (preset 'dida_code').
 
 All of it happens at image resolution, since a logarithm is taken of enlarged similarities. What is linear is computed
 at the resolution of the embedding instead; the rest goes through the image in strips of rows.
 """
 from __future__ import annotations
 
+import copy
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mmseg.models.layers import resize
 from mmseg.models.named_losses import Losses
+from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.models.segmentors.results import Decoded, Features
-from mmseg.models.uda.dida.base import InstanceObjective, preset
+from mmseg.models.uda.dida.base import (
+    InstanceObjective,
+    check_count,
+    embedding_of,
+    label_of,
+    preset,
+    size_of,
+    student_of,
+)
+from mmseg.models.uda.dida.first_pass import fill
 from mmseg.models.uda.dida.memory_bank import MemoryBank
 from mmseg.models.uda.dida.prototypes import means_of_sums
 from mmseg.models.uda.dida.relation import gather, scatter
 from mmseg.models.uda.step_state import Item, StepState, View
+from mmseg.models.uda.teacher import EMATeacher
 
 STRIP_BYTES = 64 * 2**20  # of one map of similarities
 TEACHER: Item[Tensor] = Item('the similarities of the target images', 'they come with the pseudo labels, in phase 3')
@@ -25,8 +41,8 @@ TEACHER: Item[Tensor] = Item('the similarities of the target images', 'they come
 
 def interpolation(cells: int, pixels: int, align_corners: bool, device: torch.device) -> Tensor:
     """Matrix [cells, pixels] of linear interpolation along one axis."""
-    mode = dict(mode='linear', align_corners=align_corners)
-    return F.interpolate(torch.eye(cells, device=device).unsqueeze(0), pixels, **mode)[0]
+    points = torch.eye(cells, device=device).unsqueeze(0)
+    return F.interpolate(points, pixels, mode='linear', align_corners=align_corners)[0]
 
 
 def axes(maps: Tensor, size: tuple[int, int], align_corners: bool) -> tuple[Tensor, Tensor]:
@@ -73,32 +89,60 @@ class PublishedInstanceBank(InstanceObjective):
 
     Similarities are plain products of features, divided by their sum. The raw class scores of the student for the
     mixed image, which may be negative, take the place of the teacher's probabilities in the calibration, and all pixels
-    count. What is gathered comes on top of the class probabilities. The bank has to exist, nothing warms up, and its
-    prototypes are features of the first image at the places where the labels of any image show a class; rows of absent
+    count. What is gathered comes on top of the class probabilities. Nothing warms up, and the prototypes that renew the
+    bank are features of the first image at the places where the labels of any image show a class; rows of absent
     classes shrink.
+
+    The program starts from a bank that its authors have collected. Without one, the rows are filled by a first pass
+    over the source; until then they are all alike, which gives the student no gradient.
 
     Args:
         num_classes: number of classes C.
         channels: of the embedding.
-        bank: folder of the bank to start from.
+        bank: folder of the bank to start from, see :func:`read_bank <mmseg.models.uda.dida.memory_bank.read_bank>`;
+            None: it is filled before the training begins.
+        size: rows K of the bank that is filled, at least 1.
+        classes: class ids with rows in it, rarest first; None for all. Leave out those that the source does not have.
         weight, smoothing, calibrate, momentum, interval: see :class:`InstanceObjective`.
 
     Raises:
         FileNotFoundError: if there is no such bank.
-        ValueError: without a bank, or for a value that cannot be.
+        ValueError: for a bank with negative features, or a value that cannot be.
     """
 
-    def __init__(self, num_classes: int, channels: int, bank: str | None = None, weight: float = 0.5,
-                 smoothing: float = 1.0, calibrate: bool = True, momentum: float = 0.999, interval: int = 50) -> None:
-        if bank is None:
-            raise ValueError("preset='dida_code' starts from a bank that exists: name its folder with bank='...'")
+    def __init__(self, num_classes: int, channels: int, bank: str | None = None, size: int = 300,
+                 classes: Sequence[int] | None = None, weight: float = 0.5, smoothing: float = 1.0,
+                 calibrate: bool = True, momentum: float = 0.999, interval: int = 50) -> None:
         super().__init__(weight, smoothing, calibrate, momentum, interval)
-        self.bank = MemoryBank.read(bank, num_classes, channels)
+        check_count('size', size)
+        self.bank = (MemoryBank.empty(size, num_classes, channels, classes, value=1.) if bank is None else
+                     MemoryBank.read(bank, num_classes, channels, non_negative=True))
+
+    def first_pass(self, student: nn.Module, batches: Iterable[dict[str, Any]], log: Callable[[str], None]) -> None:
+        """Fill the bank, unless it is full, with what a teacher that equals the student sees in source images.
+
+        Raises:
+            ValueError: if a class that has rows is not found, or features are negative.
+        """
+        if self.bank.full:
+            return
+        start, rows = time.perf_counter(), len(self.bank.label)
+        log(f'uda.instance_bank: no bank is given, filling {rows} rows from source images before the training begins')
+        teacher = EMATeacher(copy.deepcopy(student), alpha=0).network  # its running statistics are not the student's
+        images = fill(self.bank, cast(BaseSegmentor, teacher), batches)
+        if not self.bank.full:  # asked to stop
+            return
+        if self.bank.feature.min() < 0:
+            raise ValueError("uda.instance_bank: this network's embedding has negative features, and "
+                             "preset='dida_code' takes logarithms of similarities: let the fusion of its decode head "
+                             "end with a ReLU, or use preset='cosine'")
+        log(f'uda.instance_bank: filled {rows} rows from {images} source images in '
+            f'{time.perf_counter() - start:.1f} s')
 
     def on_source(self, step: StepState, features: Features, decoded: Decoded) -> None:
         """Move all rows towards the prototypes of their classes, those of absent classes towards 0."""
         if self.renews(step):
-            prototypes = self.prototypes(decoded.embedding.float(), step.source.label, step.student.align_corners)
+            prototypes = self.prototypes(embedding_of(decoded), label_of(step.source), student_of(step).align_corners)
             self.bank.feature.mul_(self.momentum).add_(prototypes[self.bank.label], alpha=1 - self.momentum)
 
     def refine(self, step: StepState, probabilities: Tensor, decoded: Decoded) -> Tensor:
@@ -106,16 +150,17 @@ class PublishedInstanceBank(InstanceObjective):
         step.items[TEACHER] = similarities = self.similarities(decoded)
         if self.smoothing == 1:
             return probabilities
-        size, align_corners = tuple(probabilities.shape[-2:]), step.student.align_corners
+        size, align_corners = size_of(probabilities), student_of(step).align_corners
         gathered, total = (resize(maps, size, align_corners=align_corners) for maps in
                            (gather(similarities, self.bank.membership), similarities.sum(dim=1, keepdim=True)))
         return gathered.div_(total).mul_(1 - self.smoothing).add_(probabilities)
 
     def losses(self, step: StepState, view: View, features: Features, decoded: Decoded) -> Losses:
-        """``instance.loss_in``, the mean over all pixels."""
+        """``instance.loss_in``, the mean over all pixels; ``instance.bank_filled``, the share of rows."""
         with torch.autocast(view.img.device.type, enabled=False):
-            total = self.total(step, self.similarities(decoded), step.student.upsampled(decoded).detach())
-        return Losses({'instance.loss_in': self.weight * total / (len(view.img) * view.img[0, 0].numel())})
+            total = self.total(step, self.similarities(decoded), student_of(step).upsampled(decoded).detach())
+        return Losses(trained={'instance.loss_in': self.weight * total / (len(view.img) * view.img[0, 0].numel())},
+                      logged={'instance.bank_filled': self.bank.filled.float().mean()})
 
     # parts of them
 
@@ -130,7 +175,7 @@ class PublishedInstanceBank(InstanceObjective):
             label: int64 [B, H, W], 255 is ignored.
             align_corners: of the interpolation.
         """
-        size = tuple(label.shape[-2:])
+        size = size_of(label)
         down, across = axes(embedding, size, align_corners)
         classes = torch.arange(self.bank.num_classes, device=label.device).view(-1, 1, 1)
         places = embedding.new_zeros(len(classes), *embedding.shape[-2:])
@@ -144,7 +189,7 @@ class PublishedInstanceBank(InstanceObjective):
 
     def similarities(self, decoded: Decoded) -> Tensor:
         """Products [B, K, h, w] of the embedding with the rows."""
-        return torch.einsum('bdhw,kd->bkhw', decoded.embedding.float(), self.bank.feature)
+        return torch.einsum('bdhw,kd->bkhw', embedding_of(decoded), self.bank.feature)
 
     def total(self, step: StepState, student: Tensor, logits: Tensor) -> Tensor:
         """The loss summed over all pixels; each strip is computed again when it is back-propagated.
@@ -153,8 +198,8 @@ class PublishedInstanceBank(InstanceObjective):
             student: its similarities, [B, K, h, w].
             logits: of the student at image size, [B, C, H, W].
         """
-        teacher, size = step.items[TEACHER], tuple(logits.shape[-2:])
-        down, across = axes(student, size, step.student.align_corners)
+        teacher, size = step.items[TEACHER], size_of(logits)
+        down, across = axes(student, size, student_of(step).align_corners)
 
         def strip(student: Tensor, rows: slice) -> Tensor:
             with torch.no_grad():
@@ -162,5 +207,8 @@ class PublishedInstanceBank(InstanceObjective):
                 target = strip_target(interpolate(teacher, down[:, rows], across), factor)
             return cross_entropy(normalised(interpolate(student, down[:, rows], across)), target)
 
-        return sum(checkpoint(strip, student, rows, use_reentrant=False, preserve_rng_state=False)
-                   for rows in strips(*student.shape[:2], size))
+        batch, num_rows = student.shape[:2]
+        total = student.new_zeros(())
+        for rows in strips(batch, num_rows, size):
+            total = total + checkpoint(strip, student, rows, use_reentrant=False, preserve_rng_state=False)
+        return total

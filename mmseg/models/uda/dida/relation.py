@@ -1,4 +1,4 @@
-"""How pixels relate to the rows of the memory bank, and what that says about classes: equations (1) to (4).
+"""How pixels relate to the rows of the memory bank, and what that says about classes: equations (1) to (4) of ours.
 
 A relation is a distribution over the rows: how similar a pixel is to each stored instance.
 Shapes: B images, h x w cells of the embedding, D channels, K rows of the bank, C classes.

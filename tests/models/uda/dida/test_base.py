@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> str:
 
 
 def test_the_table_names_the_presets_and_neither_objective_is_a_kind_of_the_other() -> None:
-    assert PRESETS == dict(dida=InstanceBank, dida_code=PublishedInstanceBank)
+    assert PRESETS == dict(cosine=InstanceBank, dida=InstanceBank, dida_code=PublishedInstanceBank)
     for cls in PRESETS.values():
         assert cls.__bases__ == (InstanceObjective, )
 
@@ -38,7 +38,8 @@ def test_objectives_act_in_a_fixed_order() -> None:
 
 
 @pytest.mark.parametrize('options, kind', [
-    ({}, InstanceBank), (dict(preset='dida'), InstanceBank), (dict(preset='dida_code'), PublishedInstanceBank)])
+    ({}, InstanceBank), (dict(preset='cosine'), InstanceBank), (dict(preset='dida'), InstanceBank),
+    (dict(preset='dida_code'), PublishedInstanceBank)])
 def test_a_preset_builds_its_objective(options: dict[str, Any], kind: type, folder: str) -> None:
     host, _ = make_host(instance_bank=dict(bank=folder, **options))
     assert type(host.instance_bank) is kind
@@ -52,9 +53,16 @@ def test_an_unknown_preset_gets_a_hint() -> None:
 
 
 @pytest.mark.parametrize('options, message', [
-    (dict(size=3), "uda.instance_bank has no entry 'size'"), (dict(alpha=0.9), "no entry 'alpha'"),
+    (dict(update='fifo'), "uda.instance_bank has no entry 'update'"), (dict(alpha=0.9), "no entry 'alpha'"),
+    (dict(size=0), 'size=0 must be at least 1'),
     (dict(smoothing=2), r'uda.instance_bank: smoothing=2 must lie in \[0, 1\]'),
     (dict(momentum=-1), r'momentum=-1 must lie in \[0, 1\]'), (dict(interval=0), 'interval=0 must be at least 1')])
 def test_bad_options_of_the_published_program_are_named(options: dict[str, Any], message: str, folder: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         make_host(instance_bank=dict(preset='dida_code', bank=folder, **options))
+
+
+def test_the_ids_of_its_classes_are_told() -> None:
+    assert InstanceBank.class_ids(dict(instance_bank=dict(classes=(2, 0)))) == {'instance_bank.classes': [2, 0]}
+    for section in (None, {}, dict(classes=None)):
+        assert InstanceBank.class_ids(dict(instance_bank=section)) == {}

@@ -128,13 +128,36 @@ def test_files_come_back_as_they_were(tmp_path):
     assert torch.equal(again[0], feature) and torch.equal(again[1], label)
 
 
+def test_features_are_found_under_their_older_name_too(tmp_path):
+    write_bank(tmp_path, torch.rand(6, 3), torch.arange(6) % 5)
+    older, newer = (np.load(tmp_path / name)['arr_0'] for name in ('f_buffer.npz', 'f_buffer_s.npz'))
+    assert (older == newer).all()
+    np.savez(tmp_path / 'f_buffer.npz', 2 * newer)
+    assert (read_bank(tmp_path, 5, 3)[0].numpy() == newer).all()
+    (tmp_path / 'f_buffer_s.npz').unlink()
+    assert (read_bank(tmp_path, 5, 3)[0].numpy() == 2 * newer).all()
+
+
+def test_negative_features_are_refused_on_demand(tmp_path):
+    feature = torch.rand(6, 3)
+    feature[2, 1] = -0.5
+    write_bank(tmp_path, feature, torch.arange(6) % 5)
+    assert torch.equal(read_bank(tmp_path, 5, 3)[0], feature)
+    with pytest.raises(ValueError, match='f_buffer_s.npz has negative features, down to -0.5.*create_buffer.py'):
+        read_bank(tmp_path, 5, 3, non_negative=True)
+
+
 @pytest.mark.parametrize('change,message', [
-    (lambda folder: (folder / 'l_buffer_s.npz').unlink(), 'there is no .*l_buffer_s.npz'),
+    (lambda folder: (folder / 'l_buffer_s.npz').unlink(), 'there is no .*l_buffer_s.npz: a bank is a folder with'),
+    (lambda folder: [path.unlink() for path in folder.glob('f_*')],
+     r'there is no .*f_buffer_s.npz: .*\(or f_buffer.npz\)'),
     (lambda folder: (folder / 'f_buffer_s.npz').write_bytes(b'no zip'), 'no NPZ file'),
     (lambda folder: np.savez(folder / 'f_buffer_s.npz', other=np.zeros(3)), "array 'arr_0'"),
     (lambda folder: np.savez(folder / 'l_buffer_s.npz', np.zeros(5, np.int64)), r'shape \(5,\) are no bank'),
     (lambda folder: np.savez(folder / 'f_buffer_s.npz', np.zeros((6, 2), np.float32)), '2 channels'),
-    (lambda folder: np.savez(folder / 'l_buffer_s.npz', np.full(6, 7)), 'labels from 7 to 7, but there are 5'),
+    (lambda folder: np.savez(folder / 'l_buffer_s.npz', np.full(6, 7)), r'labels from 7 to 7 .*below 5'),
+    (lambda folder: np.savez(folder / 'l_buffer_s.npz', np.ones(6)), 'labels from 1.0 to 1.0 of type float64'),
+    (lambda folder: np.savez(folder / 'f_buffer_s.npz', np.full((6, 3), np.nan)), 'no finite numbers'),
 ])
 def test_bad_files_are_named(tmp_path, change, message):
     write_bank(tmp_path, torch.rand(6, 3), torch.tensor([0, 0, 1, 1, 4, 4]))

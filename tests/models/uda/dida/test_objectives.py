@@ -29,7 +29,7 @@ class TestProjectedBank(ObjectiveTests):
 
 
 class TestPublishedBank(ObjectiveTests):
-    trained = {'instance.loss_in'}
+    trained, logged = {'instance.loss_in'}, {'instance.bank_filled'}
     before = 1
 
     @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from mmseg.models.uda.dida import InstanceBank, PublishedInstanceBank, published
 from mmseg.models.uda.dida.memory_bank import balanced_labels, write_bank
 from tests.models.uda.conftest import make_host
 
-from .test_paper import LABEL, C, K, decoded, fake_step, run
+from .test_cosine import LABEL, C, K, decoded, fake_step, run
 
 
 @pytest.fixture
@@ -139,10 +139,10 @@ def test_enlarging_similarities_is_comparing_enlarged_embeddings():
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path('/proc/self/clear_refs').exists(), reason='needs Linux')
-@pytest.mark.parametrize('preset', ['dida', 'dida_code'])
+@pytest.mark.parametrize('preset', ['cosine', 'dida_code'])
 def test_memory_at_the_published_size(preset, tmp_path, capsys):
     """Two crops of 512 x 512, 300 rows of 256 channels at stride 4; prints what docs/performance.md reports."""
-    if preset == 'dida':
+    if preset == 'cosine':
         made = full_bank(19, 256)
     else:
         write_bank(tmp_path, torch.rand(300, 256), balanced_labels(300, range(19)))

@@ -1,4 +1,8 @@
-"""The paper's equations (preset 'dida'), at the resolution of the embedding; numbered as in docs/methods.md."""
+"""Our version of DIDA (preset 'cosine', formerly 'dida'), at the resolution of the embedding.
+
+Equations are numbered as in docs/methods.md, which says where they and the defaults come from. They are no
+quotation: the text of the paper was not at hand.
+"""
 from __future__ import annotations
 
 import copy
@@ -14,14 +18,22 @@ from mmseg.models.layers import resize
 from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.models.uda.cells import class_counts
-from mmseg.models.uda.dida.base import InstanceObjective, check_count, preset
+from mmseg.models.uda.dida.base import (
+    InstanceObjective,
+    check_count,
+    embedding_of,
+    label_of,
+    preset,
+    size_of,
+    student_of,
+)
 from mmseg.models.uda.dida.memory_bank import MemoryBank
 from mmseg.models.uda.dida.prototypes import boundary_pixels, class_means
 from mmseg.models.uda.dida.relation import calibrate, cosine_similarities, gather, relation_loss, scatter
 from mmseg.models.uda.step_state import Item, StepState, View
 from mmseg.models.uda.teacher import EMATeacher
 from mmseg.registry import OBJECTIVES
-from mmseg.utils.kinds import COUNT, NONE, POSITIVE, WHOLE, list_of, one_of
+from mmseg.utils.kinds import COUNT, NONE, POSITIVE, one_of
 from mmseg.utils.labels import IGNORED
 from mmseg.utils.names import nearest
 
@@ -60,7 +72,7 @@ class Projection(nn.Module):
 
 
 @OBJECTIVES.register_module()
-@preset('dida')
+@preset('cosine', 'dida')  # the latter in older configs, from when it passed for the paper's own
 class InstanceBank(InstanceObjective):
     """The similarities of a mixed image (student) to the bank should be those of the target image (teacher).
 
@@ -86,14 +98,15 @@ class InstanceBank(InstanceObjective):
         region: cells that count: those that show the 'target' alone and are not in the margins, or 'all'.
         warmup: iterations before the bank is filled. The loss starts when all rows are.
         projection: channels of a learned projection of the embedding; None takes the embedding itself.
-        bank: folder with f_buffer_s.npz and l_buffer_s.npz to start from instead of an empty bank.
+        bank: folder of a bank to start from instead of an empty one; see
+            :func:`read_bank <mmseg.models.uda.dida.memory_bank.read_bank>`.
 
     Raises:
         FileNotFoundError: if there is no such bank.
         ValueError: for a value that cannot be.
     """
     OPTIONS = dict(
-        **{name: one_of(names) for name, names in CHOICES.items()}, size=COUNT, classes=list_of(WHOLE) | NONE,
+        **{name: one_of(names) for name, names in CHOICES.items()},
         projection=COUNT | NONE, **dict.fromkeys(('tau_teacher', 'tau_student'), POSITIVE))
 
     def __init__(self, num_classes: int, channels: int, alpha: float, size: int = 300,
@@ -138,7 +151,7 @@ class InstanceBank(InstanceObjective):
         """Fill and renew the bank with the class prototypes of the source images."""
         if self.warming_up(step):
             return
-        prototypes, present = self.prototypes(projected(self.projection_head, decoded), step.source.label)
+        prototypes, present = self.prototypes(projected(self.projection_head, decoded), label_of(step.source))
         momentum = self.momentum if self.update == 'ema' else None
         self.bank.update(prototypes, present, self.renews(step), momentum)
 
@@ -151,8 +164,8 @@ class InstanceBank(InstanceObjective):
         step.items[TARGET] = self.target(step, relation, decoded)
         if self.smoothing == 1:
             return probabilities
-        gathered = resize(gather(relation, self.bank.membership), tuple(probabilities.shape[-2:]),
-                          align_corners=step.student.align_corners)
+        gathered = resize(gather(relation, self.bank.membership), size_of(probabilities),
+                          align_corners=student_of(step).align_corners)
         share = torch.where(self.bank.full, self.smoothing, 1.)  # an incomplete bank changes nothing
         return gathered.mul_(1 - share).addcmul_(probabilities, share)
 
@@ -178,7 +191,7 @@ class InstanceBank(InstanceObjective):
             embedding: [B, D, h, w].
             label: int64 [B, H, W], 255 is ignored.
         """
-        size, num_classes = embedding.shape[-2:], self.bank.num_classes
+        size, num_classes = size_of(embedding), self.bank.num_classes
         means, pixels = class_means(embedding, class_counts(label, size, num_classes)[..., :-1])
         if self.select != 'mean':
             boundary = torch.where(boundary_pixels(label), label, IGNORED)
@@ -197,7 +210,7 @@ class InstanceBank(InstanceObjective):
         """
         if not self.calibrate:
             return Target(relation, torch.ones_like(relation[:, 0]))
-        logits = resize(decoded.logits.float(), tuple(relation.shape[-2:]), align_corners=step.student.align_corners)
+        logits = resize(decoded.logits.float(), size_of(relation), align_corners=student_of(step).align_corners)
         calibrated, mass = calibrate(relation, scatter(logits.softmax(dim=1), self.bank.label), EPS)
         return Target(calibrated, (mass > EPS).float())
 
@@ -206,7 +219,7 @@ class InstanceBank(InstanceObjective):
         target = step.items[TARGET]
         embedding = projected(self.projection_head, decoded)
         scores = cosine_similarities(embedding, self.bank.feature).float() / self.tau_student
-        return relation_loss(scores, target.relation, target.defined * self.cells(step, scores.shape[-2:]))
+        return relation_loss(scores, target.relation, target.defined * self.cells(step, size_of(scores)))
 
     def cells(self, step: StepState, size: tuple[int, int]) -> Tensor:
         """Float [B, h, w], 1 for cells that count: with region 'target', those without a pasted or invalid pixel."""
@@ -218,7 +231,7 @@ class InstanceBank(InstanceObjective):
 
 def projected(projection: Projection | None, decoded: Decoded) -> Tensor:
     """The embedding that is compared with the bank, fp32 [B, D, h, w]."""
-    embedding = decoded.embedding.float()
+    embedding = embedding_of(decoded)
     return embedding if projection is None else projection(embedding).float()
 
 

@@ -10,7 +10,7 @@ import torch
 from mmseg.checkpoint.networks import segmentor_state
 from mmseg.engine.optim import parameter_groups
 from mmseg.models.segmentors.results import Decoded, HeadOutput
-from mmseg.models.uda.dida.paper import EPS, InstanceBank
+from mmseg.models.uda.dida.cosine import EPS, InstanceBank
 from mmseg.models.uda.dida.relation import calibrate, cosine_similarities, gather, relation_loss, scatter
 from mmseg.models.uda.step_state import Items
 from tests.models import nets
@@ -312,8 +312,7 @@ def test_the_step_never_waits_for_the_device(options):
 
 
 @pytest.mark.parametrize('options,message', [
-    (dict(preset='paper'), 'known are dida, dida_code'),
-    (dict(preset='dida_code'), "bank='...'"),
+    (dict(preset='paper'), 'known are cosine, dida, dida_code'),
     (dict(bank='no/folder'), 'there is no no/folder/f_buffer_s.npz'),
     (dict(tau_tacher=1), "did you mean 'tau_teacher'"),
     ('dida', 'must be a dict'),
