@@ -126,6 +126,6 @@ class EntropyBalance(Objective):
         if self.region == 'all':
             return None
         pasted, target = step.mix_mask.squeeze(1), step.pseudo.valid
-        source = torch.zeros_like(target) if self.region == 'target' else (view.label != IGNORED).to(target)
+        source = torch.zeros_like(target) if self.region == 'target' else (view.required_label != IGNORED).to(target)
         mask = torch.where(pasted, source, target)
         return F.interpolate(mask.unsqueeze(1), size, mode='nearest').squeeze(1)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mmseg.models.builder import build_segmentor, names_weights
 from mmseg.models.named_losses import Losses
+from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.models.uda.cells import label_cells
 from mmseg.models.uda.objective import Objective
@@ -43,7 +44,8 @@ class FeatureDistance(Objective):
         imnet_feature_dist_allow_random=False)
     key_kinds = dict(imnet_feature_dist_classes=list_of(WHOLE) | NONE, imnet_feature_dist_scale_min_ratio=SHARE | NONE)
 
-    def __init__(self, network: nn.Module, weight: float, classes: list[int] | None, min_ratio: float | None) -> None:
+    def __init__(self, network: BaseSegmentor, weight: float, classes: list[int] | None,
+                 min_ratio: float | None) -> None:
         super().__init__()
         if classes is not None and min_ratio is None:
             raise ValueError('uda.imnet_feature_dist_classes needs uda.imnet_feature_dist_scale_min_ratio: '
@@ -72,14 +74,14 @@ class FeatureDistance(Objective):
         return dict(imnet_feature_dist_classes=list(ids)) if uda.get('imnet_feature_dist_lambda') and ids else {}
 
     @property
-    def network(self) -> nn.Module:
+    def network(self) -> BaseSegmentor:
         """The frozen segmentor."""
         return self._network[0]
 
     def mounted(self) -> dict[str, nn.Module]:
         return dict(imnet_model=self.network)
 
-    def init_weights(self, student: nn.Module) -> None:
+    def init_weights(self, student: BaseSegmentor) -> None:
         """Take over the ImageNet weights."""
         self.network.load_state_dict(student.state_dict())
 
@@ -89,7 +91,7 @@ class FeatureDistance(Objective):
             reference = self.network.reference_features(view.img, features)
         distance = torch.zeros((), device=view.img.device)
         for (mine, box), (frozen, _) in zip(features.compared(), reference.compared()):
-            label = view.label if box is None else view.label[:, box[0]:box[1], box[2]:box[3]]
+            label = view.required_label if box is None else view.required_label[:, box[0]:box[1], box[2]:box[3]]
             distance = distance + self._distance(step, mine.float(), frozen.float(), label)
         return Losses({'src.loss_imnet_feat_dist': self.weight * distance})
 
@@ -97,7 +99,7 @@ class FeatureDistance(Objective):
         """Mean Euclidean distance over the compared cells; 0, with zero gradients, where there is none."""
         # vector_norm: its gradient is 0, not NaN, where both features agree
         distance = torch.linalg.vector_norm(mine - frozen, dim=1)
-        if self.classes is None:
+        if self.classes is None or self.min_ratio is None:
             return distance.mean()
         cells = label_cells(label, distance.shape[-2:], step.student.num_classes, self.min_ratio)
         compared = torch.zeros_like(cells, dtype=torch.bool)

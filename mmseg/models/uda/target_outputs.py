@@ -4,9 +4,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmseg.models.named_losses import Losses
+from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.models.uda.objective import Objective
 from mmseg.models.uda.step_state import StepState, View
@@ -15,7 +16,7 @@ from mmseg.utils.kinds import AMOUNT, Section
 FACTORS = Section(dict(main=AMOUNT, aux=AMOUNT))
 
 
-def output_factors(student: nn.Module, setting: Any, key: str) -> dict[str, float]:
+def output_factors(student: BaseSegmentor, setting: Any, key: str) -> dict[str, float]:
     """The loss factor of each of the student's outputs.
 
     Args:
@@ -50,13 +51,13 @@ class TargetOutputs(Objective):
         super().__init__()
         self.factors = factors
 
-    def penalty(self, output: str, logits: Tensor, student: nn.Module) -> Tensor:
+    def penalty(self, output: str, logits: Tensor, student: BaseSegmentor) -> Tensor:
         """The loss of one output, without its factor, from fp32 logits [B, C, H, W] at image size."""
         raise NotImplementedError
 
     def view(self, step: StepState) -> View:
         """The target images."""
-        return View(step.target_img)
+        return step.target
 
     def losses(self, step: StepState, view: View, features: Features, decoded: Decoded) -> Losses:
         """The loss of each output."""
