@@ -28,7 +28,7 @@ class ConcatDataset(SampledDataset):
         self.CLASSES, self.PALETTE = first.CLASSES, first.PALETTE
 
     @property
-    def img_infos(self) -> list[dict[str, Any]]:
+    def img_infos(self) -> list[dict[str, Any]]:  # type: ignore[override]  # of the parts: it cannot be set here
         """File names of all images, as in CustomDataset."""
         return [info for dataset in self.datasets for info in dataset.img_infos]
 

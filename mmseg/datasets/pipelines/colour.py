@@ -156,6 +156,7 @@ class Rerange:
         self.max_value = max_value
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
-        results['img'] = cv2.normalize(results['img'].astype(np.float32), None, self.min_value, self.max_value,
-                                       cv2.NORM_MINMAX)
+        image = results['img'].astype(np.float32)
+        results['img'] = cv2.normalize(  # type: ignore[call-overload]  # OpenCV's stub does not know that dst may be None
+            image, None, self.min_value, self.max_value, cv2.NORM_MINMAX)
         return results

@@ -22,7 +22,7 @@ _SEG_PADDING = {'valid_pseudo_mask': 0}  # padding is not a place to trust; othe
 
 def as_scales(img_scale: ImageScale | Sequence[ImageScale]) -> list[ImageScale]:
     """One (long, short) side or a list of them, as a list of tuples (JSON configs hold lists)."""
-    several = img_scale if isinstance(img_scale[0], Sequence) else [img_scale]
+    several: Sequence[Any] = img_scale if isinstance(img_scale[0], Sequence) else [img_scale]
     return [(int(scale[0]), int(scale[1])) for scale in several]
 
 
@@ -227,7 +227,7 @@ class RandomCrop:
     def _is_varied(self, label: np.ndarray) -> bool:
         counts = count_ids(label)
         counts[self.ignore_index] = 0
-        return np.count_nonzero(counts) > 1 and counts.max() / counts.sum() < self.cat_max_ratio
+        return bool(np.count_nonzero(counts) > 1 and counts.max() / counts.sum() < self.cat_max_ratio)
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
         rng = results.get('rng', np.random)
@@ -315,7 +315,7 @@ class DeferredNormalize(Normalize):
     @classmethod
     def of(cls, normalize: Normalize) -> DeferredNormalize:
         """With the settings of ``normalize``."""
-        return cls(normalize.mean, normalize.std, normalize.to_rgb)
+        return cls(normalize.mean.tolist(), normalize.std.tolist(), normalize.to_rgb)
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
         if results['img'].dtype != np.uint8:
