@@ -36,6 +36,7 @@ from mmseg.engine.trackers import tracker_backends
 from mmseg.errors import DataError, ProcessLost
 from mmseg.evaluation import class_subsets
 from mmseg.models.outline import classifier_entries
+from mmseg.models.trainable import Trainable
 from mmseg.models.uda.base import KEYS
 from mmseg.utils.config_text import format_config
 from mmseg.utils.device import resolve_device
@@ -72,7 +73,15 @@ class TrainRunner(Runner):
         timestamp: name of the log files; None takes the time.
     """
 
-    def __init__(self, model: nn.Module, cfg: Config, work_dir: str | Path, *, optim_wrapper: StepWrapper,
+    model: Trainable
+    optim_wrapper: StepWrapper
+    logger: Logger
+    train_loop: TrainLoop
+    val_loop: ValLoop
+    meta: dict[str, Any]
+    _timestamp: str
+
+    def __init__(self, model: Trainable, cfg: Config, work_dir: str | Path, *, optim_wrapper: StepWrapper,
                  make_loader: Callable[[TrainRunner, int, int], Iterable[dict]], device: torch.device, seed: int,
                  hooks: list[Hook], meta: dict[str, Any], timestamp: str | None = None) -> None:
         self.device, self.stop = device, StopRequest()
@@ -133,7 +142,8 @@ class TrainRunner(Runner):
     def build_logger(self, log_level: int | str = 'INFO', **kwargs: Any) -> Any:
         logger = super().build_logger(log_level, logger_name='mmseg', **kwargs)
         for handler in _file_handlers(logger):
-            handler.handleError = lambda record: None  # a full disk shows in the JSON log, too, which tells it once
+            # a full disk shows in the JSON log, too, which tells it once
+            handler.handleError = lambda record: None  # type: ignore[method-assign]  # MMEngine makes the handler
         return logger
 
     def build_visualizer(self, visualizer: Any = None) -> Visualizer:
@@ -165,7 +175,7 @@ class TrainRunner(Runner):
 
     # -- training -------------------------------------------------------------------------------------------------
 
-    def train(self) -> nn.Module:
+    def train(self) -> Trainable:
         """Train to the end.
 
         Returns:
@@ -323,7 +333,7 @@ def _val_loop(runner: TrainRunner, cfg: Any) -> ValLoop:
                                world_size=runner.world_size)
     runner.logger.info(f'validation data: {len(dataset)} images of {type(dataset).__name__}')
     return ValLoop(runner, loader, dataset, [names] if isinstance(names, str) else list(names),
-                   [metrics] if isinstance(metrics, str) else list(metrics), class_subsets(cfg, dataset.CLASSES))
+                   [metrics] if isinstance(metrics, str) else list(metrics), class_subsets(cfg, dataset.CLASSES or ()))
 
 
 def _loader_of(dataset: Any, data: Any, device: torch.device) -> Callable[[TrainRunner, int, int], Iterable[dict]]:
@@ -338,7 +348,7 @@ def _loader_of(dataset: Any, data: Any, device: torch.device) -> Callable[[Train
     return make_loader
 
 
-def build_runner(cfg: Config, model: nn.Module, dataset: Any, work_dir: str | Path, *, validate: bool = True,
+def build_runner(cfg: Config, model: Trainable, dataset: Any, work_dir: str | Path, *, validate: bool = True,
                  timestamp: str | None = None, meta: dict[str, Any] | None = None) -> TrainRunner:
     """Build everything that a training needs.
 
