@@ -55,7 +55,8 @@ class Either(Kind):
     """Values of one of several kinds; the first that fits says what is wrong inside."""
 
     def __init__(self, *kinds: Kind) -> None:
-        self.kinds = [part for kind in kinds for part in (kind.kinds if isinstance(kind, Either) else [kind])]
+        self.kinds: list[Kind] = [
+            part for kind in kinds for part in (kind.kinds if isinstance(kind, Either) else [kind])]
         super().__init__(' or '.join(dict.fromkeys(kind.text for kind in self.kinds)),
                          lambda value: any(kind.fits(value) for kind in self.kinds))
 

@@ -132,7 +132,7 @@ def _list(kinds: list[Kind], fixed: bool) -> Kind:
 def _constructors(thing: Callable) -> list[Callable]:
     if not isinstance(thing, type):
         return [thing]
-    return [parent.__init__ for parent in thing.__mro__ if '__init__' in vars(parent) and parent is not object]
+    return [vars(parent)['__init__'] for parent in thing.__mro__ if '__init__' in vars(parent) and parent is not object]
 
 
 def _hints(function: Callable) -> dict[str, Any]:
