@@ -29,6 +29,7 @@ test-slow: $(STAMP)
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
 
 benchmark-toy: $(STAMP)
 	$(BIN)/python -m tools.run_toy_benchmark

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from mmseg.models.uda.dida.memory_bank import balanced_labels, write_bank
-
 from tests.models.uda.base_objective import CLASSES, ObjectiveTests
 
 
