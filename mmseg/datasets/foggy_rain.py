@@ -54,6 +54,7 @@ class CityscapesFoggyRainDataset(CityscapesDataset):
         return self.foggy_betas is None or not fog or float(fog['beta']) in self.foggy_betas
 
     def find_names(self) -> list[str]:
+        """Those of the wanted attenuations, at most ``max_variants_per_frame`` of each frame."""
         found = super().find_names()
         frames: dict[str, list[str]] = defaultdict(list)
         for name in found:
@@ -71,4 +72,5 @@ class CityscapesFoggyRainDataset(CityscapesDataset):
         return np.linspace(0, count - 1, kept).round().astype(int)
 
     def label_name(self, name: str) -> str | None:
+        """That of the frame, which its variants share."""
         return super().label_name(self._parts(name)['frame'])

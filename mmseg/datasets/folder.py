@@ -138,6 +138,7 @@ class FolderDataset(CustomDataset):
         return super()._list_images()
 
     def find_names(self) -> list[str]:
+        """All images, sorted by path; each needs a mask, if there is a folder of masks."""
         missing = sorted(set(self._images) - set(self._labels)) if self.has_labels else []
         if missing:
             raise DataError(f'{len(missing)} of {len(self._images)} images in {self.img_dir} have no mask in '
@@ -147,12 +148,14 @@ class FolderDataset(CustomDataset):
         return sorted(self._images)
 
     def image_name(self, name: str) -> str:
+        """The file with that path up to the suffix, whatever its suffix."""
         if name not in self._images:
             raise DataError(f'{self.split} names {name!r}, but {self.img_dir} holds no such image (names are without '
                             'suffix)')
         return self._images[name]
 
     def label_name(self, name: str) -> str | None:
+        """The mask with the same path up to the suffix; None without a folder of masks."""
         if self.has_labels and name not in self._labels:
             raise DataError(f'the image {self._images[name]} has no mask in {self.ann_dir}')
         return self._labels.get(name)

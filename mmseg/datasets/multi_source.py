@@ -52,6 +52,7 @@ class MultiSource(SampledDataset):
                                     for source in self.sources])
 
     def leaves(self, name: str = '') -> Iterator[tuple[str, SampledDataset]]:
+        """Those of the sources, then those of the target."""
         for i, source in enumerate(self.sources):
             yield from source.leaves(f'sources/{i}')
         yield from self.target.leaves('target')

@@ -60,6 +60,7 @@ class UDADataset(SampledDataset):
             self.sampler = build_sampler(source, **rare_class_sampling)
 
     def leaves(self, name: str = '') -> Iterator[tuple[str, SampledDataset]]:
+        """Those of the source, then those of the target."""
         yield from self.source.leaves('source')
         yield from self.target.leaves('target')
 
