@@ -138,6 +138,7 @@ class UDADecorator(Trainable):
         self.branches = open_branches(views, self.objectives)
 
     def networks(self) -> dict[str, BaseSegmentor]:
+        """The student; a method with a teacher adds it."""
         return {'student': self.model}
 
     def init_weights(self) -> None:

@@ -57,6 +57,7 @@ class DACS(UDADecorator):
 
     @classmethod
     def check_settings(cls, uda: dict[str, Any]) -> dict[str, Any]:
+        """Besides, no mixing but ClassMix."""
         settings = super().check_settings(uda)
         if settings['mix'] != 'class':
             raise ValueError(f"uda.mix={settings['mix']!r}: only 'class' (ClassMix) exists")
@@ -69,6 +70,7 @@ class DACS(UDADecorator):
             self.ema_model.load_state_dict(self.model.state_dict())
 
     def networks(self) -> dict[str, BaseSegmentor]:
+        """The student and, unless the source is all, the teacher."""
         return super().networks() if self.teacher is None else {'student': self.model, 'teacher': self.ema_model}
 
     def train_step(self, batch: dict[str, Any], optim_wrapper: Any) -> Losses:

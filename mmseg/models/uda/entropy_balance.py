@@ -36,6 +36,7 @@ class Entropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor) -> Tensor:
+        """Entropy in nats, from logits shifted by their maximum so that no exponential overflows."""
         shifted = logits - logits.amax(dim=1, keepdim=True)
         exponentials = shifted.exp()
         total = exponentials.sum(dim=1, keepdim=True)
@@ -46,6 +47,7 @@ class Entropy(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        """Gradient [B, C, H, W] of the logits."""
         shifted, total, mean = ctx.saved_tensors
         return shifted.exp() * (mean - shifted) * (gradient.unsqueeze(1) / total)
 
@@ -109,6 +111,7 @@ class EntropyBalance(Objective):
 
     @classmethod
     def from_config(cls, uda: dict[str, Any], host: UDADecorator) -> EntropyBalance | None:
+        """Active where ``entropy_balance`` is a dict."""
         if uda['entropy_balance'] is None:
             return None
         return cls.from_options('entropy_balance', uda['entropy_balance'], num_classes=host.num_classes)

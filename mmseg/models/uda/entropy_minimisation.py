@@ -28,6 +28,7 @@ class LowEntropy(TargetOutputs):
     log = 'ent'
 
     def penalty(self, output: str, logits: Tensor, student: BaseSegmentor) -> Tensor:
+        """Normalised entropy, in [0, 1]."""
         return normalised_entropy(logits.softmax(dim=1))
 
 

@@ -55,6 +55,7 @@ class FeatureDistance(Objective):
 
     @classmethod
     def from_config(cls, uda: dict[str, Any], host: UDADecorator) -> FeatureDistance | None:
+        """Active with a factor; without ImageNet weights a ValueError, unless random ones are allowed."""
         if not uda['imnet_feature_dist_lambda']:
             return None
         if not (names_weights(host.model_cfg) or uda['imnet_feature_dist_allow_random']):
@@ -66,10 +67,12 @@ class FeatureDistance(Objective):
 
     @classmethod
     def without_weights(cls, uda: dict[str, Any]) -> dict[str, Any]:
+        """Allow random weights, if it is active."""
         return dict(imnet_feature_dist_allow_random=True) if uda.get('imnet_feature_dist_lambda') else {}
 
     @classmethod
     def class_ids(cls, uda: dict[str, Any]) -> dict[str, list[int]]:
+        """The thing classes, if it is active and has some."""
         ids = uda.get('imnet_feature_dist_classes')
         return dict(imnet_feature_dist_classes=list(ids)) if uda.get('imnet_feature_dist_lambda') and ids else {}
 
@@ -79,6 +82,7 @@ class FeatureDistance(Objective):
         return self._network[0]
 
     def mounted(self) -> dict[str, nn.Module]:
+        """The frozen network, as ``imnet_model``."""
         return dict(imnet_model=self.network)
 
     def init_weights(self, student: BaseSegmentor) -> None:

@@ -119,6 +119,7 @@ class MaskedConsistency(Objective):
 
     @classmethod
     def from_config(cls, uda: dict[str, Any], host: UDADecorator) -> MaskedConsistency | None:
+        """Active with a mode; with a teacher of its own where the host's does not do."""
         if uda['mask_mode'] is None:
             return None
         if uda['mask_mode'] not in MODES:

@@ -99,6 +99,7 @@ class MaskedRepresentation(Objective):
 
     @classmethod
     def from_config(cls, uda: dict[str, Any], host: UDADecorator) -> MaskedRepresentation | None:
+        """Active where ``mrm`` is a dict."""
         if uda['mrm'] is None:
             return None
         try:

@@ -51,6 +51,7 @@ class LayerNorm2d(nn.LayerNorm):
     """Layer norm over the channels of maps [B, C, h, w]."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalise each cell over its channels."""
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
