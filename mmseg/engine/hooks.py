@@ -35,6 +35,7 @@ class ScheduleHook(Hook):
         self.schedule = schedule
 
     def before_train_iter(self, runner: TrainRunner, batch_idx: int, data_batch: Any = None) -> None:
+        """Set the learning rate of each group for the iteration to come."""
         for group in runner.optim_wrapper.optimizer.param_groups:
             group['lr'] = self.schedule(group['initial_lr'], runner.iter)
 
@@ -53,10 +54,12 @@ class LogHook(Hook):
         self.count = self.total_count = 0
 
     def before_train(self, runner: TrainRunner) -> None:
+        """Begin the JSON log with the run's meta and seed."""
         runner.json_log.write(plain({**runner.meta, 'seed': runner.seed}))
 
     def after_train_iter(self, runner: TrainRunner, batch_idx: int, data_batch: Any = None,
                          outputs: Any = None) -> None:
+        """Count the iteration's time (s); report if an interval ends."""
         due = _due(runner, self.interval)
         means = runner.log_buffer.means() if due else {}  # waits for the device, so it goes before the clock is read
         loop = runner.train_loop
@@ -100,6 +103,7 @@ class EvaluationHook(Hook):
 
     def after_train_iter(self, runner: TrainRunner, batch_idx: int, data_batch: Any = None,
                          outputs: Any = None) -> None:
+        """Evaluate and report if an interval ends."""
         finished = runner.train_loop.finished
         if not _due(runner, self.interval) or finished < self.start:
             return
@@ -160,6 +164,7 @@ class CheckpointHook(Hook):
         self.latest: int | None = None
 
     def before_train(self, runner: TrainRunner) -> None:
+        """Make the folder and tidy it up; a resumed run takes over its earlier files."""
         if processes.is_main():
             self.folder.mkdir(parents=True, exist_ok=True)
             remove_leftovers(self.folder)
@@ -168,6 +173,7 @@ class CheckpointHook(Hook):
 
     def after_train_iter(self, runner: TrainRunner, batch_idx: int, data_batch: Any = None,
                          outputs: Any = None) -> None:
+        """Save if an interval ends."""
         if self.interval is not None and _due(runner, self.interval):
             self.save(runner)
 

@@ -41,10 +41,12 @@ class PanelHook(Hook):
         self._waiting: list[Future] = []
 
     def before_train_iter(self, runner: TrainRunner, batch_idx: int, data_batch: Any = None) -> None:
+        """Ask process 0 for panels in one iteration of each interval."""
         runner.model.capture = is_main_process() and runner.iter % self.interval == 0
 
     def after_train_iter(self, runner: TrainRunner, batch_idx: int, data_batch: Any = None,
                          outputs: Any = None) -> None:
+        """Hand the panels of this iteration, if it has made some, to the drawing thread."""
         model = runner.model
         if not model.capture:
             return
@@ -63,6 +65,7 @@ class PanelHook(Hook):
                                 data_batch['img_metas'][0]['img_norm_cfg'], runner.logger))
 
     def after_run(self, runner: TrainRunner) -> None:
+        """Wait for the pictures that are still to be drawn."""
         if self._thread is not None:
             self._thread.shutdown(wait=True)
             self._thread = None

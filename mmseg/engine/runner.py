@@ -114,10 +114,12 @@ class TrainRunner(Runner):
 
     @property
     def rank(self) -> int:
+        """Number of this process, from 0."""
         return processes.rank()
 
     @property
     def world_size(self) -> int:
+        """Number of processes."""
         return processes.count()
 
     # -- what MMEngine's constructor asks for ---------------------------------------------------------------------
@@ -131,15 +133,18 @@ class TrainRunner(Runner):
         """MMEngine's folder per run is not wanted: logs lie in the work_dir."""
 
     def setup_env(self, env_cfg: dict) -> None:
+        """Besides, claim the name of this run's log files, the same in all processes."""
         super().setup_env(env_cfg)
         wanted = self._wanted_timestamp or self._timestamp
         self._timestamp = processes.from_main(lambda: claim_timestamp(Path(self._work_dir), wanted))
 
     def set_randomness(self, seed: int, deterministic: bool = False, benchmark: bool = False) -> None:
+        """Seed all generators with the run's seed."""
         self._seed, self._deterministic = seed, deterministic
         seed_everything(seed, deterministic, benchmark)
 
     def build_logger(self, log_level: int | str = 'INFO', **kwargs: Any) -> Any:
+        """MMEngine's, silent about a log file that cannot be written."""
         logger = super().build_logger(log_level, logger_name='mmseg', **kwargs)
         for handler in _file_handlers(logger):
             # a full disk shows in the JSON log, too, which tells it once
@@ -147,12 +152,14 @@ class TrainRunner(Runner):
         return logger
 
     def build_visualizer(self, visualizer: Any = None) -> Visualizer:
+        """One with the trackers of ``log_config``; without any where this is not process 0."""
         backends = []
         if processes.is_main():
             backends = tracker_backends(_log_hooks(self.cfg), Path(self.work_dir), self.logger)
         return Visualizer.get_instance(self._experiment_name, vis_backends=backends)
 
     def wrap_model(self, model_wrapper_cfg: Any, model: nn.Module) -> nn.Module:
+        """The model as it is: it lies on its device, and the optimizer wrapper averages gradients."""
         return model
 
     def register_default_hooks(self, hooks: Any = None) -> None:
@@ -171,6 +178,7 @@ class TrainRunner(Runner):
         self.logger.info(f'Config:\n{format_config(self.cfg.to_dict())}')
 
     def get_hooks_info(self) -> str:
+        """Names of the hooks, for the log."""
         return ', '.join(type(hook).__name__ for hook in self.hooks)
 
     # -- training -------------------------------------------------------------------------------------------------

@@ -88,6 +88,7 @@ class OptionsOf(Kind):
         self.which = which
 
     def problems(self, value: Any, key: str) -> Iterator[Problem]:
+        """Those of unknown arguments, and of the values of known ones."""
         yield from Section(optional(self.which())).problems(value, key)
 
 
