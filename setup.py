@@ -1,3 +1,4 @@
+"""Installs the package mmseg; requirements.txt holds what it needs."""
 from setuptools import find_packages, setup
 
 setup(

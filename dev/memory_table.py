@@ -58,6 +58,7 @@ def row(name: str, path: str, options: dict[str, Any], args: argparse.Namespace)
 
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description='Peak memory of a training iteration, estimated without a GPU')
     parser.add_argument('configs', nargs='*', help='default: DAFormer, HRDA and MIC on HRDA, each with MRM and DIDA')
     parser.add_argument('--size', type=int, nargs=2, metavar=('H', 'W'), help='of the images; default: the crop')

@@ -20,7 +20,7 @@ from mmengine.hooks import Hook
 
 from mmseg.apis import load_config
 from mmseg.datasets import build_dataset
-from mmseg.engine.runner import build_runner
+from mmseg.engine.runner import TrainRunner, build_runner
 from mmseg.engine.seeds import seed_everything
 from mmseg.errors import command
 from mmseg.models import build_train_model
@@ -45,7 +45,9 @@ class Watch(Hook):
         self.interval = interval
         self.samples: list[Sample] = []
 
-    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+    def after_train_iter(self, runner: TrainRunner, batch_idx: int, data_batch: Any = None,
+                         outputs: Any = None) -> None:
+        """Take a sample if an interval ends."""
         finished = runner.train_loop.finished
         if finished % self.interval == 0:
             pages = int(Path('/proc/self/statm').read_text().split()[1])
@@ -76,6 +78,7 @@ def report(samples: Sequence[Sample], config: str) -> str:
 
 
 def main(args: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
     parser = argparse.ArgumentParser(description='A long training of the built-in benchmark, watching its memory')
     parser.add_argument('--config', default='configs/toy/daformer.py')
     parser.add_argument('--iterations', type=int, default=2000)

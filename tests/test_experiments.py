@@ -134,7 +134,7 @@ def test_experiments_build(name: str, tmp_path: Path) -> None:
 
 def shrunk(cfg: Config) -> Config:
     """The same training with MiT-B0 or ResNet-18, crops, blocks and ignored rows divided by 8."""
-    model, head, uda = cfg.model, cfg.model.decode_head, cfg.get('uda', {})
+    model, head = cfg.model, cfg.model.decode_head
     mit = model.backbone.type.startswith('mit')
     widths = MIT_WIDTHS if mit else RESNET_WIDTHS
     model.update(pretrained=None, backbone=dict(type='mit_b0') if mit else dict(model.backbone, depth=18))
@@ -146,6 +146,11 @@ def shrunk(cfg: Config) -> Config:
     if model.test_cfg.mode == 'slide':
         side = max(model.test_cfg.crop_size[0] // SHRINK, MIN_SIDE)
         model.test_cfg.update(crop_size=(side, side), stride=(side // 2, side // 2))
+    shrink_method(cfg.get('uda', {}))
+    return cfg
+
+
+def shrink_method(uda: Any) -> None:
     for key in ('pseudo_weight_ignore_top', 'pseudo_weight_ignore_bottom'):
         if key in uda:
             uda[key] //= SHRINK
@@ -155,7 +160,6 @@ def shrunk(cfg: Config) -> Config:
         uda.mrm.update(dim=16, heads=2)
     if uda.get('type') == 'DACS':
         uda.imnet_feature_dist_allow_random = True
-    return cfg
 
 
 def training_batch(cfg: Config) -> dict[str, Any]:

@@ -52,6 +52,7 @@ def plot(logs: Sequence[Log], args: argparse.Namespace) -> None:
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('logs', nargs='+', type=Path, metavar='LOG', help='.log.json files or folders of runs')
     parser.add_argument('--keys', nargs='+', default=['mIoU'], help='what to plot or tabulate (default: mIoU)')

@@ -34,6 +34,7 @@ from mmseg.utils.speed import flop_counter, measure, peak_memory_mib, synchroniz
 
 
 def parse_args(args: list[str] | None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description='Speed and memory of a config')
     parser.add_argument('config')
     parser.add_argument('--mode', choices=('train', 'infer', 'data'), default='train')
@@ -95,11 +96,13 @@ def phase_shares(model: Any, optim_wrapper: Any, batches: Any, iters: int, devic
 
 
 def endless(batch: dict[str, Any]) -> Any:
+    """One batch again and again."""
     while True:
         yield batch
 
 
 def config_batches(cfg: Any, batch: int) -> Any:
+    """Training batches of the config's data set, of ``batch`` samples each."""
     dataset = build_dataset(cfg.data.train)
     return iter(build_train_loader(dataset, batch, cfg.data.workers_per_gpu, seed=0, stop=10**9))
 
@@ -150,6 +153,7 @@ def bench_data(cfg: Any, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def main(args: list[str] | None = None) -> dict[str, Any]:
+    """Run the command; returns what was measured."""
     args = parse_args(args)
     imports = peak_memory_mib(torch.device('cpu'))
     cfg = load_config(args.config, args.options)

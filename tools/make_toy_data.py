@@ -33,6 +33,7 @@ CITIES = {'train': ('ashford', 'brookfield', 'carlow'), 'val': ('dunmore', )}
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description='Draw the built-in benchmark')
     parser.add_argument('--out', type=Path, default=Path('data/toy'), help='folder that gets game/ and camera/')
     parser.add_argument('--seed', type=int, default=0)
@@ -122,6 +123,7 @@ def make_toy_data(out: Path, seed: int, num: tuple[int, int, int], size: tuple[i
 
 
 def main() -> None:
+    """Run the command."""
     args = parse_args()
     if make_toy_data(args.out, args.seed, tuple(args.num), tuple(args.size), args.nproc):
         print(f'{sum(args.num)} scenes are in {args.out}')

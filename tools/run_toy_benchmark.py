@@ -57,6 +57,7 @@ class Run:
 
     @property
     def config(self) -> Path:
+        """The config file of its method."""
         return CONFIGS / f'{self.method}.py'
 
     def fingerprint(self) -> str:
@@ -80,6 +81,7 @@ class Run:
         return known.get('fingerprint') == fingerprint and known['finished']
 
     def checkpoint(self) -> Path:
+        """The file with its networks after the last iteration."""
         return self.folder / 'latest.pth'
 
     def train(self, threads: int) -> None:
@@ -207,6 +209,7 @@ def class_table(logs: list[Log]) -> str:
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--demo', action='store_true', help='one seed of source only and DAFormer, with pictures')
     known = sorted(path.stem for path in CONFIGS.glob('*.py') if path.stem != 'common')
@@ -221,6 +224,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Run the command."""
     args = parse_args(argv)
     folder = (args.work_dir or ROOT / 'work_dirs' / ('demo' if args.demo else 'toy')).resolve()
     report = args.report.resolve()

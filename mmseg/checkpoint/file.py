@@ -43,9 +43,9 @@ def _allowed_globals() -> list[Any]:
     numpy moved ``numpy.core`` to ``numpy._core``; files of either time are read with either numpy. The log that
     MMEngine keeps in its checkpoints (``message_hub``) is read as nothing, without running anything.
     """
-    zero = np.float64(0)
-    scalar, reconstruct = zero.__reduce__()[0], np.zeros(1).__reduce__()[0]
-    found = [np.ndarray, np.dtype]
+    scalar: Any = np.float64(0).__reduce__()[0]
+    reconstruct: Any = np.zeros(1).__reduce__()[0]
+    found: list[Any] = [np.ndarray, np.dtype]
     found += sorted({type(np.dtype(code)) for code in '?bBhHiIlLqQefdgSU'}, key=lambda cls: cls.__name__)
     for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
         found += [_named(scalar, module, 'scalar'), _named(reconstruct, module, '_reconstruct')]
@@ -104,7 +104,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
                 "torch.save({'state_dict': ...}) where the file comes from") from error
         raise CheckpointError(f'{path} is no torch checkpoint, or damaged or incomplete ({_first_line(error)}): '
                               'get it again') from error
-    if not isinstance(content, Mapping):
+    if not isinstance(content, dict):
         raise CheckpointError(f'{path} holds a {type(content).__name__}, not a dict with weights')
     return content
 

@@ -37,7 +37,7 @@ def add_network_option(parser: argparse.ArgumentParser) -> None:
 
     ``--model`` and the prefixes in state dicts are accepted as well, and not shown.
     """
-    common = dict(type=network_name, choices=list(NETWORKS))
+    common: dict[str, Any] = dict(type=network_name, choices=list(NETWORKS))
     parser.add_argument('--network', default='student', help='which of a UDA checkpoint: the student (default) or its '
                         'EMA teacher', **common)
     parser.add_argument('--model', dest='network', default=argparse.SUPPRESS, help=argparse.SUPPRESS, **common)
@@ -120,7 +120,8 @@ def load_segmentor(model: nn.Module, path: str | Path, network: str = 'student',
         load_parameters(model, state, f'{path}: its {network_name(network)} is of another model than the config')
     except CheckpointError as error:
         raise CheckpointError(f'{error}{_advice(model, state, path)}') from error
-    return {} if new else _usable_meta(checkpoint.get('meta'), model.num_classes, path)
+    num_classes: Any = model.num_classes  # an int, as every segmentor has it
+    return {} if new else _usable_meta(checkpoint.get('meta'), num_classes, path)
 
 
 def _own_names(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -74,11 +74,12 @@ def _clean(value: Any, key: str = '') -> Any:
 
 def _section(content: dict[str, Any], *path: str) -> dict[str, Any]:
     """The dict below ``path``; an empty one if there is none. What is no dict there is refused later, by name."""
+    found: Any = content
     for name in path:
-        content = content.get(name)
-        if not isinstance(content, dict):
+        found = found.get(name)
+        if not isinstance(found, dict):
             return {}
-    return content
+    return found
 
 
 def _refuse(content: dict[str, Any]) -> None:

@@ -99,11 +99,11 @@ def _weights(model: Any) -> Iterator[Need]:
         sizes[name.partition('.')[0]] += parameter.numel()
     part, total = sizes.most_common(1)[0][0], sizes.total()
     found = {key: value / LARGEST[name] for key, name, value in limited(model.get(part), f'model.{part}')}
-    yield Need(2 * FLOAT * total, max(found, key=found.get, default=f'model.{part}'),
+    yield Need(2 * FLOAT * total, max(found, key=found.__getitem__, default=f'model.{part}'),
                f'a network of {total:.3g} parameters with their gradients')
 
 
-def _bytes_per_pixel(model: Any) -> int:
+def _bytes_per_pixel(model: Any) -> float:
     """Of an image and its logits at image size, both in float32."""
     classes = [value for _, name, value in limited(model.get('decode_head'), '') if name == 'num_classes']
     return FLOAT * (3 + max(classes, default=0))

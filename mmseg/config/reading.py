@@ -131,7 +131,7 @@ def _filled_in(path: Path) -> str:
     text = path.read_text(encoding='utf-8')
     for name, value in (('fileDirname', path.absolute().parent.as_posix()), ('fileBasename', path.name),
                         ('fileBasenameNoExtension', path.stem), ('fileExtname', path.suffix)):
-        text = re.sub(r'\{\{\s*' + name + r'\s*\}\}', lambda match, value=value: value, text)
+        text = value.join(re.split(r'\{\{\s*' + name + r'\s*\}\}', text))
     variable = r'\{\{[\'"]?\s*\$(\w+)\s*:\s*(\S*?)\s*[\'"]?\}\}'
     return re.sub(variable, lambda match: os.environ.get(match[1], match[2]), text)
 

@@ -1,7 +1,7 @@
 """The sections of a config and what may stand in them; what is built by name says itself what it takes."""
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -37,6 +37,9 @@ from mmseg.utils.kinds import (
     whole,
 )
 from mmseg.utils.options import kind_of, options, registered
+
+if TYPE_CHECKING:
+    from mmseg.models.uda.base import UDADecorator
 
 NOT_BY_EPOCH = Kind('False: training counts iterations', lambda value: value is False)
 METRIC, NETWORK = one_of(METRIC_COLUMNS), one_of(['student', 'teacher'])
@@ -77,11 +80,11 @@ def _optimizers() -> dict[str, type]:
             if isinstance(cls, type) and issubclass(cls, torch.optim.Optimizer)}
 
 
-def _hosts() -> dict[str, type]:
+def _hosts() -> dict[str, type[UDADecorator]]:
     return {name: cls for name, cls in registered(UDA).items() if hasattr(cls, 'config_keys')}
 
 
-def uda_keys(host: type) -> dict[str, Kind]:
+def uda_keys(host: type[UDADecorator]) -> dict[str, Kind]:
     """The keys of the ``uda`` section for a method: its own and those of the objectives that may join it."""
     kinds = {name: kind_of(Any, default) for name, default in host.defaults().items()}
     for owner in (*reversed(host.__mro__), *host.objective_classes()):

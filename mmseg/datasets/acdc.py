@@ -29,6 +29,7 @@ class ACDCDataset(CityscapesDataset):
         return super()._list_images()
 
     def find_names(self) -> list[str]:
+        """In the layout of the publication those of the wanted split."""
         names = super().find_names()
         return names if self._published_split is None else _of_split(names, self._published_split)
 

@@ -48,10 +48,12 @@ class SampledDataset(Dataset):
         INNER: of a wrapper, the arguments that are data sets, which its config section gives as sections.
         CLASSES: names of the classes, or None.
         PALETTE: one (red, green, blue) per class, or None.
+        img_infos: file names of a data set on disk, see :class:`~mmseg.datasets.custom.CustomDataset`.
     """
     INNER: dict[str, Inner] = {}
     CLASSES: tuple[str, ...] | None = None
     PALETTE: list[list[int]] | None = None
+    img_infos: list[dict[str, Any]]
 
     @property
     def has_labels(self) -> bool:
@@ -65,6 +67,14 @@ class SampledDataset(Dataset):
     @abstractmethod
     def get(self, idx: int, rng: np.random.RandomState) -> dict[str, Any]:
         """Sample ``idx``, its augmentation drawn from ``rng``."""
+
+    def prepare(self, idx: int) -> dict[str, Any]:
+        """What :meth:`get` does of sample ``idx`` before anything is drawn, for those who finish it several times."""
+        raise NotImplementedError
+
+    def finish(self, prepared: dict[str, Any], rng: np.random.RandomState) -> dict[str, Any]:
+        """The rest of :meth:`get`, on what :meth:`prepare` returned, which stays as it is."""
+        raise NotImplementedError
 
     def __getitem__(self, idx: int) -> dict[str, Any]:
         """Sample ``idx``, its augmentation drawn from a generator that numpy's global stream seeds."""

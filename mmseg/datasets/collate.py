@@ -22,8 +22,9 @@ def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
     Raises:
         DataError: if the images have different shapes.
     """
-    batch = {key: _stack(key, samples) if torch.is_tensor(samples[0][key]) else [s[key] for s in samples]
-             for key in samples[0]}
+    batch: dict[str, Any] = {
+        key: _stack(key, samples) if torch.is_tensor(value) else [sample[key] for sample in samples]
+        for key, value in samples[0].items()}
     if 'gt_semantic_seg' in batch:
         batch['classes'] = np.flatnonzero(count_ids(batch['gt_semantic_seg'].numpy()))
     return batch

@@ -87,7 +87,7 @@ class Converter:
         target = self.target(file)
         label = _finished(target)
         is_new = label is None
-        if is_new:
+        if label is None:
             label = self.read(file)
             content = cv2.imencode('.png', label)[1].tobytes()
             try:

@@ -25,8 +25,8 @@ IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
 MASK_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff', '.gif')  # without loss
 
 
-def _joined(root: str | None, path: str | None) -> str | None:
-    return path if root is None or path is None or osp.isabs(path) else osp.join(root, path)
+def _joined(root: str | None, path: str) -> str:
+    return path if root is None or osp.isabs(path) else osp.join(root, path)
 
 
 def class_names(classes: str | Sequence[str]) -> tuple[str, ...]:
@@ -78,8 +78,9 @@ class CustomDataset(SampledDataset):
                  reduce_zero_label: bool = False, classes: str | Sequence[str] | None = None,
                  palette: Sequence[Sequence[int]] | None = None) -> None:
         self.data_root = data_root
-        self.img_dir, self.ann_dir = _joined(data_root, img_dir), _joined(data_root, ann_dir)
-        self.split = _joined(data_root, split)
+        self.img_dir = _joined(data_root, img_dir)
+        self.ann_dir = None if ann_dir is None else _joined(data_root, ann_dir)
+        self.split = None if split is None else _joined(data_root, split)
         self.img_suffix = img_suffix if img_suffix is not None else self.IMG_SUFFIX
         self.seg_map_suffix = seg_map_suffix if seg_map_suffix is not None else self.SEG_MAP_SUFFIX
         self.test_mode = test_mode
@@ -102,7 +103,7 @@ class CustomDataset(SampledDataset):
                 if unknown:
                     raise DataError(f'{type(self).__name__} has no classes {unknown}; it has {list(own)}')
                 table = id_table({own.index(name): i for i, name in enumerate(self.CLASSES)})
-                own_palette = [own_palette[own.index(name)] for name in self.CLASSES]
+                own_palette = own_palette and [own_palette[own.index(name)] for name in self.CLASSES]
         if self.CLASSES is not None:
             random = np.random.RandomState(42).randint(0, 256, (len(self.CLASSES), 3)).tolist()
             self.PALETTE = [list(colour) for colour in palette or own_palette or random]
@@ -115,16 +116,17 @@ class CustomDataset(SampledDataset):
             suffix, ids = self.ORIGINAL_LABELS
             if not list_files(self.ann_dir, self.seg_map_suffix).files and list_files(self.ann_dir, suffix).files:
                 self.seg_map_suffix, original = suffix, ids
-        return LabelFormat(known and len(known), self.ignore_index, self.reduce_zero_label, original, chosen=table)
+        return LabelFormat(len(known) if known else None, self.ignore_index, self.reduce_zero_label, original,
+                           chosen=table)
 
     def _list_images(self) -> list[dict[str, Any]]:
         if not is_folder(self.img_dir):
             raise DataError(f'{type(self).__name__}: img_dir {self.img_dir} does not exist (data_root is '
                             f'{self.data_root}, the working directory {os.getcwd()})')
         self._images, self.left_out = by_stem(self.img_dir, self.img_suffix or IMAGE_SUFFIXES, 'img_suffix')
-        labels_exist = self.ann_dir is not None and is_folder(self.ann_dir)
-        self._labels = by_stem(self.ann_dir, self.seg_map_suffix or MASK_SUFFIXES, 'seg_map_suffix')[0] \
-            if labels_exist else {}
+        self._labels: dict[str, str] = {}
+        if self.ann_dir is not None and is_folder(self.ann_dir):
+            self._labels, _ = by_stem(self.ann_dir, self.seg_map_suffix or MASK_SUFFIXES, 'seg_map_suffix')
         if self.split is None:
             names = self.find_names()
         elif osp.isfile(self.split):
@@ -146,8 +148,9 @@ class CustomDataset(SampledDataset):
         """Path below ``img_dir`` of an image, which is given as :meth:`find_names` gives it."""
         return self._images.get(name, name + self.img_suffix)
 
-    def label_name(self, name: str) -> str:
-        """Path below ``ann_dir`` of the label map of an image, which is given as :meth:`find_names` gives it."""
+    def label_name(self, name: str) -> str | None:
+        """Path below ``ann_dir`` of the label map of an image, which is given as :meth:`find_names` gives it; None:
+        there is none."""
         return self._labels.get(name, name + self.seg_map_suffix)
 
     def __len__(self) -> int:
@@ -156,7 +159,7 @@ class CustomDataset(SampledDataset):
     def describe(self, idx: int) -> dict[str, Any]:
         """What the first transform of the pipeline gets for image ``idx``."""
         info = self.img_infos[idx]
-        results = dict(img_info=info, img_prefix=self.img_dir, seg_fields=[])
+        results: dict[str, Any] = dict(img_info=info, img_prefix=self.img_dir, seg_fields=[])
         if not self.test_mode:
             results.update(ann_info=info['ann'], seg_prefix=self.ann_dir, label_format=self.label_format)
         return results
@@ -188,11 +191,15 @@ class CustomDataset(SampledDataset):
         """Whether the config names a folder of label maps."""
         return self.ann_dir is not None
 
-    def label_path(self, idx: int) -> str:
-        """Where the label map of image ``idx`` lies."""
+    def _label_folder(self) -> str:
+        """``ann_dir``, which has to be there."""
         if self.ann_dir is None:
             raise DataError(f'{type(self).__name__} of {self.img_dir} has no ann_dir: there are no labels')
-        return osp.join(self.ann_dir, self.img_infos[idx]['ann']['seg_map'])
+        return self.ann_dir
+
+    def label_path(self, idx: int) -> str:
+        """Where the label map of image ``idx`` lies."""
+        return osp.join(self._label_folder(), self.img_infos[idx]['ann']['seg_map'])
 
     def image_path(self, idx: int) -> str:
         """Where image ``idx`` lies."""
@@ -214,7 +221,7 @@ class CustomDataset(SampledDataset):
 
         Formats that make other classes of the same files have a folder below it each.
         """
-        root = self.data_root or self.ann_dir
+        root = self.data_root or self._label_folder()
         folder = f"{root.replace('*', 'all')}.class_stats" if is_packed(root) else root
         return folder if self.label_format.is_plain else f'{folder}/class_stats_{self.label_format.key}'
 

@@ -28,7 +28,7 @@ class ConcatDataset(SampledDataset):
         self.CLASSES, self.PALETTE = first.CLASSES, first.PALETTE
 
     @property
-    def img_infos(self) -> list[dict[str, Any]]:
+    def img_infos(self) -> list[dict[str, Any]]:  # type: ignore[override]  # of the parts: it cannot be set here
         """File names of all images, as in CustomDataset."""
         return [info for dataset in self.datasets for info in dataset.img_infos]
 
@@ -40,24 +40,29 @@ class ConcatDataset(SampledDataset):
 
     @property
     def has_labels(self) -> bool:
+        """Whether all parts have labels."""
         return all(dataset.has_labels for dataset in self.datasets)
 
     def __len__(self) -> int:
         return self.ends[-1]
 
     def get(self, idx: int, rng: np.random.RandomState) -> dict[str, Any]:
+        """Sample ``idx``, counted through all parts."""
         dataset, inner = self._locate(idx)
         return dataset.get(inner, rng)
 
     def label(self, idx: int, size: tuple[int, int] | None = None) -> np.ndarray:
+        """Label map of image ``idx``, counted through all parts."""
         dataset, inner = self._locate(idx)
         return dataset.label(inner, size)
 
     def leaves(self, name: str = '') -> Iterator[tuple[str, SampledDataset]]:
+        """Those of all parts, named ``<name>/0``, ``<name>/1``, ..."""
         for i, dataset in enumerate(self.datasets):
             yield from dataset.leaves(f'{name}/{i}')
 
     def without_labels(self) -> ConcatDataset:
+        """The same images, no part reading label maps where its pipeline does not need them."""
         return ConcatDataset([dataset.without_labels() for dataset in self.datasets])
 
 
@@ -80,10 +85,13 @@ class RepeatDataset(SampledDataset):
         return self.times * len(self.dataset)
 
     def get(self, idx: int, rng: np.random.RandomState) -> dict[str, Any]:
+        """Sample ``idx`` modulo the number of images."""
         return self.dataset.get(idx % len(self.dataset), rng)
 
     def leaves(self, name: str = '') -> Iterator[tuple[str, SampledDataset]]:
+        """Those of the repeated data set, once."""
         return self.dataset.leaves(name)
 
     def without_labels(self) -> RepeatDataset:
+        """As often, not reading label maps where the pipeline does not need them."""
         return RepeatDataset(self.dataset.without_labels(), self.times)

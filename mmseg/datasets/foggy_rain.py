@@ -54,6 +54,7 @@ class CityscapesFoggyRainDataset(CityscapesDataset):
         return self.foggy_betas is None or not fog or float(fog['beta']) in self.foggy_betas
 
     def find_names(self) -> list[str]:
+        """Those of the wanted attenuations, at most ``max_variants_per_frame`` of each frame."""
         found = super().find_names()
         frames: dict[str, list[str]] = defaultdict(list)
         for name in found:
@@ -62,7 +63,7 @@ class CityscapesFoggyRainDataset(CityscapesDataset):
                 frames[match['frame']].append(name)
         if found and not frames:
             raise DataError(f'{type(self).__name__}: no image in {self.img_dir} has one of '
-                            f'foggy_betas={sorted(self.foggy_betas)}')
+                            f'foggy_betas={sorted(self.foggy_betas or ())}')
         return [names[i] for names in frames.values() for i in self._chosen(len(names))]
 
     def _chosen(self, count: int) -> np.ndarray:
@@ -70,5 +71,6 @@ class CityscapesFoggyRainDataset(CityscapesDataset):
         kept = min(count, self.max_variants_per_frame or count)
         return np.linspace(0, count - 1, kept).round().astype(int)
 
-    def label_name(self, name: str) -> str:
+    def label_name(self, name: str) -> str | None:
+        """That of the frame, which its variants share."""
         return super().label_name(self._parts(name)['frame'])

@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,7 @@ def _code(key: Any) -> tuple[str, int]:
 def _class_index(value: str | int | None, classes: Sequence[str]) -> int:
     if value is None or value == IGNORED:
         return IGNORED
-    if value in classes:
+    if isinstance(value, str) and value in classes:
         return list(classes).index(value)
     if isinstance(value, int) and value in range(len(classes)):
         return value
@@ -103,7 +104,7 @@ class FolderDataset(CustomDataset):
     Raises:
         DataError: for what is wrong with the arguments, and if images have no mask.
     """
-    IMG_SUFFIX = SEG_MAP_SUFFIX = None
+    IMG_SUFFIX = SEG_MAP_SUFFIX = ''  # any
 
     def __init__(self, pipeline: Sequence[dict[str, Any]], img_dir: str, classes: str | Sequence[str],
                  ann_dir: str | None = None, palette: Palette | None = None, label_map: LabelMap | None = None,
@@ -117,19 +118,19 @@ class FolderDataset(CustomDataset):
         super().__init__(pipeline, img_dir, ann_dir=ann_dir, classes=names, palette=palette, **kwargs)
 
     def _choose_format(self, table: np.ndarray | None) -> LabelFormat:
-        common = dict(num_classes=len(self.CLASSES), ignore_index=self.ignore_index,
-                      reduce_zero_label=self.reduce_zero_label)
+        classes = self.CLASSES or ()
+        common = partial(LabelFormat, len(classes), self.ignore_index, self.reduce_zero_label)
         if self.label_map is not None:
-            meaning, kind = parse_label_map(self.label_map, self.CLASSES)
+            meaning, kind = parse_label_map(self.label_map, classes)
             if kind == 'colour':
-                return LabelFormat(**common, colours=meaning, by_colour=True)
-            return LabelFormat(**common, label_map=meaning)
+                return common(colours=meaning, by_colour=True)
+            return common(label_map=meaning)
         if self._mask_colours is None:
-            return LabelFormat(**common)
+            return common()
         codes = colour_codes(np.array(self._mask_colours)).tolist()
         if len(set(codes)) < len(codes):
             raise DataError(f'palette gives two classes the same colour: {self._mask_colours}')
-        return LabelFormat(**common, colours=Meaning({code: i for i, code in enumerate(codes)}))
+        return common(colours=Meaning({code: i for i, code in enumerate(codes)}))
 
     def _list_images(self) -> list[dict[str, Any]]:
         if self.ann_dir is not None and not is_folder(self.ann_dir):
@@ -138,6 +139,7 @@ class FolderDataset(CustomDataset):
         return super()._list_images()
 
     def find_names(self) -> list[str]:
+        """All images, sorted by path; each needs a mask, if there is a folder of masks."""
         missing = sorted(set(self._images) - set(self._labels)) if self.has_labels else []
         if missing:
             raise DataError(f'{len(missing)} of {len(self._images)} images in {self.img_dir} have no mask in '
@@ -147,12 +149,14 @@ class FolderDataset(CustomDataset):
         return sorted(self._images)
 
     def image_name(self, name: str) -> str:
+        """The file with that path up to the suffix, whatever its suffix."""
         if name not in self._images:
             raise DataError(f'{self.split} names {name!r}, but {self.img_dir} holds no such image (names are without '
                             'suffix)')
         return self._images[name]
 
     def label_name(self, name: str) -> str | None:
+        """The mask with the same path up to the suffix; None without a folder of masks."""
         if self.has_labels and name not in self._labels:
             raise DataError(f'the image {self._images[name]} has no mask in {self.ann_dir}')
         return self._labels.get(name)

@@ -5,7 +5,7 @@ from typing import Any
 
 from mmseg.datasets.cityscapes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
 from mmseg.datasets.custom import CustomDataset
-from mmseg.datasets.label_format import published_ids
+from mmseg.datasets.label_format import Meaning, published_ids
 from mmseg.errors import DataError
 from mmseg.registry import DATASETS
 
@@ -18,7 +18,7 @@ class GTADataset(CustomDataset):
     """All images of the folder are for training: ``split`` may be None or 'train' and has no effect."""
     CLASSES, PALETTE = CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
     IMG_SUFFIX, SEG_MAP_SUFFIX = '.png', '_labelTrainIds.png'
-    ORIGINAL_LABELS = '.png', published_ids(GTA_TRAIN_IDS, 35)
+    ORIGINAL_LABELS: tuple[str, Meaning] | None = '.png', published_ids(GTA_TRAIN_IDS, 35)
 
     def __init__(self, split: str | None = None, **kwargs: Any) -> None:
         if split not in (None, 'train'):

@@ -124,8 +124,10 @@ def as_stored(content: bytes) -> bytes:
 
 def _other_header(content: bytes) -> Header:
     with Image.open(io.BytesIO(content), formats=_OTHER_FORMATS) as file:
-        header = Header(file.format, *file.size, _orientation(file.info.get('exif')), _MODE_BITS.get(file.mode, 8),
-                        file.format == 'PPM' and file.mode in 'LIF', _LOSSY.get(file.format, ''))
+        width, height = file.size
+        kind = file.format or ''
+        header = Header(kind, width, height, _orientation(file.info.get('exif')), _MODE_BITS.get(file.mode, 8),
+                        kind == 'PPM' and file.mode in 'LIF', _LOSSY.get(kind, ''))
     if header.format == 'WEBP' and not _is_lossless_webp(content):
         return replace(header, lossy='WebP')
     if header.format == 'PPM' and pnm_maximum(content) > 255:
@@ -152,9 +154,9 @@ def _orientation(exif: bytes | None) -> int:
     """The tag in EXIF data; damage there does not matter to the pixels."""
     tags = Image.Exif()
     with suppress(Exception):
-        tags.load(exif)
+        tags.load(exif or b'')
     return _known(tags.get(_ORIENTATION))
 
 
 def _known(orientation: int | None) -> int:
-    return orientation if orientation in range(1, 9) else 1
+    return orientation if orientation and orientation in range(1, 9) else 1

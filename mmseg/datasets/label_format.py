@@ -137,7 +137,7 @@ class LabelFormat:
 
     @cached_property
     def _colours(self) -> tuple[np.ndarray, np.ndarray]:
-        indices, known = self.colours.table(MAX_COLOURS)
+        indices, known = (self.colours or Meaning({})).table(MAX_COLOURS)
         if not self.by_colour and self.ignore_index in range(256):
             indices[indices == self.ignore_index] = IGNORED
         return indices, known

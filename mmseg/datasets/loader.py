@@ -104,7 +104,8 @@ def _or_error(load: Callable[[], dict[str, Any]]) -> dict[str, Any] | DataError:
 
 def _collate_or_error(samples: list[dict[str, Any] | DataError]) -> dict[str, Any] | DataError:
     errors = [sample for sample in samples if isinstance(sample, DataError)]
-    return errors[0] if errors else _or_error(lambda: collate(samples))
+    whole = [sample for sample in samples if not isinstance(sample, DataError)]
+    return errors[0] if errors else _or_error(lambda: collate(whole))
 
 
 def _as_it_is(sample: Any) -> Any:

@@ -52,6 +52,7 @@ class MultiSource(SampledDataset):
                                     for source in self.sources])
 
     def leaves(self, name: str = '') -> Iterator[tuple[str, SampledDataset]]:
+        """Those of the sources, then those of the target."""
         for i, source in enumerate(self.sources):
             yield from source.leaves(f'sources/{i}')
         yield from self.target.leaves('target')
@@ -87,12 +88,12 @@ def _matched(source: SampledDataset, target: SampledDataset, key: str) -> Sample
     other = copy.copy(source)
     other.CLASSES, other.PALETTE = target.CLASSES, target.PALETTE
     if source.CLASSES != target.CLASSES:
-        if not isinstance(source, CustomDataset):
+        if not isinstance(other, CustomDataset):
             raise DataError(f'MultiSource: the classes of {key} are not those of the target, and a '
                             f'{type(source).__name__} cannot be matched with it as a whole: name its parts in sources')
         table = _class_table(source.CLASSES or (), target.CLASSES or (), key)
-        chosen = source.label_format.chosen
-        other.label_format = replace(source.label_format, chosen=table if chosen is None else table[chosen])
+        chosen = other.label_format.chosen
+        other.label_format = replace(other.label_format, chosen=table if chosen is None else table[chosen])
     return other
 
 

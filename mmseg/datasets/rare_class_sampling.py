@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from mmseg.datasets.base import SampledDataset
 from mmseg.datasets.class_stats import ClassStats, match_files, obtain_stats
 from mmseg.datasets.custom import CustomDataset
 from mmseg.errors import DataError
@@ -83,7 +84,7 @@ def _check(stats: ClassStats, class_names: Sequence[str], label_files: Sequence[
                         'counted again')
 
 
-def build_sampler(dataset: CustomDataset, min_pixels: int = 3000, class_temp: float = 0.01,
+def build_sampler(dataset: SampledDataset, min_pixels: int = 3000, class_temp: float = 0.01,
                   min_crop_ratio: float = 0.5) -> RareClassSampler:
     """The sampler of a source data set; what is missing of its statistics is counted first."""
     if not isinstance(dataset, CustomDataset):
@@ -92,5 +93,5 @@ def build_sampler(dataset: CustomDataset, min_pixels: int = 3000, class_temp: fl
     label_paths = [dataset.label_path(idx) for idx in range(len(dataset))]
     root, label_format = dataset.stats_folder, dataset.label_format
     stats = obtain_stats(root, label_paths, lambda idx: label_format.load_all(label_paths[idx]))
-    return RareClassSampler(stats.mapped(label_format.chosen), label_paths, dataset.CLASSES, min_pixels, class_temp,
-                            min_crop_ratio, root)
+    return RareClassSampler(stats.mapped(label_format.chosen), label_paths, dataset.CLASSES or (), min_pixels,
+                            class_temp, min_crop_ratio, root)

@@ -50,8 +50,11 @@ def cached_steps(dataset: CustomDataset) -> list[Transform]:
         raise DataError(f'the pipeline of {dataset.img_dir} draws the scale of its Resize (ratio_range, or several '
                         'img_scale): what changes from sample to sample cannot be cached. Give one img_scale, or train '
                         'without cache')
-    others = [i for i, t in enumerate(transforms) if not isinstance(t, Transform)]
-    steps = transforms[:others[0] if others else None]
+    steps: list[Transform] = []
+    for transform in transforms:
+        if not isinstance(transform, Transform):
+            break
+        steps.append(transform)
     if not steps or not isinstance(steps[0], LoadImageFromFile) or sum(isinstance(t, Resize) for t in steps) > 1:
         raise DataError(f'the pipeline of {dataset.img_dir} cannot be cached: it has to begin with LoadImageFromFile, '
                         'and to resize at most once before its other transforms')
@@ -138,7 +141,7 @@ class SampleFolder:
     @property
     def _types(self) -> tuple[np.dtype, ...]:
         """Those that images can have."""
-        loader = self.steps[0]
+        loader = next(step for step in self.steps if isinstance(step, LoadImageFromFile))
         names = ['float32'] if loader.to_float32 else _UNCHANGED if loader.color_type == 'unchanged' else ['uint8']
         return tuple(map(np.dtype, names))
 
@@ -196,10 +199,14 @@ def cache_dataset(section: dict | list | None, out: str | os.PathLike, nproc: in
         DataError: if it takes no cache, or see :func:`write_cache`.
     """
     kind = section.get('type') if isinstance(section, dict) else section
-    if not isinstance(kind, str) or 'cache' not in known_arguments(DATASETS.get(kind)):
+    if not isinstance(section, dict) or not isinstance(kind, str) or (
+            'cache' not in known_arguments(DATASETS.get(kind))):
         raise DataError(f'data.train is no UDADataset, but {kind}: only the parts of one can be cached')
+    from mmseg.datasets.custom import CustomDataset  # which needs this module
     dataset = build_dataset({**section, 'rare_class_sampling': None, 'cache': None})
     for name, part in dataset.leaves():
+        if not isinstance(part, CustomDataset):
+            raise DataError(f'{name} is a {type(part).__name__}: only data sets on disk can be cached')
         write_cache(part, os.path.join(out, name), nproc)
 
 

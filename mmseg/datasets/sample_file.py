@@ -1,6 +1,7 @@
 """A file with one decoded sample: a checksum, a header that can say sizes and nothing else, image and label map."""
 from __future__ import annotations
 
+import io
 import math
 import os
 import struct
@@ -8,7 +9,6 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -53,7 +53,8 @@ def write_sample(path: Path, sample: Sample, types: Sequence[np.dtype], seed: in
         raise DataError(f'{path}: an image of {image.dtype} cannot be cached, only of {", ".join(map(str, types))}')
     header = _HEADER.pack(sample.stamp, sample.content, *_sizes(sample.original), *_sizes(image.shape),
                           types.index(image.dtype))
-    parts = [header, *(np.ascontiguousarray(array) for array in (image, sample.label) if array is not None)]
+    arrays = [image] if sample.label is None else [image, sample.label]
+    parts = [memoryview(header), *(np.ascontiguousarray(array).data for array in arrays)]
     checksum = seed
     for part in parts:
         checksum = zlib.crc32(part, checksum)
@@ -89,7 +90,7 @@ def read_sample(path: Path, types: Sequence[np.dtype], labelled: bool, seed: int
     return sample
 
 
-def _read(file: BinaryIO, types: Sequence[np.dtype], labelled: bool, seed: int) -> Sample | None:
+def _read(file: io.BufferedReader, types: Sequence[np.dtype], labelled: bool, seed: int) -> Sample | None:
     """The content of a file; None if a type, a size or the checksum is wrong."""
     start, length = file.read(_START), os.fstat(file.fileno()).st_size
     if len(start) < _START:
@@ -104,8 +105,8 @@ def _read(file: BinaryIO, types: Sequence[np.dtype], labelled: bool, seed: int) 
     if length != _START + data_bytes or length > _MAX_BYTES:
         return None
     data = np.empty(data_bytes, np.uint8)
-    whole = file.readinto(data) == data_bytes
-    if not whole or zlib.crc32(data, zlib.crc32(start[_CHECKSUM.size:], seed)) != checksum:
+    whole = file.readinto(data.data) == data_bytes
+    if not whole or zlib.crc32(data.data, zlib.crc32(start[_CHECKSUM.size:], seed)) != checksum:
         return None
     image = data[:image_bytes].view(types[kind]).reshape(shape)
     return Sample(stamp, content, original, image, data[image_bytes:].reshape(shape[:2]) if labelled else None)

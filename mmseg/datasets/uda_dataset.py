@@ -64,6 +64,7 @@ class UDADataset(SampledDataset):
             self.sampler = build_sampler(source, **rare_class_sampling)
 
     def leaves(self, name: str = '') -> Iterator[tuple[str, SampledDataset]]:
+        """Those of the source, then those of the target."""
         yield from self.source.leaves('source')
         yield from self.target.leaves('target')
 
@@ -73,22 +74,22 @@ class UDADataset(SampledDataset):
     def get(self, idx: int, rng: np.random.RandomState) -> dict[str, Any]:
         """Pair ``idx``: source ``idx // len(target)`` and target ``idx % len(target)``; drawn with a sampler."""
         if self.sampler is not None:
-            return self._draw(rng)
+            return self._draw(self.sampler, rng)
         source_idx, target_idx = divmod(idx, len(self.target))
         return self._join(self.source.get(source_idx, rng), self.target.get(target_idx, rng), rng)
 
     def sample(self, position: int, rng: np.random.RandomState, seed: int = 0) -> dict[str, Any]:
         """The pair at a running number: source and target each go through epochs of their own length and order."""
         if self.sampler is not None:
-            return self._draw(rng)
+            return self._draw(self.sampler, rng)
         source_idx = shuffled_index('source', len(self.source), position, seed)
         target_idx = shuffled_index('target', len(self.target), position, seed)
         return self._join(self.source.get(source_idx, rng), self.target.get(target_idx, rng), rng)
 
-    def _draw(self, rng: np.random.RandomState) -> dict[str, Any]:
+    def _draw(self, sampler: RareClassSampler, rng: np.random.RandomState) -> dict[str, Any]:
         """A rare-class source sample and a uniformly drawn target."""
-        chosen, source_idx = self.sampler.draw(rng)
-        wanted = self.sampler.min_crop_pixels
+        chosen, source_idx = sampler.draw(rng)
+        wanted = sampler.min_crop_pixels
         prepared = self.source.prepare(source_idx)
         source = self.source.finish(prepared, rng)
         for _ in range(MAX_REDRAWS if wanted > 0 else 0):
@@ -102,20 +103,21 @@ class UDADataset(SampledDataset):
         pair = {**source, 'target_img': target['img'], 'target_img_metas': target['img_metas']}
         if 'valid_pseudo_mask' in target:
             pair['valid_pseudo_mask'] = target['valid_pseudo_mask']
-        return pair if self.sync_crop_size is None else self._crop(pair, rng)
+        return pair if self.sync_crop_size is None else _crop(pair, self.sync_crop_size, rng)
 
-    def _crop(self, pair: dict[str, Any], rng: np.random.RandomState) -> dict[str, Any]:
-        """Crop all maps of a pair at one random place; the shapes in the metas say what is left of the images."""
-        height, width = self.sync_crop_size
-        top = rng.randint(0, max(pair['img'].shape[-2] - height, 0) + 1)
-        left = rng.randint(0, max(pair['img'].shape[-1] - width, 0) + 1)
-        for key, value in pair.items():
-            if key.endswith('img_metas'):
-                shapes = {}
-                for name in ('img_shape', 'pad_shape'):
-                    h, w, *channels = value[name]
-                    shapes[name] = (min(max(h - top, 0), height), min(max(w - left, 0), width), *channels)
-                pair[key] = {**value, **shapes}
-            else:
-                pair[key] = value[..., top:top + height, left:left + width]
-        return pair
+
+def _crop(pair: dict[str, Any], size: tuple[int, int], rng: np.random.RandomState) -> dict[str, Any]:
+    """Crop all maps of a pair at one random place; the shapes in the metas say what is left of the images."""
+    height, width = size
+    top = rng.randint(0, max(pair['img'].shape[-2] - height, 0) + 1)
+    left = rng.randint(0, max(pair['img'].shape[-1] - width, 0) + 1)
+    for key, value in pair.items():
+        if key.endswith('img_metas'):
+            shapes = {}
+            for name in ('img_shape', 'pad_shape'):
+                h, w, *channels = value[name]
+                shapes[name] = (min(max(h - top, 0), height), min(max(w - left, 0), width), *channels)
+            pair[key] = {**value, **shapes}
+        else:
+            pair[key] = value[..., top:top + height, left:left + width]
+    return pair

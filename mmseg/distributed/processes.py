@@ -119,7 +119,7 @@ def from_main(make: Callable[[], T]) -> T:
     """What process 0 makes, for all of them; the others do not call ``make``."""
     if _world.count == 1:
         return make()
-    box = [make() if is_main() else None]
+    box: list[Any] = [make() if is_main() else None]
     _exchange(lambda: dist.broadcast_object_list(box, 0, group=_world.control))
     return box[0]
 
@@ -128,7 +128,7 @@ def gather(value: T) -> list[T]:
     """The values of all processes, by rank, in process 0; [] in the others."""
     if _world.count == 1:
         return [value]
-    box = [None] * _world.count if is_main() else None
+    box: list[Any] | None = [None] * _world.count if is_main() else None
     _exchange(lambda: dist.gather_object(value, box, 0, group=_world.control))
     return box or []
 

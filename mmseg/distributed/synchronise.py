@@ -37,7 +37,7 @@ def average_gradients(parameters: Sequence[Tensor]) -> None:
         for index in (index for index in missing if known[index]):
             parameters[index].grad = torch.empty_like(parameters[index])
     targets = [(p.grad, mean.view_as(p)) for p, mean in zip(parameters, means) if p.grad is not None]
-    torch._foreach_copy_(*map(list, zip(*targets)))
+    torch._foreach_copy_([grad for grad, _ in targets], [mean for _, mean in targets])
 
 
 @torch.no_grad()

@@ -35,8 +35,8 @@ def compile_student(student: nn.Module, setting: bool | dict[str, Any] | None, l
     if not setting and setting != {}:
         return
     options = {} if setting is True else dict(setting)
-    student.backbone.compile(**options)
-    student.decode_head.compile(**options)
+    for part in ('backbone', 'decode_head'):
+        student.get_submodule(part).compile(**options)
     dynamo = logging.getLogger('torch._dynamo.convert_frame')
     for handler in [h for h in dynamo.handlers if isinstance(h, _LimitWarning)]:
         dynamo.removeHandler(handler)

@@ -60,11 +60,14 @@ class HookKind(Typed):
 
     def _named(self, value: dict[str, Any], key: str) -> Iterator[Problem]:
         name = value.get('type')
-        if isinstance(name, str) and name in DONE:
+        if not isinstance(name, str):
+            yield from super()._named(value, key)
+            return
+        if name in DONE:
             yield Problem(f'{key}.type', name, f'{name} has nothing to do here, where {DONE[name]} does its work: '
                           'remove the entry')
             return
-        cls = _all_hooks().get(name) if isinstance(name, str) else None
+        cls = _all_hooks().get(name)
         if cls is not None and unreached(cls):
             yield Problem(f'{key}.type', name, f'{name} waits for {", ".join(unreached(cls))}, which no training here '
                           f'comes to: it can use {", ".join(REACHED)}, and after_report for the scores')

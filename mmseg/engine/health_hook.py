@@ -2,9 +2,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmengine.hooks import Hook
@@ -13,6 +13,9 @@ from torch import Tensor
 from mmseg.checkpoint.file import plain
 from mmseg.engine.schedule import LearningRate
 from mmseg.errors import NonFiniteLoss
+
+if TYPE_CHECKING:
+    from mmseg.engine.runner import TrainRunner
 
 STUCK_REPORTS = 10  # log lines in a row that make a pseudo-label weight stuck
 NO_WEIGHT, ALL_WEIGHT = 0.001, 0.999
@@ -59,7 +62,7 @@ class HealthHook(Hook):
         self.best: dict[str, tuple[float, int]] = {}
         self.told: set[str] = set()
 
-    def after_report(self, runner: Any, mode: str, values: dict[str, float], step: int) -> None:
+    def after_report(self, runner: TrainRunner, mode: str, values: dict[str, float], step: int) -> None:
         """Look at the means of an interval ('train') or at the scores of an evaluation ('val').
 
         Args:
@@ -73,8 +76,9 @@ class HealthHook(Hook):
         """
         if mode == 'train':
             require_finite(runner, values)
-            found = [*self.rates(runner.optim_wrapper.optimizer.param_groups, step),
-                     *self.pseudo_labels(values, step / runner.max_iters)]
+            found: Iterable[tuple[str, str]] = [
+                *self.rates(runner.optim_wrapper.optimizer.param_groups, step),
+                *self.pseudo_labels(values, step / runner.max_iters)]
         else:
             found = self.classes(values, step)
         for problem, text in found:
@@ -82,7 +86,7 @@ class HealthHook(Hook):
                 self.told.add(problem)
                 runner.logger.warning(text)
 
-    def before_checkpoint(self, runner: Any, means: dict[str, float]) -> None:
+    def before_checkpoint(self, runner: TrainRunner, means: dict[str, float]) -> None:
         """Rather stop than store a network that is lost.
 
         Raises:
@@ -121,7 +125,7 @@ class HealthHook(Hook):
                 self.best[score] = now, step
 
 
-def require_finite(runner: Any, means: dict[str, float]) -> None:
+def require_finite(runner: TrainRunner, means: dict[str, float]) -> None:
     """Refuse to go on with a loss that is no number; keep the batch of the first iteration that had one.
 
     Args:
@@ -149,7 +153,7 @@ def _listed(losses: dict[str, float]) -> str:
     return ', '.join(f'{name} = {value}' for name, value in losses.items())
 
 
-def _keep_batch(runner: Any, iteration: int, losses: dict[str, float]) -> str:
+def _keep_batch(runner: TrainRunner, iteration: int, losses: dict[str, float]) -> str:
     """Load the batch of an iteration again, as it is a function of seed and iteration, and write it to a file."""
     path = Path(runner.work_dir) / f'lost_iter_{iteration + 1}_process_{runner.rank}.pth'
     try:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmengine.hooks import Hook
 
@@ -18,8 +18,11 @@ from mmseg.engine.saving import pack, write
 from mmseg.engine.schedule import LearningRate
 from mmseg.evaluation import format_table
 
+if TYPE_CHECKING:
+    from mmseg.engine.runner import TrainRunner
 
-def _due(runner: Any, interval: int) -> bool:
+
+def _due(runner: TrainRunner, interval: int) -> bool:
     """Whether the iteration that has just run ends an interval, or the training."""
     finished = runner.train_loop.finished
     return finished % interval == 0 or finished == runner.max_iters
@@ -32,7 +35,8 @@ class ScheduleHook(Hook):
     def __init__(self, schedule: LearningRate) -> None:
         self.schedule = schedule
 
-    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+    def before_train_iter(self, runner: TrainRunner, batch_idx: int, data_batch: Any = None) -> None:
+        """Set the learning rate of each group for the iteration to come."""
         for group in runner.optim_wrapper.optimizer.param_groups:
             group['lr'] = self.schedule(group['initial_lr'], runner.iter)
 
@@ -50,10 +54,13 @@ class LogHook(Hook):
         self.time = self.data_time = self.total_time = 0.
         self.count = self.total_count = 0
 
-    def before_train(self, runner: Any) -> None:
+    def before_train(self, runner: TrainRunner) -> None:
+        """Begin the JSON log with the run's meta and seed."""
         runner.json_log.write(plain({**runner.meta, 'seed': runner.seed}))
 
-    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+    def after_train_iter(self, runner: TrainRunner, batch_idx: int, data_batch: Any = None,
+                         outputs: Any = None) -> None:
+        """Count the iteration's time (s); report if an interval ends."""
         due = _due(runner, self.interval)
         means = runner.log_buffer.means() if due else {}  # waits for the device, so it goes before the clock is read
         loop = runner.train_loop
@@ -63,7 +70,7 @@ class LogHook(Hook):
         if due:
             self._report(runner, loop.finished, means)
 
-    def _report(self, runner: Any, iteration: int, means: dict[str, float]) -> None:
+    def _report(self, runner: TrainRunner, iteration: int, means: dict[str, float]) -> None:
         self.total_time, self.total_count = self.total_time + self.time, self.total_count + self.count
         values = {
             'lr': runner.optim_wrapper.optimizer.param_groups[0]['lr'],
@@ -95,7 +102,9 @@ class EvaluationHook(Hook):
         self.interval, self.start = interval, start
         self.save_best = 'mIoU' if save_best == 'auto' else save_best
 
-    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+    def after_train_iter(self, runner: TrainRunner, batch_idx: int, data_batch: Any = None,
+                         outputs: Any = None) -> None:
+        """Evaluate and report if an interval ends."""
         finished = runner.train_loop.finished
         if not _due(runner, self.interval) or finished < self.start:
             return
@@ -114,7 +123,7 @@ class EvaluationHook(Hook):
         if self.save_best is not None:
             self._keep_best(runner, scores)
 
-    def _report(self, runner: Any, scores: dict[str, float]) -> None:
+    def _report(self, runner: TrainRunner, scores: dict[str, float]) -> None:
         batches, step = len(runner.val_loop.dataset), runner.train_loop.finished
         lr = runner.optim_wrapper.optimizer.param_groups[0]['lr']
         runner.json_log.write({'mode': 'val', 'epoch': 1, 'iter': batches, 'step': step, 'lr': lr, **scores})
@@ -122,7 +131,7 @@ class EvaluationHook(Hook):
         runner.logger.info(f'Iter(val) [{batches}]\t{summary}')
         runner.add_scalars('val', scores, step)
 
-    def _keep_best(self, runner: Any, scores: dict[str, float]) -> None:
+    def _keep_best(self, runner: TrainRunner, scores: dict[str, float]) -> None:
         if self.save_best not in scores:
             known = ', '.join(key for key in scores if 'Acc.' not in key and 'IoU.' not in key)
             raise ValueError(f'evaluation.save_best={self.save_best!r} is no score of this run: use one of {known}')
@@ -155,18 +164,21 @@ class CheckpointHook(Hook):
         self.kept: list[Path] = []
         self.latest: int | None = None
 
-    def before_train(self, runner: Any) -> None:
+    def before_train(self, runner: TrainRunner) -> None:
+        """Make the folder and tidy it up; a resumed run takes over its earlier files."""
         if processes.is_main():
             self.folder.mkdir(parents=True, exist_ok=True)
             remove_leftovers(self.folder)
         if runner.iter:  # resumed: the files of the first part belong to this run
             self.kept = numbered_checkpoints(self.folder, runner.iter)
 
-    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+    def after_train_iter(self, runner: TrainRunner, batch_idx: int, data_batch: Any = None,
+                         outputs: Any = None) -> None:
+        """Save if an interval ends."""
         if self.interval is not None and _due(runner, self.interval):
             self.save(runner)
 
-    def save(self, runner: Any) -> Path:
+    def save(self, runner: TrainRunner) -> Path:
         """Write ``iter_N.pth`` for the N finished iterations, unless it is there, and drop the oldest of too many.
 
         With several processes all of them call it; process 0 writes.
@@ -185,7 +197,7 @@ class CheckpointHook(Hook):
             self.kept.pop(0).unlink(missing_ok=True)
         return path
 
-    def write(self, runner: Any, name: str) -> None:
+    def write(self, runner: TrainRunner, name: str) -> None:
         """Write the present state under ``name``, with the running statistics of all processes.
 
         Raises:

@@ -29,7 +29,7 @@ class LogBuffer:
     def __init__(self) -> None:
         self._sums: dict[str, Tensor | float] = {}
         self._counts: dict[str, int] = {}
-        self._losses: deque[tuple[int, dict[str, Tensor | float]]] = deque(maxlen=KEPT_LOSSES)
+        self._losses: deque[tuple[int, dict[str, Tensor]]] = deque(maxlen=KEPT_LOSSES)
 
     def add(self, values: Losses | dict[str, Tensor | float], iteration: int = 0) -> None:
         """Add the values of a 0-based iteration, or of a part of it: scalars or tensors with one element."""
@@ -43,12 +43,12 @@ class LogBuffer:
 
     def means(self) -> dict[str, float]:
         """The means so far: one transfer from the device, the only one. Those of all processes, which ask together."""
-        names = [name for name, value in self._sums.items() if isinstance(value, Tensor)]
-        sums = dict(self._sums)
-        if names:
-            device = self._sums[names[0]].device
-            stacked = processes.add_up(torch.stack([self._sums[name].to(device) for name in names]))
-            sums.update(zip(names, (stacked / processes.count()).tolist()))
+        tensors = {name: value for name, value in self._sums.items() if isinstance(value, Tensor)}
+        sums: dict[str, Any] = dict(self._sums)
+        if tensors:
+            device = next(iter(tensors.values())).device
+            stacked = processes.add_up(torch.stack([value.to(device) for value in tensors.values()]))
+            sums.update(zip(tensors, (stacked / processes.count()).tolist()))
         return {name: total / self._counts[name] for name, total in sums.items()}
 
     def losses(self, means: Mapping[str, float]) -> dict[str, float]:

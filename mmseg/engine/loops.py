@@ -3,13 +3,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmengine.runner import BaseLoop
 from torch import nn
 
 from mmseg.engine.compilation import eager
 from mmseg.evaluation import evaluate_network
+
+if TYPE_CHECKING:
+    from mmseg.engine.runner import TrainRunner
+    from mmseg.models.segmentors.base import BaseSegmentor
 
 
 class EvaluationStopped(Exception):
@@ -52,7 +56,7 @@ class TrainLoop(BaseLoop):
         finished: number of iterations whose optimizer step is done.
     """
 
-    def __init__(self, runner: Any, make_loader: Callable[[int, int], Iterable[dict]], max_iters: int) -> None:
+    def __init__(self, runner: TrainRunner, make_loader: Callable[[int, int], Iterable[dict]], max_iters: int) -> None:
         super().__init__(runner, make_loader)
         self.max_iters = max_iters
         self.epoch, self.max_epochs = 0, 1  # MMEngine's hooks ask for them
@@ -78,7 +82,7 @@ class TrainLoop(BaseLoop):
         batches = iter(_UntilSignal(self.dataloader(self.iter, self.max_iters), runner.stop))
         while self.iter < self.max_iters:
             self.iteration_start = time.perf_counter()
-            needed = [next(batches, None) for _ in range(parts)]  # an iteration is done whole or not at all
+            needed: list[Any] = [next(batches, None) for _ in range(parts)]  # an iteration is done whole or not at all
             if runner.stop.agreed():
                 break
             self.data_time = time.perf_counter() - self.iteration_start
@@ -111,7 +115,7 @@ class ValLoop(BaseLoop):
         subsets: further mean IoUs, by name the classes they run over.
     """
 
-    def __init__(self, runner: Any, loader: Iterable[dict], dataset: Any, names: list[str], metrics: list[str],
+    def __init__(self, runner: TrainRunner, loader: Iterable[dict], dataset: Any, names: list[str], metrics: list[str],
                  subsets: dict[str, list[str]]) -> None:
         super().__init__(runner, loader)
         self.dataset, self.names, self.metrics, self.subsets = dataset, names, metrics, subsets
@@ -130,7 +134,7 @@ class ValLoop(BaseLoop):
         with eager():
             return {name: self._score(networks[name]) for name in self.names}
 
-    def _score(self, network: nn.Module) -> dict[str, float]:
+    def _score(self, network: BaseSegmentor) -> dict[str, float]:
         stop = self.runner.stop
         scores = evaluate_network(network, _UntilSignal(self.dataloader, stop), device=self.runner.device,
                                   dataset=self.dataset, metrics=self.metrics, subsets=self.subsets)

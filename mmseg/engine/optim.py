@@ -147,13 +147,16 @@ class StepWrapper(OptimWrapper):
             yield
 
     def zero_grad(self, **kwargs: Any) -> None:
+        """Only before the first part of an iteration: the others add to its gradients."""
         if self.part == 0:
             super().zero_grad(**kwargs)
 
     def backward(self, loss: Tensor, **kwargs: Any) -> None:
+        """Of a part's share in the mean loss."""
         super().backward(loss / self.accumulate, **kwargs)
 
     def step(self, **kwargs: Any) -> None:
+        """Count a part; after the last one average the gradients over the processes, clip them and step."""
         self.part = (self.part + 1) % self.accumulate
         if self.part == 0:
             average_gradients([p for group in self.optimizer.param_groups for p in group['params']])

@@ -2,15 +2,19 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from logging import Logger
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
 
 from mmseg.visualization.palettes import Palette, default_palette
 from mmseg.visualization.panels import Panel, draw_panels
+
+if TYPE_CHECKING:
+    from mmseg.engine.runner import TrainRunner
+    from mmseg.models.trainable import Trainable
 
 # Iterations whose pictures may wait for the drawing thread; further ones are left out, training is not.
 MAX_WAITING = 16
@@ -34,11 +38,13 @@ class PanelHook(Hook):
         self._thread: ThreadPoolExecutor | None = None
         self._waiting: list[Future] = []
 
-    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict[str, Any] | None = None) -> None:
+    def before_train_iter(self, runner: TrainRunner, batch_idx: int, data_batch: Any = None) -> None:
+        """Ask process 0 for panels in one iteration of each interval."""
         runner.model.capture = is_main_process() and runner.iter % self.interval == 0
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict[str, Any] | None = None,
-                         outputs: dict | None = None) -> None:
+    def after_train_iter(self, runner: TrainRunner, batch_idx: int, data_batch: Any = None,
+                         outputs: Any = None) -> None:
+        """Hand the panels of this iteration, if it has made some, to the drawing thread."""
         model = runner.model
         if not model.capture:
             return
@@ -56,18 +62,19 @@ class PanelHook(Hook):
             self._thread.submit(_draw, [panel.cpu() for panel in panels], prefix, _palette(model),
                                 data_batch['img_metas'][0]['img_norm_cfg'], runner.logger))
 
-    def after_run(self, runner: Runner) -> None:
+    def after_run(self, runner: TrainRunner) -> None:
+        """Wait for the pictures that are still to be drawn."""
         if self._thread is not None:
             self._thread.shutdown(wait=True)
             self._thread = None
 
 
-def _palette(model: Any) -> Palette:
+def _palette(model: Trainable) -> Palette:
     student = model.networks()['student']
     return getattr(student, 'PALETTE', None) or default_palette(student.num_classes)
 
 
-def _draw(panels: list[Panel], prefix: Path, palette: Palette, norm: dict[str, Any], logger: Any) -> None:
+def _draw(panels: list[Panel], prefix: Path, palette: Palette, norm: dict[str, Any], logger: Logger) -> None:
     try:
         for j in range(len(panels[0].tensor)):
             draw_panels(panels, f'{prefix}_{j}.png', palette, norm['mean'], norm['std'], j)

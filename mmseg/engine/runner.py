@@ -37,6 +37,7 @@ from mmseg.engine.trackers import tracker_backends
 from mmseg.errors import DataError, ProcessLost
 from mmseg.evaluation import class_subsets
 from mmseg.models.outline import classifier_entries
+from mmseg.models.trainable import Trainable
 from mmseg.models.uda.base import KEYS
 from mmseg.utils.config_text import format_config
 from mmseg.utils.device import resolve_device
@@ -73,7 +74,15 @@ class TrainRunner(Runner):
         timestamp: name of the log files; None takes the time.
     """
 
-    def __init__(self, model: nn.Module, cfg: Config, work_dir: str | Path, *, optim_wrapper: StepWrapper,
+    model: Trainable
+    optim_wrapper: StepWrapper
+    logger: Logger
+    train_loop: TrainLoop
+    val_loop: ValLoop
+    meta: dict[str, Any]
+    _timestamp: str
+
+    def __init__(self, model: Trainable, cfg: Config, work_dir: str | Path, *, optim_wrapper: StepWrapper,
                  make_loader: Callable[[TrainRunner, int, int], Iterable[dict]], device: torch.device, seed: int,
                  hooks: list[Hook], meta: dict[str, Any], timestamp: str | None = None) -> None:
         self.device, self.stop = device, StopRequest()
@@ -106,10 +115,12 @@ class TrainRunner(Runner):
 
     @property
     def rank(self) -> int:
+        """Number of this process, from 0."""
         return processes.rank()
 
     @property
     def world_size(self) -> int:
+        """Number of processes."""
         return processes.count()
 
     # -- what MMEngine's constructor asks for ---------------------------------------------------------------------
@@ -123,27 +134,33 @@ class TrainRunner(Runner):
         """MMEngine's folder per run is not wanted: logs lie in the work_dir."""
 
     def setup_env(self, env_cfg: dict) -> None:
+        """Besides, claim the name of this run's log files, the same in all processes."""
         super().setup_env(env_cfg)
         wanted = self._wanted_timestamp or self._timestamp
         self._timestamp = processes.from_main(lambda: claim_timestamp(Path(self._work_dir), wanted))
 
     def set_randomness(self, seed: int, deterministic: bool = False, benchmark: bool = False) -> None:
+        """Seed all generators with the run's seed."""
         self._seed, self._deterministic = seed, deterministic
         seed_everything(seed, deterministic, benchmark)
 
     def build_logger(self, log_level: int | str = 'INFO', **kwargs: Any) -> Any:
+        """MMEngine's, silent about a log file that cannot be written."""
         logger = super().build_logger(log_level, logger_name='mmseg', **kwargs)
         for handler in _file_handlers(logger):
-            handler.handleError = lambda record: None  # a full disk shows in the JSON log, too, which tells it once
+            # a full disk shows in the JSON log, too, which tells it once
+            handler.handleError = lambda record: None  # type: ignore[method-assign]  # MMEngine makes the handler
         return logger
 
     def build_visualizer(self, visualizer: Any = None) -> Visualizer:
+        """One with the trackers of ``log_config``; without any where this is not process 0."""
         backends = []
         if processes.is_main():
             backends = tracker_backends(_log_hooks(self.cfg), Path(self.work_dir), self.logger)
         return Visualizer.get_instance(self._experiment_name, vis_backends=backends)
 
     def wrap_model(self, model_wrapper_cfg: Any, model: nn.Module) -> nn.Module:
+        """The model as it is: it lies on its device, and the optimizer wrapper averages gradients."""
         return model
 
     def register_default_hooks(self, hooks: Any = None) -> None:
@@ -162,11 +179,12 @@ class TrainRunner(Runner):
         self.logger.info(f'Config:\n{format_config(self.cfg.to_dict())}')
 
     def get_hooks_info(self) -> str:
+        """Names of the hooks, for the log."""
         return ', '.join(type(hook).__name__ for hook in self.hooks)
 
     # -- training -------------------------------------------------------------------------------------------------
 
-    def train(self) -> nn.Module:
+    def train(self) -> Trainable:
         """Train to the end.
 
         Returns:
@@ -328,7 +346,7 @@ def _val_loop(runner: TrainRunner, cfg: Any) -> ValLoop:
                                world_size=runner.world_size)
     runner.logger.info(f'validation data: {len(dataset)} images of {type(dataset).__name__}')
     return ValLoop(runner, loader, dataset, [names] if isinstance(names, str) else list(names),
-                   [metrics] if isinstance(metrics, str) else list(metrics), class_subsets(cfg, dataset.CLASSES))
+                   [metrics] if isinstance(metrics, str) else list(metrics), class_subsets(cfg, dataset.CLASSES or ()))
 
 
 def _loader_of(dataset: Any, data: Any, device: torch.device) -> Callable[[TrainRunner, int, int], Iterable[dict]]:
@@ -343,7 +361,7 @@ def _loader_of(dataset: Any, data: Any, device: torch.device) -> Callable[[Train
     return make_loader
 
 
-def build_runner(cfg: Config, model: nn.Module, dataset: Any, work_dir: str | Path, *, validate: bool = True,
+def build_runner(cfg: Config, model: Trainable, dataset: Any, work_dir: str | Path, *, validate: bool = True,
                  timestamp: str | None = None, meta: dict[str, Any] | None = None) -> TrainRunner:
     """Build everything that a training needs.
 

@@ -191,9 +191,8 @@ class Run:
     @property
     def name(self) -> str:
         """Of the run; the other names are what it is made of."""
-        optimizer = ''
-        if self.optimizer is not ADAMW:
-            optimizer = f'_{self.optimizer.type}_{self.optimizer.lr}_pm{self.optimizer.faster_head}'
+        kind, lr, faster_head = self.optimizer
+        optimizer = '' if self.optimizer is ADAMW else f'_{kind}_{lr}_pm{faster_head}'
         name = f'{self.name_dataset}_{self.name_uda}_{self.name_architecture}_{self.schedule}{optimizer}_s{self.seed}'
         for long, short in SHORT.items():
             name = name.replace(long, short)
@@ -201,10 +200,12 @@ class Run:
 
     @property
     def name_dataset(self) -> str:
+        """Source and target, as in 'gta2cityscapes', with the crop unless it is 512."""
         return f'{self.source}2{self.target}' + ('' if self.crop == 512 else f'_{_square(self.crop)}')
 
     @property
     def name_uda(self) -> str:
+        """The method with the marks of rare class sampling, crops, margins and objectives."""
         marks = [self.uda]
         if self.rcs is not None:
             marks.append(f'rcs{self.rcs}' + ('' if self.rcs_ratio == 0.5 else f'-{self.rcs_ratio}'))
@@ -216,26 +217,30 @@ class Run:
 
     @property
     def name_decoder(self) -> str:
+        """The decode head, with HRDA before it and '_sl' behind it for sliding windows."""
         return f'{self.hrda or ""}{self.decoder}{"_sl" * self.slide}'
 
     @property
     def name_architecture(self) -> str:
+        """Decoder and encoder."""
         return f'{self.name_decoder}_{self.encoder}'
 
     @property
     def name_opt(self) -> str:
-        optimizer = self.optimizer
-        return (f'{optimizer.type}_{optimizer.lr}_pm{optimizer.faster_head}_{self.schedule}_1x{self.batch}_'
-                f'{self.iterations // 1000}k')
+        """Optimizer, schedule, batch and length (in thousands of iterations)."""
+        kind, lr, faster_head = self.optimizer
+        return f'{kind}_{lr}_pm{faster_head}_{self.schedule}_1x{self.batch}_{self.iterations // 1000}k'
 
     # -- what follows from the settings -----------------------------------------------------------------------------
 
     @property
     def decoder(self) -> str:
+        """Of ``network``, what stands before the @."""
         return self.network.partition('@')[0]
 
     @property
     def encoder(self) -> str:
+        """Of ``network``, what stands behind the @."""
         return self.network.partition('@')[2]
 
     @property
@@ -250,14 +255,17 @@ class Run:
 
     @property
     def rcs_ratio(self) -> float:
+        """``min_crop_ratio`` of rare class sampling: larger where crops have four times the pixels."""
         return 2.0 if self.crop == 1024 else 0.5
 
     @property
     def iterations(self) -> int:
+        """Length of the training, cut to two for a start-up test."""
         return 2 if self.startup else self.length
 
     @cached_property
     def uda_keys(self) -> Settings:
+        """What margins and objectives set in the uda section."""
         keys = dict(pseudo_weight_ignore_top=15, pseudo_weight_ignore_bottom=120) if self.margins == 1 else {}
         for objective in self.objectives:
             keys.update(objective.keys)

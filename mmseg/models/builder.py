@@ -3,11 +3,15 @@ from __future__ import annotations
 
 import copy
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from mmseg.registry import BACKBONES, HEADS, LOSSES, MODELS, NECKS, OBJECTIVES, SEGMENTORS, UDA
+
+if TYPE_CHECKING:
+    from mmseg.models.segmentors.base import BaseSegmentor
+    from mmseg.models.trainable import Trainable
 
 __all__ = [
     'BACKBONES', 'HEADS', 'LOSSES', 'MODELS', 'NECKS', 'SEGMENTORS', 'UDA',
@@ -15,7 +19,7 @@ __all__ = [
 ]
 
 
-def _build(cfg: dict[str, Any], **kwargs: Any) -> nn.Module:
+def _build(cfg: dict[str, Any], **kwargs: Any) -> Any:
     return MODELS.build({**copy.deepcopy(dict(cfg)), **kwargs})
 
 
@@ -39,7 +43,7 @@ def build_loss(cfg: dict[str, Any]) -> nn.Module:
     return _build(cfg)
 
 
-def build_segmentor(cfg: dict[str, Any], train_cfg: dict | None = None, test_cfg: dict | None = None) -> nn.Module:
+def build_segmentor(cfg: dict[str, Any], train_cfg: dict | None = None, test_cfg: dict | None = None) -> BaseSegmentor:
     """Build a segmentor from the ``model`` section of a config.
 
     Args:
@@ -82,7 +86,7 @@ def training_crop(cfg: Any) -> tuple[int, int] | None:
     return train.get('sync_crop_size') or (crops[-1] if crops else None)
 
 
-def build_train_model(cfg: Any, train_cfg: dict | None = None, test_cfg: dict | None = None) -> nn.Module:
+def build_train_model(cfg: Any, train_cfg: dict | None = None, test_cfg: dict | None = None) -> Trainable:
     """Build what a config trains: the UDA method if it has a ``uda`` section, else the plain segmentor.
 
     Args:

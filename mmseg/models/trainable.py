@@ -2,13 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 from torch.optim import Optimizer
 
 from mmseg.models.named_losses import Losses
 from mmseg.utils.draws import Draws
+from mmseg.visualization.panels import Panel
+
+if TYPE_CHECKING:
+    from mmseg.models.segmentors.base import BaseSegmentor
 
 
 class Trainable(nn.Module):
@@ -29,7 +33,8 @@ class Trainable(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.start(0, 0, 0)
-        self.capture, self.captured = False, []
+        self.capture = False
+        self.captured: list[Panel] = []
 
     def start(self, seed: int, rank: int, iteration: int, parts: int = 1) -> None:
         """Set the seed of the run, the rank of this process, the 0-based iteration that comes next, and its parts."""
@@ -74,6 +79,6 @@ class Trainable(nn.Module):
         """Optimizers that :meth:`train_step` steps itself, by name; checkpoints hold their state."""
         return {}
 
-    def networks(self) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, BaseSegmentor]:
         """The segmentors that can be evaluated, by name: 'student' and, where there is one, 'teacher'."""
         raise NotImplementedError

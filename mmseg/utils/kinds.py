@@ -59,11 +59,13 @@ class Either(Kind):
     """Values of one of several kinds; the first that fits says what is wrong inside."""
 
     def __init__(self, *kinds: Kind) -> None:
-        self.kinds = [part for kind in kinds for part in (kind.kinds if isinstance(kind, Either) else [kind])]
+        self.kinds: list[Kind] = [
+            part for kind in kinds for part in (kind.kinds if isinstance(kind, Either) else [kind])]
         super().__init__(' or '.join(dict.fromkeys(kind.text for kind in self.kinds)),
                          lambda value: any(kind.fits(value) for kind in self.kinds))
 
     def problems(self, value: Any, key: str) -> Iterator[Problem]:
+        """None, if one of the kinds fits and finds none inside."""
         fitting = [kind for kind in self.kinds if kind.fits(value)]
         yield from fitting[0].problems(value, key) if fitting else super().problems(value, key)
 
@@ -76,6 +78,7 @@ class Needed(Kind):
         self.kind = kind
 
     def problems(self, value: Any, key: str) -> Iterator[Problem]:
+        """Those of the inner kind."""
         yield from self.kind.problems(value, key)
 
 
@@ -87,6 +90,7 @@ class Each(Kind):
         self.kind = kind
 
     def problems(self, value: Any, key: str) -> Iterator[Problem]:
+        """Those of a value that is no list, or of its entries, at ``<key>.<position>``."""
         yield from super().problems(value, key)
         for position, entry in enumerate(value if self.fits(value) else ()):
             yield from self.kind.problems(entry, f'{key}.{position}')
@@ -105,6 +109,7 @@ class Section(Kind):
         self.kinds, self.free = kinds, free
 
     def problems(self, value: Any, key: str) -> Iterator[Problem]:
+        """Those of unknown keys, and of the values of known ones."""
         yield from super().problems(value, key)
         for name, entry in value.items() if self.fits(value) else ():
             path = f'{key}.{name}' if key else str(name)
@@ -124,6 +129,7 @@ class Fixed(Kind):
         super().__init__('nothing', lambda value: False)
 
     def problems(self, value: Any, key: str) -> Iterator[Problem]:
+        """Always one: no value is right."""
         yield Problem(key, _last(key), 'is set by the class itself, not by a config: remove it')
 
 
@@ -135,6 +141,7 @@ class Values(Kind):
         self.kind = kind
 
     def problems(self, value: Any, key: str) -> Iterator[Problem]:
+        """Those of a value that is no dict, or of its entries."""
         yield from Section(dict.fromkeys(value, self.kind) if self.fits(value) else {}).problems(value, key)
 
 
@@ -155,6 +162,7 @@ class Typed(Kind):
         self.table, self.read, self.key, self.default, self.more = table, read, key, default, more or {}
 
     def problems(self, value: Any, key: str) -> Iterator[Problem]:
+        """Those of a missing or unknown ``type``, or of the arguments of what it names."""
         yield from super().problems(value, key)
         if self.fits(value):
             yield from self._named(value, key)

@@ -99,6 +99,7 @@ class OptionsOf(Kind):
         self.which = which
 
     def problems(self, value: Any, key: str) -> Iterator[Problem]:
+        """Those of unknown arguments, and of the values of known ones."""
         yield from Section(optional(self.which())).problems(value, key)
 
 
@@ -143,7 +144,7 @@ def _list(kinds: list[Kind], fixed: bool) -> Kind:
 def _constructors(thing: Callable) -> list[Callable]:
     if not isinstance(thing, type):
         return [thing]
-    return [parent.__init__ for parent in thing.__mro__ if '__init__' in vars(parent) and parent is not object]
+    return [vars(parent)['__init__'] for parent in thing.__mro__ if '__init__' in vars(parent) and parent is not object]
 
 
 def _hints(function: Callable) -> dict[str, Any]:

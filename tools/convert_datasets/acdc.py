@@ -78,6 +78,7 @@ def count(label: str) -> dict[int, int]:
 
 
 def convert() -> None:
+    """Convert the data set that the command line names."""
     args = parse_arguments(__doc__, 'acdc_path', gt_dir='gt', nproc=4)
     images = {split: flat_paths(Path(args.path, 'rgb_anon'), split, IMAGE) for split in SPLITS}
     labels = {split: flat_paths(Path(args.gt_dir), split, LABEL) for split in LABELLED_SPLITS}

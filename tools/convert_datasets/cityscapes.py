@@ -41,6 +41,7 @@ def write_split(folder: Path, gt_dir: Path, split: str, files: list[str]) -> Non
 
 
 def convert() -> None:
+    """Convert the data set that the command line names."""
     args = parse_arguments(__doc__, 'cityscapes_path', gt_dir='gtFine', nproc=1)
     gt_dir, converter = Path(args.gt_dir), Converter(read, SUFFIX)
     files = list_labels(args.gt_dir, f'*{SUFFIX}')

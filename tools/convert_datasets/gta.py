@@ -13,6 +13,7 @@ SUFFIX, PUBLISHED = GTADataset.ORIGINAL_LABELS
 
 
 def convert() -> None:
+    """Convert the data set that the command line names."""
     args = parse_arguments(__doc__, 'gta_path', gt_dir='labels', nproc=4)
     converter = Converter(LabelFormat(label_map=PUBLISHED).load, SUFFIX, ('../images', '.png'))
     convert_dataset(args, f'*[0-9]{SUFFIX}', converter)

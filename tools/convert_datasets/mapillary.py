@@ -25,6 +25,7 @@ PUBLISHED = LabelFormat(label_map=published_ids(TRAIN_IDS, 66))
 
 
 def convert() -> None:
+    """Convert the data set that the command line names."""
     args = parse_arguments(__doc__, 'mapillary_path', gt_dir='labels', nproc=4)
     all_splits = not os.path.isdir(args.gt_dir)
     found = list_labels(args.path, '*/labels/*.png') if all_splits else list_labels(args.gt_dir, '*.png')

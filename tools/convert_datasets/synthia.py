@@ -25,6 +25,7 @@ def read(file: str) -> np.ndarray:
 
 
 def convert() -> None:
+    """Convert the data set that the command line names."""
     args = parse_arguments(__doc__, 'synthia_path', gt_dir='GT/LABELS', nproc=4)
     convert_dataset(args, '*[0-9].png', Converter(read, '.png', ('../../RGB', '.png')))
 

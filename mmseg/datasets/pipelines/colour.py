@@ -62,6 +62,7 @@ class PhotoMetricDistortion:
         return convert(image, alpha=rng.uniform(*self.contrast_range)) if rng.randint(2) else image
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Change the colours of ``img``."""
         rng = results.get('rng', np.random)
         image = results['img'].astype(np.uint8, copy=False)
         if rng.randint(2):
@@ -95,6 +96,7 @@ class AdjustGamma:
         self.table = ((_LEVELS.astype(np.float64) / 255) ** (1 / gamma) * 255).astype(np.uint8)
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Look the values of ``img`` (uint8) up in the curve."""
         results['img'] = cv2.LUT(results['img'], self.table)
         return results
 
@@ -115,6 +117,7 @@ class CLAHE:
         self.tile_grid_size = tuple(tile_grid_size)
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Equalise the channels of ``img``."""
         equaliser = cv2.createCLAHE(self.clip_limit, self.tile_grid_size)
         results['img'] = cv2.merge([equaliser.apply(plane) for plane in cv2.split(results['img'])])
         return results
@@ -137,6 +140,7 @@ class RGB2Gray:
         self.weights = np.array(weights, dtype=np.float32)
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Replace ``img`` by its grey values, in its own type."""
         image = results['img']
         grey = (image * self.weights).sum(2, keepdims=True).astype(image.dtype)
         results['img'] = np.repeat(grey, self.out_channels or image.shape[2], axis=2)
@@ -161,6 +165,8 @@ class Rerange:
         self.max_value = max_value
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
-        results['img'] = cv2.normalize(results['img'].astype(np.float32), None, self.min_value, self.max_value,
-                                       cv2.NORM_MINMAX)
+        """Stretch ``img``, all channels together."""
+        image = results['img'].astype(np.float32)
+        results['img'] = cv2.normalize(  # type: ignore[call-overload]  # OpenCV's stub does not know that dst may be None
+            image, None, self.min_value, self.max_value, cv2.NORM_MINMAX)
         return results

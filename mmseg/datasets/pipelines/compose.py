@@ -34,7 +34,8 @@ def defer_normalisation(transforms: list[Transform]) -> list[Transform]:
     for end in _DEFERRABLE_ENDS:
         start = len(types) - len(end)
         if types[start:] == end and all(t.pad_val == 0 for t in transforms[start:] if isinstance(t, Pad)):
-            return [*transforms[:start], DeferredNormalize.of(transforms[start]), *transforms[start + 1:]]
+            return [*transforms[:start],
+                    *(DeferredNormalize.of(t) if isinstance(t, Normalize) else t for t in transforms[start:])]
     return transforms
 
 

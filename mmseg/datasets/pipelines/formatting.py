@@ -35,6 +35,7 @@ class ImageToTensor:
         self.keys = tuple(keys)
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Convert the entries."""
         for key in self.keys:
             results[key] = image_to_tensor(results[key])
         return results
@@ -46,6 +47,7 @@ class DefaultFormatBundle:
     random = False
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Convert ``img`` and the segmentation fields, which have to be of one size (else DataError)."""
         size = results['img'].shape[:2]
         for key in results.get('seg_fields', []):
             field = results[key]
@@ -72,6 +74,7 @@ class Collect:
         self.meta_keys = tuple(meta_keys)
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """A new dict with what travels; DataError if something is not there."""
         results = {**_META_DEFAULTS, **results}
         missing = [key for key in (*self.keys, *self.meta_keys) if key not in results]
         if missing:

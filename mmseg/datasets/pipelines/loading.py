@@ -44,6 +44,7 @@ class LoadImageFromFile:
         self.to_float32, self.color_type, self.bits = to_float32, color_type, bits
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Read ``img_info['filename']`` below ``img_prefix`` into ``img``, blue channel first."""
         name = results['img_info']['filename']
         prefix = results.get('img_prefix')
         path = osp.join(prefix, name) if prefix else name
@@ -71,6 +72,7 @@ class LoadAnnotations:
         self.reduce_zero_label = bool(reduce_zero_label)
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Read ``ann_info['seg_map']`` below ``seg_prefix`` into ``gt_semantic_seg``."""
         name = results['ann_info']['seg_map']
         prefix = results.get('seg_prefix')
         path = osp.join(prefix, name) if prefix else name

@@ -40,6 +40,7 @@ class MultiScaleFlipAug:
         self.directions = [flip_direction] if isinstance(flip_direction, str) else list(flip_direction)
 
     def __call__(self, results: dict[str, Any]) -> dict[str, list]:
+        """All versions: by key a list with one entry for each."""
         height, width = results['img'].shape[:2]
         scales = self.scales or [(width, height)]
         if self.ratios is not None:

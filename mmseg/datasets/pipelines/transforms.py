@@ -22,7 +22,7 @@ _SEG_PADDING = {'valid_pseudo_mask': 0}  # padding is not a place to trust; othe
 
 def as_scales(img_scale: ImageScale | Sequence[ImageScale]) -> list[ImageScale]:
     """One (long, short) side or a list of them, as a list of tuples (JSON configs hold lists)."""
-    several = img_scale if isinstance(img_scale[0], Sequence) else [img_scale]
+    several: Sequence[Any] = img_scale if isinstance(img_scale[0], Sequence) else [img_scale]
     return [(int(scale[0]), int(scale[1])) for scale in several]
 
 
@@ -102,6 +102,7 @@ class Resize:
         return long_side, rng.randint(min(short_sides), max(short_sides) + 1)
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Resize, and note ``scale``, ``scale_factor`` (x, y, x, y), ``img_shape`` and ``pad_shape``."""
         if 'scale' not in results or self.override_scale:
             results['scale'] = self._scale(results)
         image = results['img']
@@ -134,6 +135,7 @@ class RandomFlip:
         self.direction = direction
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Flip or not, and note ``flip`` and ``flip_direction``."""
         if 'flip' not in results:
             results['flip'] = bool(results.get('rng', np.random).rand() < (self.prob or 0))
         results.setdefault('flip_direction', self.direction)
@@ -165,6 +167,7 @@ class RandomRotate:
         self.seg_pad_val = seg_pad_val
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Rotate or not; the size stays."""
         rng = results.get('rng', np.random)
         rotate = rng.rand() < self.prob
         degree = rng.uniform(*self.degree)
@@ -193,6 +196,7 @@ class SegRescale:
         self.scale_factor = scale_factor
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Resize the fields, by nearest neighbour."""
         for key in results.get('seg_fields', []):
             height, width = (int(side * self.scale_factor + 0.5) for side in results[key].shape)
             results[key] = cv2.resize(results[key], (width, height), interpolation=cv2.INTER_NEAREST)
@@ -228,9 +232,10 @@ class RandomCrop:
     def _is_varied(self, label: np.ndarray) -> bool:
         counts = count_ids(label)
         counts[self.ignore_index] = 0
-        return np.count_nonzero(counts) > 1 and counts.max() / counts.sum() < self.cat_max_ratio
+        return bool(np.count_nonzero(counts) > 1 and counts.max() / counts.sum() < self.cat_max_ratio)
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Crop the image and all fields to one box, and note ``img_shape`` and ``pad_shape``."""
         rng = results.get('rng', np.random)
         size = results['img'].shape[:2]
         box = self.draw_box(size, rng)
@@ -268,6 +273,7 @@ class Pad:
         self.seg_pad_val = seg_pad_val
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Pad the image and all fields, and note ``pad_shape``."""
         height, width = results['img'].shape[:2]
         goal = self.size if self.size is not None else [-(-s // self.size_divisor) * self.size_divisor
                                                         for s in (height, width)]
@@ -298,6 +304,7 @@ class Normalize:
         self.to_rgb = to_rgb
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Normalise ``img``, and note ``img_norm_cfg``."""
         image = results['img'].astype(np.float32)
         if self.to_rgb:
             image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
@@ -317,9 +324,10 @@ class DeferredNormalize(Normalize):
     @classmethod
     def of(cls, normalize: Normalize) -> DeferredNormalize:
         """With the settings of ``normalize``."""
-        return cls(normalize.mean, normalize.std, normalize.to_rgb)
+        return cls(normalize.mean.tolist(), normalize.std.tolist(), normalize.to_rgb)
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Only swap the channels of a uint8 ``img``, and note ``img_norm_cfg`` for the device."""
         if results['img'].dtype != np.uint8:
             return super().__call__(results)
         if self.to_rgb:

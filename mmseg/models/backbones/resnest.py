@@ -64,12 +64,14 @@ class SplitAttentionBottleneck(Bottleneck):
 
     def add_spatial(self, width: int, stride: int, dilation: int, groups: int, radix: int, reduction_factor: int,
                     avg_down_stride: bool) -> None:
+        """A split-attention convolution; with ``avg_down_stride`` the pooling has the stride."""
         pooled = avg_down_stride and stride > 1
         self.conv2 = SplitAttentionConv2d(width, 1 if pooled else stride, dilation, groups, radix, reduction_factor,
                                           self.conv_cfg, self.norm_cfg)
         self.avd_layer = nn.AvgPool2d(3, stride, padding=1) if pooled else nn.Identity()
 
     def spatial(self, x: Tensor) -> Tensor:
+        """Split attention, which has its norms and activations inside, and the pooling."""
         return self.avd_layer(self.conv2(x))
 
 

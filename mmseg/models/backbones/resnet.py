@@ -77,10 +77,12 @@ class BasicBlock(Block):
     last_norm = 2
 
     def add_layers(self, in_channels: int, planes: int, stride: int, dilation: int, style: str) -> None:
+        """The first convolution has stride and dilation."""
         self.add_conv(1, in_channels, planes, 3, stride=stride, padding=dilation, dilation=dilation)
         self.add_conv(2, planes, planes, 3, padding=1)
 
     def residual(self, x: Tensor) -> Tensor:
+        """conv, norm, ReLU, conv, norm."""
         x = self.relu(self.norm(1)(self.conv1(x)))
         return self.norm(2)(self.conv2(x))
 
@@ -92,6 +94,7 @@ class Bottleneck(Block):
 
     def add_layers(self, in_channels: int, planes: int, stride: int, dilation: int, style: str, groups: int = 1,
                    base_width: int = 4, base_channels: int = 64, **options: Any) -> None:
+        """The stride is in the 3x3 convolution ('pytorch') or in the first 1x1 ('caffe')."""
         width = planes if groups == 1 else planes * base_width // base_channels * groups
         first, second = (1, stride) if style == 'pytorch' else (stride, 1)
         self.add_conv(1, in_channels, width, 1, stride=first)
@@ -107,6 +110,7 @@ class Bottleneck(Block):
         return self.relu(self.norm(2)(self.conv2(x)))
 
     def residual(self, x: Tensor) -> Tensor:
+        """conv, norm, ReLU, spatial part, conv, norm."""
         x = self.relu(self.norm(1)(self.conv1(x)))
         return self.norm(3)(self.conv3(self.spatial(x)))
 

@@ -45,6 +45,7 @@ class DLV2Head(BaseDecodeHead):
 
     @property
     def embedding_channels(self) -> int:
+        """Those of the selected map, which is the embedding."""
         return self.in_channels
 
     def forward_embedding(self, feats: list[Tensor]) -> Tensor:

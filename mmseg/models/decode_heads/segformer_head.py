@@ -34,6 +34,7 @@ class SegFormerHead(BaseDecodeHead):
 
     @property
     def embedding_channels(self) -> int:
+        """``embed_dim``."""
         return self.linear_pred.in_channels
 
     def forward_embedding(self, feats: list[Tensor]) -> Tensor:

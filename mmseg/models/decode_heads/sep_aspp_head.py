@@ -36,6 +36,7 @@ class DepthwiseSeparableASPPHead(ASPPHead):
 
     @property
     def levels(self) -> tuple[int, ...]:
+        """With details, the first map, too."""
         return super().levels if self.c1_bottleneck is None else (0, *super().levels)
 
     def forward_embedding(self, feats: list[Tensor]) -> Tensor:

@@ -1,6 +1,8 @@
 """Between token sequences and maps, without copies for maps in channels-last layout."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 
@@ -9,6 +11,6 @@ def to_tokens(x: Tensor) -> Tensor:
     return x.flatten(2).transpose(1, 2)
 
 
-def to_map(x: Tensor, size: tuple[int, int]) -> Tensor:
+def to_map(x: Tensor, size: Sequence[int]) -> Tensor:
     """View tokens [B, h*w, C] as a map [B, C, h, w] (channels-last in memory)."""
     return x.transpose(1, 2).unflatten(2, size)

@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmseg.models.layers import resize
 from mmseg.models.named_losses import Losses
@@ -44,6 +45,10 @@ class BaseSegmentor(Trainable):
         self.train_cfg, self.test_cfg = train_cfg or {}, test_cfg or dict(mode='whole')
 
     @abstractmethod
+    def init_weights(self) -> None:
+        """Load pretrained weights, if the config names any."""
+
+    @abstractmethod
     def encode(self, img: Tensor, box: Any = None) -> Features:
         """Feature maps of normalised images [B, 3, H, W]."""
 
@@ -72,7 +77,7 @@ class BaseSegmentor(Trainable):
         """Logits [B, C, H, W] in fp32 of normalised images [B, 3, H, W]."""
         return self.upsampled(self.decode_image(img))
 
-    def draw_box(self, size: tuple[int, int], rng: np.random.RandomState) -> Any:
+    def draw_box(self, size: Sequence[int], rng: np.random.RandomState) -> Any:
         """The crop box that :meth:`encode` takes while training, for images of ``size`` (H, W); None: there is none."""
         return None
 
@@ -90,7 +95,7 @@ class BaseSegmentor(Trainable):
 
     # training
 
-    def networks(self) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, BaseSegmentor]:
         """The one network there is, as the student."""
         return {'student': self}
 

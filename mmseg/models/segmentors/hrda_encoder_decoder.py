@@ -70,7 +70,7 @@ class HRDAEncoderDecoder(EncoderDecoder):
 
     # what the detail shows
 
-    def draw_box(self, size: tuple[int, int], rng: np.random.RandomState) -> Box | None:
+    def draw_box(self, size: Sequence[int], rng: np.random.RandomState) -> Box | None:
         """The (y1, y2, x1, x2) of a random detail crop in images of ``size`` (H, W); None without ``hr_crop_size``.
 
         Raises:

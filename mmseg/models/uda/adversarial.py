@@ -1,6 +1,7 @@
 """AdvSeg: predictions on target images that a discriminator takes for source (AdaptSegNet, Tsai et al. 2018)."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from mmseg.models.named_losses import Losses
+from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.models.uda.base import UDADecorator
 from mmseg.models.uda.step_state import Item, StepState, View
@@ -23,7 +25,8 @@ SOURCE, TARGET = 0., 1.  # what a discriminator should answer
 JUDGED: dict[float, Item[dict[str, Tensor]]] = {
     domain: Item(f'predictions on {name} images', f'they are kept in the {name} branch')
     for domain, name in ((SOURCE, 'source'), (TARGET, 'target'))}
-CRITERIA = dict(LS=F.mse_loss, Vanilla=F.binary_cross_entropy_with_logits)
+CRITERIA: dict[str, Callable[[Tensor, Tensor], Tensor]] = dict(
+    LS=F.mse_loss, Vanilla=F.binary_cross_entropy_with_logits)
 
 
 class FCDiscriminator(nn.Module):
@@ -34,6 +37,11 @@ class FCDiscriminator(nn.Module):
         width: channels of the first convolution, doubled by each of the next three.
     """
     min_size = 32
+    conv1: nn.Conv2d
+    conv2: nn.Conv2d
+    conv3: nn.Conv2d
+    conv4: nn.Conv2d
+    classifier: nn.Conv2d
 
     def __init__(self, num_classes: int, width: int = 64) -> None:
         super().__init__()
@@ -70,7 +78,7 @@ class Discriminators(TargetOutputs):
     name = 'model_D'
     log = 'G_trg'
 
-    def __init__(self, student: nn.Module, factors: dict[str, float], kind: str) -> None:
+    def __init__(self, student: BaseSegmentor, factors: dict[str, float], kind: str) -> None:
         super().__init__(factors)
         if kind not in CRITERIA:
             raise ValueError(f'uda.discriminator_type={kind!r}: {nearest(kind, CRITERIA)}')
@@ -83,7 +91,7 @@ class Discriminators(TargetOutputs):
         scores = self.get_submodule(output)(probabilities)
         return CRITERIA[self.kind](scores, torch.full_like(scores, domain))
 
-    def penalty(self, output: str, logits: Tensor, student: nn.Module) -> Tensor:
+    def penalty(self, output: str, logits: Tensor, student: BaseSegmentor) -> Tensor:
         """The discriminator should answer SOURCE; it gets no gradients from this."""
         self.requires_grad_(False)
         error = self.error(output, class_probabilities(logits, student), SOURCE)
@@ -101,7 +109,7 @@ class Discriminators(TargetOutputs):
         return losses
 
     @torch.no_grad()
-    def seen(self, student: nn.Module, decoded: Decoded) -> dict[str, Tensor]:
+    def seen(self, student: BaseSegmentor, decoded: Decoded) -> dict[str, Tensor]:
         """Probabilities of each output, without a way back to the student."""
         return {name: class_probabilities(logits, student) for name, logits in student.predictions(decoded).items()}
 
@@ -140,6 +148,7 @@ class AdvSeg(UDADecorator):
         lr_D_min=0,
         lambda_adv_target=dict(main=0.001, aux=0.0002))
     key_kinds = dict(discriminator_type=one_of(CRITERIA), lr_D=POSITIVE, lambda_adv_target=FACTORS)
+    model_D: Discriminators
 
     def __init__(self, model: dict[str, Any], max_iters: int, **uda: Any) -> None:
         super().__init__(model, max_iters, **uda)
@@ -148,8 +157,9 @@ class AdvSeg(UDADecorator):
         self.add_objective(Discriminators(self.model, factors, settings['discriminator_type']))
         self.add_objectives()
         self.open_branches(source=('', attrgetter('source')))
-        self.optimizers = {output: Adam(self.model_D.get_submodule(output).parameters(), settings['lr_D'], (0.9, 0.99))
-                           for output in self.model.outputs}
+        self.optimizers: dict[str, Optimizer] = {
+            output: Adam(self.model_D.get_submodule(output).parameters(), settings['lr_D'], (0.9, 0.99))
+            for output in self.model.outputs}
 
     def own_optimizers(self) -> dict[str, Optimizer]:
         """Those of the discriminators."""

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmseg.models.builder import build_segmentor
 from mmseg.models.named_losses import Losses
 from mmseg.models.preprocess import check_labels, image_constants, prepare
+from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.models.segmentors.results import Decoded
 from mmseg.models.trainable import Trainable
 from mmseg.models.uda.branch import open_branches
@@ -148,7 +149,8 @@ class UDADecorator(Trainable):
         """Set :attr:`branches`: the host's own, each with log prefix and view, and those of the objectives."""
         self.branches = open_branches(views, self.objectives)
 
-    def networks(self) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, BaseSegmentor]:
+        """The student; a method with a teacher adds it."""
         return {'student': self.model}
 
     def init_weights(self) -> None:

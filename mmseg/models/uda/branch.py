@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
 
 from mmseg.models.named_losses import Losses
+from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.models.uda.objective import Objective
 from mmseg.models.uda.step_state import StepState, View
@@ -46,7 +46,7 @@ class Branch:
             self.objectives.append(objective)
 
     @contextmanager
-    def forwards(self, student: nn.Module) -> Iterator[None]:
+    def forwards(self, student: BaseSegmentor) -> Iterator[None]:
         """Context of the student's forwards in this branch, as the objectives ask for it."""
         with ExitStack() as stack:
             for objective in self.objectives:

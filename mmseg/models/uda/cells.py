@@ -1,13 +1,15 @@
 """Where classes are: label maps at the resolution of feature maps."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from mmseg.utils.labels import IGNORED
 
 
-def class_counts(label: Tensor, size: tuple[int, int], num_classes: int) -> Tensor:
+def class_counts(label: Tensor, size: Sequence[int], num_classes: int) -> Tensor:
     """How many pixels of each class a cell of a feature map covers.
 
     Args:
@@ -31,7 +33,7 @@ def class_counts(label: Tensor, size: tuple[int, int], num_classes: int) -> Tens
     return counts.view(batch, *size, num_classes + 1)
 
 
-def label_cells(label: Tensor, size: tuple[int, int], num_classes: int, min_ratio: float) -> Tensor:
+def label_cells(label: Tensor, size: Sequence[int], num_classes: int, min_ratio: float) -> Tensor:
     """Reduce a label map to the cells of a feature map: the majority class, where it is clear enough.
 
     Args:

@@ -1,14 +1,18 @@
 """ClassMix: paste half of the source classes onto the target image (Olsson et al. 2021; DACS)."""
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from mmseg.utils.transfer import to_device
 
+Count = TypeVar('Count', int, Tensor)
 
-def num_chosen(num_present: int) -> int:
+
+def num_chosen(num_present: Count) -> Count:
     """How many of the present classes are pasted: half of them, rounded up."""
     return (num_present + 1) // 2
 

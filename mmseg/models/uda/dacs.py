@@ -5,10 +5,11 @@ from operator import attrgetter
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmseg.models.builder import build_segmentor
 from mmseg.models.named_losses import Losses
+from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.models.uda.base import UDADecorator
 from mmseg.models.uda.class_mix import class_mask, draw_class_table, mix
 from mmseg.models.uda.pseudo_label import PseudoLabels, make_pseudo_labels
@@ -60,6 +61,7 @@ class DACS(UDADecorator):
 
     @classmethod
     def check_settings(cls, uda: dict[str, Any]) -> dict[str, Any]:
+        """Besides, no mixing but ClassMix."""
         settings = super().check_settings(uda)
         if settings['mix'] != 'class':
             raise ValueError(f"uda.mix={settings['mix']!r}: only 'class' (ClassMix) exists")
@@ -71,7 +73,8 @@ class DACS(UDADecorator):
         if self.teacher is not None:
             self.ema_model.load_state_dict(self.model.state_dict())
 
-    def networks(self) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, BaseSegmentor]:
+        """The student and, unless the source is all, the teacher."""
         return super().networks() if self.teacher is None else {'student': self.model, 'teacher': self.ema_model}
 
     def train_step(self, batch: dict[str, Any], optim_wrapper: Any) -> Losses:
@@ -101,7 +104,7 @@ class DACS(UDADecorator):
     def pseudo_labels(self, step: StepState) -> PseudoLabels:
         """Teacher forward on the target images, refiners in config order, then label, confidence and weight."""
         with step.autocast():
-            decoded = self.ema_model.decode_image(step.target_img)
+            decoded = self.ema_model.decode_image(step.target.img)
         probabilities = self.ema_model.upsampled(decoded).softmax(dim=1)
         for objective in self.objectives:
             probabilities = objective.refine(step, probabilities, decoded)
@@ -114,20 +117,21 @@ class DACS(UDADecorator):
     @torch.no_grad()
     def mixed(self, step: StepState) -> tuple[Tensor, View]:
         """ClassMix of source and target, strongly augmented, with mixed labels and weights."""
-        source, pseudo = step.source, step.pseudo
-        table = draw_class_table(source.label, step.classes, step.draws.numpy('class choice'))
-        mask = class_mask(source.label, table)
-        img = self.strong_augment(mix(mask, source.img, step.target_img), step.mean, step.std, step.draws, 'mix')
+        source, label, pseudo = step.source.img, step.source.required_label, step.pseudo
+        table = draw_class_table(label, step.classes, step.draws.numpy('class choice'))
+        mask = class_mask(label, table)
+        img = self.strong_augment(mix(mask, source, step.target.img), step.mean, step.std, step.draws, 'mix')
         weight = mix(mask, torch.ones_like(pseudo.weight), pseudo.weight)
-        return mask, View(img, mix(mask, source.label, pseudo.label), weight)
+        return mask, View(img, mix(mask, label, pseudo.label), weight)
 
     def panels(self, step: StepState) -> list[Panel]:
         """What the training panels show of this step."""
         panels = super().panels(step)
         if self.teacher is not None:
-            target = [] if 'target' in step.seen else [Panel('Target', 'image', step.target_img)]
+            target = [] if 'target' in step.seen else [Panel('Target', 'image', step.target.img)]
             panels[2:2] = [  # behind the source image and its label
                 *target, Panel('Pseudo label', 'label', step.pseudo.label),
                 Panel('Source pixels', 'mask', step.mix_mask.squeeze(1))]
-            panels.append(Panel('Weight', 'weight', step.mix.weight))
+            if step.mix.weight is not None:
+                panels.append(Panel('Weight', 'weight', step.mix.weight))
         return panels

@@ -36,6 +36,7 @@ class Entropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor) -> Tensor:
+        """Entropy in nats, from logits shifted by their maximum so that no exponential overflows."""
         shifted = logits - logits.amax(dim=1, keepdim=True)
         exponentials = shifted.exp()
         total = exponentials.sum(dim=1, keepdim=True)
@@ -46,6 +47,7 @@ class Entropy(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        """Gradient [B, C, H, W] of the logits."""
         shifted, total, mean = ctx.saved_tensors
         return shifted.exp() * (mean - shifted) * (gradient.unsqueeze(1) / total)
 
@@ -85,7 +87,7 @@ class EntropyBalance(Objective):
         ValueError: if a value cannot be, or both targets are given.
     """
     name = 'entropy_balance'
-    joins = 'mix'
+    joins: str | None = 'mix'
     keys = dict(entropy_balance=None)
     key_kinds = dict(entropy_balance=OptionsOf(lambda: EntropyBalance) | NONE)
     OPTIONS = dict(target_normalised=SHARE | NONE, region=one_of(REGIONS), resolution=one_of(RESOLUTIONS))
@@ -114,6 +116,7 @@ class EntropyBalance(Objective):
 
     @classmethod
     def from_config(cls, uda: dict[str, Any], host: UDADecorator) -> EntropyBalance | None:
+        """Active where ``entropy_balance`` is a dict."""
         if uda['entropy_balance'] is None:
             return None
         return cls.from_options('entropy_balance', uda['entropy_balance'], num_classes=host.num_classes)
@@ -135,6 +138,6 @@ class EntropyBalance(Objective):
         if self.region == 'all':
             return None
         pasted, target = step.mix_mask.squeeze(1), step.pseudo.valid
-        source = torch.zeros_like(target) if self.region == 'target' else (view.label != IGNORED).to(target)
+        source = torch.zeros_like(target) if self.region == 'target' else (view.required_label != IGNORED).to(target)
         mask = torch.where(pasted, source, target)
         return F.interpolate(mask.unsqueeze(1), size, mode='nearest').squeeze(1)

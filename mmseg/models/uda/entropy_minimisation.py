@@ -6,9 +6,10 @@ from operator import attrgetter
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmseg.models.named_losses import Losses
+from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.models.uda.base import UDADecorator
 from mmseg.models.uda.target_outputs import FACTORS, TargetOutputs, class_probabilities, output_factors
 from mmseg.registry import UDA
@@ -26,7 +27,8 @@ class LowEntropy(TargetOutputs):
     name = 'entropy'
     log = 'ent'
 
-    def penalty(self, output: str, logits: Tensor, student: nn.Module) -> Tensor:
+    def penalty(self, output: str, logits: Tensor, student: BaseSegmentor) -> Tensor:
+        """Normalised entropy, in [0, 1]."""
         return normalised_entropy(class_probabilities(logits, student))
 
 

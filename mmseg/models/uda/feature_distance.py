@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mmseg.models.builder import build_segmentor, names_weights
 from mmseg.models.named_losses import Losses
+from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.models.uda.cells import label_cells
 from mmseg.models.uda.objective import Objective
@@ -49,7 +50,8 @@ class FeatureDistance(Objective):
         imnet_feature_dist_allow_random=False)
     key_kinds = dict(imnet_feature_dist_classes=list_of(WHOLE) | NONE, imnet_feature_dist_scale_min_ratio=SHARE | NONE)
 
-    def __init__(self, network: nn.Module, weight: float, classes: list[int] | None, min_ratio: float | None) -> None:
+    def __init__(self, network: BaseSegmentor, weight: float, classes: list[int] | None,
+                 min_ratio: float | None) -> None:
         super().__init__()
         if classes is not None and min_ratio is None:
             raise ValueError('uda.imnet_feature_dist_classes needs uda.imnet_feature_dist_scale_min_ratio: '
@@ -59,6 +61,7 @@ class FeatureDistance(Objective):
 
     @classmethod
     def from_config(cls, uda: dict[str, Any], host: UDADecorator) -> FeatureDistance | None:
+        """Active with a factor; without ImageNet weights a ValueError, unless random ones are allowed."""
         if not uda['imnet_feature_dist_lambda']:
             return None
         if not (names_weights(host.model_cfg) or uda['imnet_feature_dist_allow_random']):
@@ -70,22 +73,25 @@ class FeatureDistance(Objective):
 
     @classmethod
     def without_weights(cls, uda: dict[str, Any]) -> dict[str, Any]:
+        """Allow random weights, if it is active."""
         return dict(imnet_feature_dist_allow_random=True) if uda.get('imnet_feature_dist_lambda') else {}
 
     @classmethod
     def class_ids(cls, uda: dict[str, Any]) -> dict[str, list[int]]:
+        """The thing classes, if it is active and has some."""
         ids = uda.get('imnet_feature_dist_classes')
         return dict(imnet_feature_dist_classes=list(ids)) if uda.get('imnet_feature_dist_lambda') and ids else {}
 
     @property
-    def network(self) -> nn.Module:
+    def network(self) -> BaseSegmentor:
         """The frozen segmentor."""
         return self._network[0]
 
     def mounted(self) -> dict[str, nn.Module]:
+        """The frozen network, as ``imnet_model``."""
         return dict(imnet_model=self.network)
 
-    def init_weights(self, student: nn.Module) -> None:
+    def init_weights(self, student: BaseSegmentor) -> None:
         """Take over the ImageNet weights."""
         self.network.load_state_dict(student.state_dict())
 
@@ -95,7 +101,7 @@ class FeatureDistance(Objective):
             reference = self.network.reference_features(view.img, features)
         distance = torch.zeros((), device=view.img.device)
         for (mine, box), (frozen, _) in zip(features.compared(), reference.compared()):
-            label = view.label if box is None else view.label[:, box[0]:box[1], box[2]:box[3]]
+            label = view.required_label if box is None else view.required_label[:, box[0]:box[1], box[2]:box[3]]
             distance = distance + self._distance(step, mine.float(), frozen.float(), label)
         return Losses({'src.loss_imnet_feat_dist': self.weight * distance})
 
@@ -103,7 +109,7 @@ class FeatureDistance(Objective):
         """Mean Euclidean distance over the compared cells; 0, with zero gradients, where there is none."""
         # vector_norm: its gradient is 0, not NaN, where both features agree
         distance = torch.linalg.vector_norm(mine - frozen, dim=1)
-        if self.classes is None:
+        if self.classes is None or self.min_ratio is None:
             return distance.mean()
         cells = label_cells(label, distance.shape[-2:], step.student.num_classes, self.min_ratio)
         compared = torch.zeros_like(cells, dtype=torch.bool)

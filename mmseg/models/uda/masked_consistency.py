@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg.models.named_losses import Losses
+from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.models.uda.objective import Objective
 from mmseg.models.uda.pseudo_label import PseudoLabels, make_pseudo_labels
 from mmseg.models.uda.step_state import StepState, View
@@ -43,7 +45,7 @@ MODES = dict(
 MAIN_LOSSES = ('decode.loss_seg', 'decode.pam_cam.loss_seg')
 
 
-def mask_grid_size(size: tuple[int, int], block: int) -> tuple[int, int]:
+def mask_grid_size(size: Sequence[int], block: int) -> tuple[int, int]:
     """(rows, columns) of blocks in an image of ``size`` (H, W): the nearest whole numbers, at least 1."""
     return max(1, round(size[0] / block)), max(1, round(size[1] / block))
 
@@ -68,7 +70,7 @@ class PrivateTeacher(nn.Module):
         threshold: confidence threshold; None trusts every pixel.
     """
 
-    def __init__(self, student: nn.Module, alpha: float, threshold: float | None) -> None:
+    def __init__(self, student: BaseSegmentor, alpha: float, threshold: float | None) -> None:
         super().__init__()
         self.ema_model = copy.deepcopy(student)
         self.follow = EMATeacher(self.ema_model, alpha)
@@ -82,7 +84,7 @@ class PrivateTeacher(nn.Module):
     def pseudo_labels(self, step: StepState, margins: tuple[int, int]) -> PseudoLabels:
         """Pseudo labels of the target images; ``margins``: rows at the top and bottom that get weight 0."""
         with step.autocast():
-            logits = self.ema_model.encode_decode(step.target_img)
+            logits = self.ema_model.encode_decode(step.target.img)
         return make_pseudo_labels(logits.softmax(dim=1), self.threshold, *margins, step.valid)
 
 
@@ -126,6 +128,7 @@ class MaskedConsistency(Objective):
 
     @classmethod
     def from_config(cls, uda: dict[str, Any], host: UDADecorator) -> MaskedConsistency | None:
+        """Active with a mode; with a teacher of its own where the host's does not do."""
         if uda['mask_mode'] is None:
             return None
         if uda['mask_mode'] not in MODES:
@@ -190,17 +193,18 @@ class MaskedConsistency(Objective):
         if not self.mode.target:
             return step.source
         pseudo = self.teacher.pseudo_labels(step, self.margins) if self.teacher is not None else step.pseudo
-        target = View(step.target_img, pseudo.label, pseudo.weight)
+        target = View(step.target.img, pseudo.label, pseudo.weight)
         if not self.mode.source:
             return target
         if step.source.img.shape != target.img.shape:
             raise ValueError(f'source crops {tuple(step.source.img.shape)} and target crops {tuple(target.img.shape)} '
                              'are masked in one batch: let both pipelines crop to the same size, or mask one domain')
-        source = step.source._replace(weight=torch.ones_like(pseudo.weight))
-        batch = len(source.img)
+        batch = len(target.img)
         # an odd batch has one source image more; a batch of 1 takes turns
         first = (batch + 1) // 2 if batch > 1 else 1 - (step.draws.iteration + step.draws.part) % 2
-        return View(*(torch.cat([a[:first], b[:batch - first]]) for a, b in zip(source, target)))
+        pairs = ((step.source.img, target.img), (step.source.required_label, pseudo.label),
+                 (torch.ones_like(pseudo.weight), pseudo.weight))
+        return View(*(torch.cat([source[:first], target[:batch - first]]) for source, target in pairs))
 
     def own_losses(self, losses: Losses) -> Losses:
         """Scale the loss of the (fused) prediction; heads with several predictions have other names for theirs."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmseg.models.named_losses import Losses
+from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.models.segmentors.results import Features
 from mmseg.models.uda.objective import Objective
 from mmseg.models.uda.rebuilder import Grid, HiddenCells, Rebuilder, feature_layout
@@ -73,14 +74,14 @@ class MaskedRepresentation(Objective):
         ValueError: for a value that cannot be.
     """
     name = 'mrm'
-    opens = 'target'
+    opens: str | None = 'target'
     keys = dict(mrm=None)
     key_kinds = dict(mrm=OptionsOf(lambda: MaskedRepresentation) | NONE)
     OPTIONS = dict(mask_ratio=SHARE, lr=POSITIVE, view=one_of(VIEWS), aux_bn=one_of(BATCH_NORMS),
                    grid=SIZE | one_of(['auto']), dim=COUNT, heads=COUNT)
     needs_teacher = True
 
-    def __init__(self, student: nn.Module, crop_size: tuple[int, int] | None, weight: float = 1.0,
+    def __init__(self, student: BaseSegmentor, crop_size: tuple[int, int] | None, weight: float = 1.0,
                  mask_ratio: float = 0.4, dim: int = 512, grid: Grid | str = 'auto', depth: int = 2, heads: int = 16,
                  lr: float = 2e-4, view: str = 'target', aux_bn: str = 'frozen', rebuild: bool = True) -> None:
         super().__init__()
@@ -94,13 +95,15 @@ class MaskedRepresentation(Objective):
         self.opens, self.joins = (None, view) if self.decodes_again else (view, None)
         layout, read = feature_layout(student), student.levels_read
         if rebuild:
-            size = crop_size and tuple(int(side * student.context_scale) for side in crop_size)
-            self.rebuilder = Rebuilder(layout, read, grid, size, dim, depth, heads)
+            scale = student.context_scale
+            size = crop_size and (int(crop_size[0] * scale), int(crop_size[1] * scale))
+            self.rebuilder: HiddenCells = Rebuilder(layout, read, grid, size, dim, depth, heads)
         else:
             self.rebuilder = HiddenCells(layout, read, grid)
 
     @classmethod
     def from_config(cls, uda: dict[str, Any], host: UDADecorator) -> MaskedRepresentation | None:
+        """Active where ``mrm`` is a dict."""
         if uda['mrm'] is None:
             return None
         try:
@@ -112,13 +115,13 @@ class MaskedRepresentation(Objective):
         """A learning rate of its own; weight decay is that of the other parameters."""
         return dict(lr=self.lr)
 
-    def forwards(self, student: nn.Module) -> AbstractContextManager:
+    def forwards(self, student: BaseSegmentor) -> AbstractContextManager:
         """Leave running statistics alone, if they are frozen."""
         return frozen_statistics(student) if self.aux_bn == 'frozen' else nullcontext()
 
     def view(self, step: StepState) -> View:
         """The target images, without augmentation, with the pseudo labels and weights of the mix branch."""
-        return View(step.target_img, step.pseudo.label, step.pseudo.weight)
+        return View(step.target.img, step.pseudo.label, step.pseudo.weight)
 
     def rebuild(self, step: StepState, features: Features) -> Features:
         """Hide cells and fill them in again, at each scale of the image with a mask of its own."""

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from mmseg.models.named_losses import Losses
+from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.utils.kinds import Kind
 from mmseg.utils.names import nearest
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from mmseg.models.uda.base import UDADecorator
     from mmseg.models.uda.step_state import StepState, View
 
@@ -54,7 +57,7 @@ class Objective(nn.Module):
         cls.title = f'{cls.__name__} (uda.{next(iter(cls.keys))})' if cls.keys else cls.__name__
 
     @classmethod
-    def from_config(cls, uda: dict[str, Any], host: UDADecorator) -> Objective | None:
+    def from_config(cls, uda: dict[str, Any], host: UDADecorator) -> Self | None:
         """Build the objective; None if it is inactive.
 
         Args:
@@ -64,7 +67,7 @@ class Objective(nn.Module):
         raise NotImplementedError
 
     @classmethod
-    def from_options(cls, key: str, options: Any, **context: Any) -> Objective:
+    def from_options(cls, key: str, options: Any, **context: Any) -> Self:
         """Build the objective from a dict of its own in the ``uda`` section; what is missing has its default.
 
         Args:
@@ -103,7 +106,7 @@ class Objective(nn.Module):
         """``lr`` and ``weight_decay`` of its parameters, where they are not those that the config says."""
         return {}
 
-    def init_weights(self, student: nn.Module) -> None:
+    def init_weights(self, student: BaseSegmentor) -> None:
         """Called once the student has its pretrained weights."""
 
     def first_pass(self, student: nn.Module, batches: Iterable[dict[str, Any]], log: Callable[[str], None]) -> None:
@@ -121,7 +124,7 @@ class Objective(nn.Module):
         """What the student is fed in the branch that this objective opens."""
         raise NotImplementedError
 
-    def forwards(self, student: nn.Module) -> AbstractContextManager:
+    def forwards(self, student: BaseSegmentor) -> AbstractContextManager:
         """Context of the student's forwards in the branch or further decoding that this objective joins."""
         return nullcontext()
 

@@ -54,6 +54,7 @@ class LayerNorm2d(nn.LayerNorm):
         super().__init__(channels, eps=1e-6)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalise each cell over its channels."""
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
@@ -87,12 +88,12 @@ class HiddenCells(nn.Module):
     def __init__(self, layout: Sequence[Level], read: Iterable[int], grid: Grid | str = 'auto') -> None:
         super().__init__()
         self.layout, self.read = list(layout), sorted({index % len(layout) for index in read})
+        self.grid: Grid | None = None  # automatic
         if grid != 'auto':
-            if not isinstance(grid, Sequence) or len(grid) != 2 or not all(
+            if not isinstance(grid, (list, tuple)) or len(grid) != 2 or not all(
                     isinstance(side, int) and side > 0 for side in grid):
                 raise ValueError(f"grid={grid!r}: use 'auto' or (rows, columns), e.g. (16, 16)")
-            grid = tuple(grid)
-        self.grid = grid
+            self.grid = grid[0], grid[1]
 
     def grid_of(self, maps: Sequence[Tensor]) -> Grid:
         """Rows and columns of cells for these maps; 'auto' rounds up: (ceil(H / 32), ceil(W / 32)) of the image.
@@ -100,15 +101,14 @@ class HiddenCells(nn.Module):
         Raises:
             ValueError: if there would be more cells than a map has.
         """
-        last, stride = maps[-1], self.layout[-1].stride
-        grid = self.grid
-        if grid == 'auto':
-            grid = tuple(math.ceil(side * stride / CELL) for side in last.shape[-2:])
+        (height, width), stride = maps[-1].shape[-2:], self.layout[-1].stride
+        grid = self.grid or (math.ceil(height * stride / CELL), math.ceil(width * stride / CELL))
         for index in self.read:
             size = tuple(maps[index].shape[-2:])
             if grid[0] > size[0] or grid[1] > size[1]:
-                raise ValueError(f'uda.mrm.grid={self.grid!r}: {grid[0]} x {grid[1]} cells are finer than the map of '
-                                 f'{size[0]} x {size[1]} at level {index}: choose a grid of at most that size')
+                raise ValueError(f'uda.mrm.grid={self.grid or "auto"!r}: {grid[0]} x {grid[1]} cells are finer than '
+                                 f'the map of {size[0]} x {size[1]} at level {index}: choose a grid of at most that '
+                                 'size')
         return grid
 
     def contents(self, maps: Sequence[Tensor], keep: Tensor) -> dict[int, Tensor]:
@@ -168,13 +168,13 @@ class Rebuilder(HiddenCells):
         """How often a side of the grid is doubled to reach the map of a level, or exceed it."""
         stride = self.layout[index].stride
         ratio = CELL / stride
-        if self.grid != 'auto' and size is not None:
+        if self.grid is not None and size is not None:
             ratio = max(math.ceil(side / stride) / cells for side, cells in zip(size, self.grid))
         return max(math.ceil(math.log2(ratio)), 0)
 
     def contents(self, maps: Sequence[Tensor], keep: Tensor) -> dict[int, Tensor]:
         """The rebuilt maps, by level; of hidden cells nothing is seen but where they are."""
-        grid = tuple(keep.shape[-2:])
+        grid = keep.shape[-2], keep.shape[-1]
         x = to_map(self.embed(to_tokens(maps[-1])), tuple(maps[-1].shape[-2:]))
         x = torch.where(keep, resize(x, grid), self.mask_token)
         x = to_tokens(x) + sine_positions(grid, self.dim, x.device)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmseg.models.named_losses import Losses
+from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.models.uda.pseudo_label import PseudoLabels
 from mmseg.utils.draws import Draws
 from mmseg.visualization.panels import Panel
@@ -28,6 +29,17 @@ class View(NamedTuple):
     img: Tensor
     label: Tensor | None = None
     weight: Tensor | None = None
+
+    @property
+    def required_label(self) -> Tensor:
+        """The label, for those who cannot do without.
+
+        Raises:
+            ValueError: if nothing is labelled.
+        """
+        if self.label is None:
+            raise ValueError('the images of this branch have no labels')
+        return self.label
 
 
 @dataclass(eq=False)
@@ -96,7 +108,7 @@ class StepState:
         notes: what objectives add to the training panels (the label cells of the feature distance).
     """
     draws: Draws
-    student: nn.Module
+    student: BaseSegmentor
     source: View
     target_img: Tensor | None
     mean: Tensor
@@ -108,6 +120,17 @@ class StepState:
     logs: Losses = field(default_factory=Losses)
     items: Items = field(default_factory=Items)
     notes: list[Panel] = field(default_factory=list)
+
+    @property
+    def target(self) -> View:
+        """The target images, which have no labels.
+
+        Raises:
+            ValueError: if the method trains on source images alone.
+        """
+        if self.target_img is None:
+            raise ValueError('this step has source images only')
+        return View(self.target_img)
 
     @property
     def pseudo(self) -> PseudoLabels:

@@ -6,7 +6,7 @@ HSV space. Newer libraries call another transform "colour jitter"; it is not the
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -44,7 +44,7 @@ def hsv_to_rgb(hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
     return torch.stack(channels, dim=1)
 
 
-def color_jiggle(img: Tensor, factors: Tensor, order: Sequence[int]) -> Tensor:
+def color_jiggle(img: Tensor, factors: Tensor, order: Iterable[int]) -> Tensor:
     """Apply the four colour operations in the given order.
 
     Args:
@@ -152,9 +152,9 @@ class StrongAugment:
         orders = [rng.permutation(4) for _ in range(batch)]
         sigma = rng.uniform(*BLUR_SIGMA, batch)
         if jitter > self.probability:
-            factors = to_device(factors, img.device)
+            changes = to_device(factors, img.device)
             plain = (img * std + mean) / 255
-            plain = torch.cat([color_jiggle(plain[i:i + 1], factors[i:i + 1], orders[i]) for i in range(batch)])
+            plain = torch.cat([color_jiggle(plain[i:i + 1], changes[i:i + 1], orders[i]) for i in range(batch)])
             img = (plain * 255 - mean) / std
         if self.blur and blur > 0.5:
             taps_y, taps_x = (to_device(blur_taps(sigma, side), img.device) for side in (height, width))

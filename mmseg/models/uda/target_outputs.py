@@ -4,10 +4,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmseg.models.layers import resize
 from mmseg.models.named_losses import Losses
+from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.models.uda.objective import Objective
 from mmseg.models.uda.step_state import StepState, View
@@ -16,7 +17,7 @@ from mmseg.utils.kinds import AMOUNT, Section
 FACTORS = Section(dict(main=AMOUNT, aux=AMOUNT))
 
 
-def output_factors(student: nn.Module, setting: Any, key: str) -> dict[str, float]:
+def output_factors(student: BaseSegmentor, setting: Any, key: str) -> dict[str, float]:
     """The loss factor of each of the student's outputs.
 
     Args:
@@ -35,7 +36,7 @@ def output_factors(student: nn.Module, setting: Any, key: str) -> dict[str, floa
     return {name: setting[kind] for name, kind in kinds.items()}
 
 
-def class_probabilities(logits: Tensor, student: nn.Module) -> Tensor:
+def class_probabilities(logits: Tensor, student: BaseSegmentor) -> Tensor:
     """Class probabilities of image-size logits [B, C, H, W]; with HRDA at the size of the context, as published."""
     size = tuple(int(side * student.context_scale) for side in logits.shape[-2:])
     return resize(logits, size, align_corners=student.align_corners).softmax(dim=1)
@@ -57,13 +58,13 @@ class TargetOutputs(Objective):
         super().__init__()
         self.factors = factors
 
-    def penalty(self, output: str, logits: Tensor, student: nn.Module) -> Tensor:
+    def penalty(self, output: str, logits: Tensor, student: BaseSegmentor) -> Tensor:
         """The loss of one output, without its factor, from fp32 logits [B, C, H, W] at image size."""
         raise NotImplementedError
 
     def view(self, step: StepState) -> View:
         """The target images."""
-        return View(step.target_img)
+        return step.target
 
     def losses(self, step: StepState, view: View, features: Features, decoded: Decoded) -> Losses:
         """The loss of each output."""

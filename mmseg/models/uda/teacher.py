@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from mmseg.models.layers import DropPath
@@ -38,7 +38,8 @@ class EMATeacher:
     @torch.no_grad()
     def update(self, student: nn.Module, iteration: int) -> None:
         """Move the teacher towards ``student``; in iteration 0 copy it."""
-        mine, theirs = list(self.network.parameters()), list(student.parameters())
+        mine: list[Tensor] = list(self.network.parameters())
+        theirs: list[Tensor] = list(student.parameters())
         keep = ema_rate(iteration, self.alpha)
         if iteration == 0:
             torch._foreach_copy_(mine, theirs)

@@ -105,6 +105,7 @@ class InstanceObjective(Objective):
 
     @classmethod
     def class_ids(cls, uda: dict[str, Any]) -> dict[str, list[int]]:
+        """The classes that get rows, by config key."""
         options = uda.get('instance_bank')
         ids = options.get('classes') if isinstance(options, Mapping) else None
         return {'instance_bank.classes': list(ids)} if ids else {}
