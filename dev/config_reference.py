@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
@@ -18,6 +19,7 @@ from mmseg.config.meanings import MEANINGS
 from mmseg.config.sections import LOG_HOOKS, OPTIMIZER, SECTIONS, VALUES
 from mmseg.datasets.kinds import DATASET, STEPS
 from mmseg.engine.custom_hooks import HOOK
+from mmseg.errors import command
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.kinds import ACTIVATION, CONVOLUTION, NORM, PART, SAMPLER, TEST
 from mmseg.models.layers.factory import LAYER
@@ -29,6 +31,7 @@ from mmseg.utils.options import OptionsOf, kind_of, optional, options, parameter
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / 'docs' / 'reference' / 'config.md'
 BLOCK = re.compile(r'(<!-- generated: ([^\n]+) -->\n).*?(<!-- end -->)', re.DOTALL)
+WIDTH = 100  # of lines of text
 Read = Callable[[Any], Mapping[str, Kind]]
 HEADINGS = 'Args|Keys|Attributes|Raises|Returns'
 # Registered networks by the folder that holds them; some have blocks of their own.
@@ -83,7 +86,7 @@ def markdown(text: str) -> str:
 def wrapped(text: str) -> str:
     """Paragraphs, or an item of a list, in lines of a length that can be read."""
     indent = '  ' if text.startswith('* ') else ''
-    return '\n\n'.join(fill(paragraph, 160, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return '\n\n'.join(fill(paragraph, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
                        for paragraph in text.split('\n\n'))
 
 
@@ -299,10 +302,11 @@ def written(page: str) -> str:
     return BLOCK.sub(lambda block: f'{block[1]}{made[block[2]]()}\n{block[3]}', page)
 
 
-def main() -> None:
+def main(args: Sequence[str] | None = None) -> None:
     """Write the page."""
+    ArgumentParser(description='Write the tables of docs/reference/config.md').parse_args(args)
     PAGE.write_text(written(PAGE.read_text(encoding='utf-8')), encoding='utf-8')
 
 
 if __name__ == '__main__':
-    main()
+    command(main)

@@ -176,3 +176,19 @@ def test_the_example_of_a_method_works():
         assert cls.from_config(dict(my_idea_weight=0.1), None).weight == 0.1
     finally:
         OBJECTIVES.module_dict.pop('MyIdea', None)
+
+
+def prose(path: Path) -> Iterator[str]:
+    """Lines outside of code blocks, tables, HTML and headings."""
+    code = False
+    for line in path.read_text(encoding='utf-8').splitlines():
+        code ^= line.lstrip().startswith('```')
+        if not code and not line.lstrip().startswith(('|', '<', '#', '```')):
+            yield line
+
+
+@pytest.mark.parametrize('page', [
+    page for page in PAGES if page.name != 'README_zh.md' and 'logs' not in page.parts],
+    ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_text_is_wrapped_at_100_columns(page: Path) -> None:
+    assert not [line for line in prose(page) if len(line) > 100]
