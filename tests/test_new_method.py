@@ -46,7 +46,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ('_base_', 'toy'):
         (tmp_path / 'configs' / name).parent.mkdir(exist_ok=True)
         (tmp_path / 'configs' / name).symlink_to(ROOT / 'configs' / name)
-    files = re.findall(r'Save this as `([\w/.]+)`:\n\n```python\n(.*?)^```', TEXT, re.MULTILINE | re.DOTALL)
+    files = re.findall(r'Save\s+this\s+as\s+`([\w/.]+)`:\n\n```python\n(.*?)^```', TEXT, re.MULTILINE | re.DOTALL)
     for name, content in files:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content)
