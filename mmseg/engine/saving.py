@@ -51,6 +51,8 @@ def write(checkpoint: dict[str, Any], path: Path) -> None:
             os.fsync(file.fileno())
 
     try:
+        if not path.parent.is_dir():  # an unmounted disk, perhaps: not to be replaced by a folder on another one
+            raise FileNotFoundError(path.parent)
         write_atomically(path, save)
     except (OSError, RuntimeError) as error:
         raise CheckpointError(unwritable(path, error)) from error

@@ -21,7 +21,8 @@ DIDA_RUN = '221213_1011_gta2cs_dacs_a999_fdthings_rcs001_cpl_daformer_sepaspp_mi
 
 
 def content(source: str = GTA, uda: dict[str, Any] | None = None, **sections: Any) -> dict[str, Any]:
-    data = dict(train=dict(type='UDADataset', source=dict(type=source), target=dict(type='CityscapesDataset')))
+    data = dict(train=dict(type='UDADataset', source=dict(type=source, img_dir='images', pipeline=[]),
+                           target=dict(type='CityscapesDataset', img_dir='images', pipeline=[])))
     return dict(data=dict(data, **sections.pop('data', {})), uda=dict(type='DACS', **(uda or {})), **sections)
 
 

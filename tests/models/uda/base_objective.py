@@ -5,7 +5,7 @@ import ast
 import copy
 import io
 from collections.abc import Container
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mmseg.models.named_losses import Losses
+from mmseg.models.uda.branch import Branch
 from mmseg.models.uda.teacher import EMATeacher
 from tests.models import nets
 from tests.models.base_head import DEVICES
@@ -56,8 +57,13 @@ class Training:
 
     def disturbed(self) -> Training:
         """Somebody else draws random numbers after each branch."""
-        backward = self.wrapper.backward
-        self.wrapper.backward = lambda loss: (backward(loss), torch.rand(7), np.random.rand(7))
+        def run(branch: Branch, *args: Any) -> Any:
+            results = Branch.run(branch, *args)
+            torch.rand(7), np.random.rand(7)
+            return results
+
+        for branch in self.host.branches.values():
+            branch.run = partial(run, branch)
         return self
 
     def gradients(self) -> dict[str, Tensor]:
