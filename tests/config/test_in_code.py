@@ -15,8 +15,8 @@ CONFIGS = Path(__file__).parents[2] / 'configs'
 DAFORMER = CONFIGS / 'daformer/gta2cs_uda_warm_fdthings_rcs_croppl_a999_daformer_mitb5_s0.py'
 ACDC = 'cs2acdc_uda_warm_fdthings_rcs_croppl_a999_daformer_mitb5_s0'
 GTA, SYNTHIA = 'GTADataset', 'SynthiaDataset'
-LOGIT_CONSTRAINT = dict(model=dict(type='EncoderDecoder', decode_head=dict(
-    type='DAFormerHead', loss_decode=dict(type='LogitConstraintLoss', loss_weight=1.0))))
+LOGIT_CONSTRAINT = dict(model=load_config(DAFORMER).model.to_dict())
+LOGIT_CONSTRAINT['model']['decode_head']['loss_decode'] = dict(type='LogitConstraintLoss', loss_weight=1.0)
 DIDA_RUN = '221213_1011_gta2cs_dacs_a999_fdthings_rcs001_cpl_daformer_sepaspp_mitb5_poly10warm_s0_6e7fa'
 
 
