@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg.apis import init_segmentor
-from mmseg.checkpoint.networks import read_checkpoint
+from mmseg.checkpoint.file import read_checkpoint
 from mmseg.datasets import build_dataset, build_train_loader
 from mmseg.errors import command
 from mmseg.models.uda.dida.first_pass import fill, missing_classes

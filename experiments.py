@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
+from mmseg.config.in_code import IN_SYNTHIA
 from mmseg.experiments.runs import HRDA, SGD, Experiment, balance, each, grid, instances, masks, rebuilds
 
 DLV2, SEGFORMER = 'dlv2red@r101v1c', 'segformer@mitb5'
@@ -19,7 +20,6 @@ DARK_ZURICH = dict(source='cityscapesHR', target='darkzurichHR', crop=1024)
 SLIDE = dict(slide=True)
 MULTI = dict(hrda=HRDA(), slide=True)  # the final multi-resolution network, tested in windows
 MRM = dict(objectives=(rebuilds(), ))
-IN_SYNTHIA = [18, 12, 17, 7, 6, 11, 15, 4, 5, 3, 13, 8, 1, 10, 2, 0]  # its train ids, rarest first
 
 
 def mic(block: int, mode: str = 'separatetrgaug', **options: Any) -> dict[str, Any]:

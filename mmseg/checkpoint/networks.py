@@ -18,9 +18,6 @@ from mmseg.checkpoint.file import differences, load_parameters, read_checkpoint
 from mmseg.errors import CheckpointError
 from mmseg.registry import OBJECTIVES
 
-__all__ = ['CheckpointError', 'add_network_option', 'load_segmentor', 'network_name', 'read_checkpoint',
-           'segmentor_state']
-
 logger = logging.getLogger('mmseg')
 NETWORKS = {'student': 'model', 'teacher': 'ema_model'}  # and the prefixes of their entries in a state dict
 HEADS = ('decode_head.', 'auxiliary_head.')

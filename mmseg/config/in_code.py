@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmseg.utils.config_text import format_config
+from mmseg.utils.config_text import format_config, value_at
 
 Content = dict[str, Any]
 IN_SYNTHIA = [18, 12, 17, 7, 6, 11, 15, 4, 5, 3, 13, 8, 1, 10, 2, 0]  # its train ids, rarest first
@@ -32,13 +32,6 @@ class MethodInCode(NamedTuple):
     section: Callable[[Content], dict[str, Any]]
 
 
-def _at(content: Any, key: str) -> Any:
-    """The value of a dotted key; None if there is none."""
-    for part in key.split('.'):
-        content = content.get(part) if isinstance(content, dict) else None
-    return content
-
-
 def _names(pattern: str, names: Iterable[str]) -> Iterator[str]:
     yield from (f'the name {name}' for name in names if re.search(pattern, name, re.IGNORECASE))
 
@@ -46,9 +39,9 @@ def _names(pattern: str, names: Iterable[str]) -> Iterator[str]:
 def _signs_of_dida(content: Content, names: list[str]) -> Iterator[str]:
     yield from _names(r'(?<![a-z])dida(?![a-z])', names)
     # DAFormer's own experiments 7 and 8 have other sources
-    if (content.get('exp'), _at(content, 'data.train.source.type')) in ((7, 'GTADataset'), (8, 'SynthiaDataset')):
+    if (content.get('exp'), value_at(content, 'data.train.source.type')) in ((7, 'GTADataset'), (8, 'SynthiaDataset')):
         yield f'exp={content["exp"]} with a {content["data"]["train"]["source"]["type"]}'
-    interval, kept = (_at(content, f'checkpoint_config.{key}') for key in ('interval', 'max_keep_ckpts'))
+    interval, kept = (value_at(content, f'checkpoint_config.{key}') for key in ('interval', 'max_keep_ckpts'))
     if (interval, kept) in ((1600, 50), (2000, 20)):
         yield f'checkpoint_config with interval={interval} and max_keep_ckpts={kept}'
 
@@ -58,13 +51,13 @@ def _signs_of_ebda(content: Content, names: list[str]) -> Iterator[str]:
         yield 'LogitConstraintLoss'
     yield from _names(r'(?<![a-z])eb_?da(?![a-z])|daformer_sepaspp_lc|cs2acdc_uda_warm_fdthings_rcs_croppl_a999', names)
     habits = {'data.samples_per_gpu': 1, 'evaluation.save_best': 'mIoU', 'log_config.interval': 100}
-    if all(_at(content, key) == value for key, value in habits.items()):
+    if all(value_at(content, key) == value for key, value in habits.items()):
         yield ', '.join(f'{key}={value!r}' for key, value in habits.items())
 
 
 def _bank(content: Content) -> dict[str, Any]:
-    section: dict[str, Any] = dict(preset='dida')
-    if _at(content, 'data.train.source.type') == 'SynthiaDataset':
+    section: dict[str, Any] = dict(preset='dida_code')
+    if value_at(content, 'data.train.source.type') == 'SynthiaDataset':
         section['classes'] = IN_SYNTHIA  # a bank with rows for the other classes would never be full
     return section
 

@@ -15,7 +15,6 @@ from mmseg.config.fields import check_fields
 from mmseg.config.ignored import check_ignored
 from mmseg.config.limits import check_limits
 from mmseg.config.memory import check_pictures
-from mmseg.config.names import LEAKED
 from mmseg.config.sections import KINDS, SECTIONS, VALUES
 from mmseg.errors import ConfigError, ConfigKeyMissing
 from mmseg.utils import kinds
@@ -24,6 +23,9 @@ from mmseg.utils.kinds import ANY, Missing, Problem, Section
 __all__ = ['SECTIONS', 'TOP_LEVEL', 'check_content', 'unknown']
 
 NEAR = 0.8  # likeness (difflib) from which a top-level name counts as a slip of the keyboard
+# Variables that known config files leave at top level (and every name that ends in _pipeline).
+LEAKED = frozenset({'dataset_type', 'data_root', 'img_norm_cfg', 'crop_size', 'img_scale', 'norm_cfg',
+                    'backbone_norm_cfg', 'train_cfg', 'test_cfg'})
 TOP_LEVEL = frozenset({
     *SECTIONS, *VALUES, 'model', 'uda', 'optimizer', 'momentum_config', 'dist_params', 'workflow',
     'find_unused_parameters', 'use_ddp_wrapper', 'gpu_ids', 'n_gpus', 'gpu_model',

@@ -7,7 +7,8 @@ from typing import Any
 from mmengine import Config
 from torch import nn
 
-from mmseg.checkpoint.networks import load_segmentor, read_checkpoint
+from mmseg.checkpoint.file import read_checkpoint
+from mmseg.checkpoint.networks import load_segmentor
 from mmseg.datasets.base import SampledDataset
 from mmseg.doctor.report import Report
 from mmseg.doctor.survey import named

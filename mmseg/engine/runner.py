@@ -49,6 +49,7 @@ class TrainRunner(Runner):
     It stays a Runner so that MMEngine's hooks and visualization backends work with it. What it overrides, and why:
 
     * ``_log_dir``, ``setup_env``, ``build_logger``: logs lie in the work_dir itself, one set of files for each run.
+      ``rank`` and ``world_size`` stay those of the start, also when a process is lost.
     * ``set_randomness``: draws are a function of seed, rank and iteration; MMEngine would seed by time.
     * ``build_visualizer``: the trackers of ``log_config``, in process 0.
     * ``wrap_model``: the model is moved, not wrapped; the optimizer wrapper averages the gradients.
@@ -57,7 +58,6 @@ class TrainRunner(Runner):
     * ``_log_env``, ``get_hooks_info``: what is logged at the start.
     * ``train``: saves on signals, lost processes and lost data. ``load_or_resume``, ``resume``: restore everything,
       or the student's weights into student and teacher; no batch is read twice.
-    * ``rank``, ``world_size``: ``mmseg.distributed.processes`` knows them.
 
     Of several processes each has a runner; they start from one state, and process 0 logs and saves.
 
@@ -113,16 +113,6 @@ class TrainRunner(Runner):
         """Evaluate by this loop whenever the EvaluationHook asks for it."""
         self._val_loop = loop
 
-    @property
-    def rank(self) -> int:
-        """Number of this process, from 0."""
-        return processes.rank()
-
-    @property
-    def world_size(self) -> int:
-        """Number of processes."""
-        return processes.count()
-
     # -- what MMEngine's constructor asks for ---------------------------------------------------------------------
 
     @property
@@ -136,6 +126,7 @@ class TrainRunner(Runner):
     def setup_env(self, env_cfg: dict) -> None:
         """Besides, claim the name of this run's log files, the same in all processes."""
         super().setup_env(env_cfg)
+        self._rank, self._world_size = processes.rank(), processes.count()
         wanted = self._wanted_timestamp or self._timestamp
         self._timestamp = processes.from_main(lambda: claim_timestamp(Path(self._work_dir), wanted))
 
@@ -225,10 +216,10 @@ class TrainRunner(Runner):
         Process 0 saves, then leaves; without it, process 1 does. The iteration in which the process was lost is done
         again after resuming: teacher, running statistics and bank have seen a part of it, the weights have not.
         """
-        command, rank = self.resume_command(), self.rank
+        command = self.resume_command()
         processes.go_on_alone()
         path = self.checkpoints.folder / f'iter_{self.train_loop.finished}.pth'
-        if rank > 1 or (rank == 1 and path.exists()):
+        if self.rank > 1 or (self.rank == 1 and path.exists()):
             return f'The training has stopped at iteration {self.train_loop.finished}'
         self.checkpoints.save(self)
         return f'Saved {path}; go on with: {command}'

@@ -42,7 +42,7 @@ def write(checkpoint: dict[str, Any], path: Path) -> None:
     """Write a checkpoint file, all of it or nothing, and wait until it is on the disk.
 
     Raises:
-        CheckpointError: if it cannot be written (disk full, no permission); what was there before stays.
+        CheckpointError: if it cannot be written (disk full, no permission, folder gone); what was there before stays.
     """
     def save(temporary: str) -> None:
         with open(temporary, 'wb') as file:

@@ -1,4 +1,4 @@
-"""A config as text."""
+"""The content of a config: as text, and by dotted keys."""
 from __future__ import annotations
 
 import keyword
@@ -29,3 +29,10 @@ def _source(value: Any, indent: int = 0) -> str:
         return line
     pad = '\n' + ' ' * (indent + 4)
     return left + pad + f',{pad}'.join(entries) + right
+
+
+def value_at(content: Any, key: str) -> Any:
+    """The value of a dotted key; None if there is none."""
+    for part in key.split('.'):
+        content = content.get(part) if isinstance(content, dict) else None
+    return content

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from mmseg.apis import init_segmentor, load_config
 from mmseg.checkpoint import export
-from mmseg.checkpoint.networks import load_segmentor, read_checkpoint
+from mmseg.checkpoint.file import read_checkpoint
+from mmseg.checkpoint.networks import load_segmentor
 from mmseg.errors import CheckpointError
 from mmseg.models import build_segmentor
 from tests.engine.tiny import tiny_config

@@ -109,7 +109,8 @@ class Objective(nn.Module):
     def init_weights(self, student: BaseSegmentor) -> None:
         """Called once the student has its pretrained weights."""
 
-    def first_pass(self, student: nn.Module, batches: Iterable[dict[str, Any]], log: Callable[[str], None]) -> None:
+    def first_pass(self, student: BaseSegmentor, batches: Iterable[dict[str, Any]],
+                   log: Callable[[str], None]) -> None:
         """See what has to be known of the data before the first iteration, unless it is known.
 
         Args:

@@ -2,15 +2,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from torch import Tensor
 
-from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.models.segmentors.results import Decoded
 from mmseg.models.uda.dida.memory_bank import MemoryBank
 from mmseg.models.uda.objective import Objective
-from mmseg.models.uda.step_state import StepState, View
+from mmseg.models.uda.step_state import StepState
 from mmseg.utils.kinds import COUNT, NONE, SHARE, WHOLE, Typed, list_of
 from mmseg.utils.names import nearest
 from mmseg.utils.options import optional
@@ -100,8 +99,8 @@ class InstanceObjective(Objective):
             uda, host: see :meth:`from_config`.
             context: further arguments of the constructor, which a config may not set.
         """
-        return cast(InstanceObjective, cls.from_options('instance_bank', options, num_classes=host.num_classes,
-                                                        channels=host.model.embedding_channels, **context))
+        return cls.from_options('instance_bank', options, num_classes=host.num_classes,
+                                channels=host.model.embedding_channels, **context)
 
     @classmethod
     def class_ids(cls, uda: dict[str, Any]) -> dict[str, list[int]]:
@@ -124,28 +123,6 @@ def embedding_of(decoded: Decoded) -> Tensor:
     if decoded.embedding is None:
         raise TypeError('uda.instance_bank compares embeddings, and this decode head gives none: take another head')
     return decoded.embedding.float()
-
-
-def label_of(view: View) -> Tensor:
-    """The label map of a view, int64 [B, H, W].
-
-    Raises:
-        TypeError: if nothing is labelled.
-    """
-    if view.label is None:
-        raise TypeError('uda.instance_bank stores features of classes: it needs labelled source images')
-    return view.label
-
-
-def size_of(maps: Tensor) -> tuple[int, int]:
-    """(h, w) of maps [..., h, w]."""
-    height, width = maps.shape[-2:]
-    return height, width
-
-
-def student_of(step: StepState) -> BaseSegmentor:
-    """The student of a step, as the segmentor that it is."""
-    return cast(BaseSegmentor, step.student)
 
 
 def check_count(name: str, value: int) -> None:

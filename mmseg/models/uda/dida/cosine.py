@@ -18,15 +18,7 @@ from mmseg.models.layers import resize
 from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.results import Decoded, Features
 from mmseg.models.uda.cells import class_counts
-from mmseg.models.uda.dida.base import (
-    InstanceObjective,
-    check_count,
-    embedding_of,
-    label_of,
-    preset,
-    size_of,
-    student_of,
-)
+from mmseg.models.uda.dida.base import InstanceObjective, check_count, embedding_of, preset
 from mmseg.models.uda.dida.memory_bank import MemoryBank
 from mmseg.models.uda.dida.prototypes import boundary_pixels, class_means
 from mmseg.models.uda.dida.relation import calibrate, cosine_similarities, gather, relation_loss, scatter
@@ -151,7 +143,7 @@ class InstanceBank(InstanceObjective):
         """Fill and renew the bank with the class prototypes of the source images."""
         if self.warming_up(step):
             return
-        prototypes, present = self.prototypes(projected(self.projection_head, decoded), label_of(step.source))
+        prototypes, present = self.prototypes(projected(self.projection_head, decoded), step.source.required_label)
         momentum = self.momentum if self.update == 'ema' else None
         self.bank.update(prototypes, present, self.renews(step), momentum)
 
@@ -164,8 +156,8 @@ class InstanceBank(InstanceObjective):
         step.items[TARGET] = self.target(step, relation, decoded)
         if self.smoothing == 1:
             return probabilities
-        gathered = resize(gather(relation, self.bank.membership), size_of(probabilities),
-                          align_corners=student_of(step).align_corners)
+        gathered = resize(gather(relation, self.bank.membership), probabilities.shape[-2:],
+                          align_corners=step.student.align_corners)
         share = torch.where(self.bank.full, self.smoothing, 1.)  # an incomplete bank changes nothing
         return gathered.mul_(1 - share).addcmul_(probabilities, share)
 
@@ -191,7 +183,7 @@ class InstanceBank(InstanceObjective):
             embedding: [B, D, h, w].
             label: int64 [B, H, W], 255 is ignored.
         """
-        size, num_classes = size_of(embedding), self.bank.num_classes
+        size, num_classes = embedding.shape[-2:], self.bank.num_classes
         means, pixels = class_means(embedding, class_counts(label, size, num_classes)[..., :-1])
         if self.select != 'mean':
             boundary = torch.where(boundary_pixels(label), label, IGNORED)
@@ -210,7 +202,7 @@ class InstanceBank(InstanceObjective):
         """
         if not self.calibrate:
             return Target(relation, torch.ones_like(relation[:, 0]))
-        logits = resize(decoded.logits.float(), size_of(relation), align_corners=student_of(step).align_corners)
+        logits = resize(decoded.logits.float(), relation.shape[-2:], align_corners=step.student.align_corners)
         calibrated, mass = calibrate(relation, scatter(logits.softmax(dim=1), self.bank.label), EPS)
         return Target(calibrated, (mass > EPS).float())
 
@@ -219,9 +211,9 @@ class InstanceBank(InstanceObjective):
         target = step.items[TARGET]
         embedding = projected(self.projection_head, decoded)
         scores = cosine_similarities(embedding, self.bank.feature).float() / self.tau_student
-        return relation_loss(scores, target.relation, target.defined * self.cells(step, size_of(scores)))
+        return relation_loss(scores, target.relation, target.defined * self.cells(step, scores.shape[-2:]))
 
-    def cells(self, step: StepState, size: tuple[int, int]) -> Tensor:
+    def cells(self, step: StepState, size: torch.Size) -> Tensor:
         """Float [B, h, w], 1 for cells that count: with region 'target', those without a pasted or invalid pixel."""
         if self.region == 'all':
             return torch.ones(len(step.mix_mask), *size, device=step.mix_mask.device)

@@ -9,7 +9,7 @@ import torch
 from mmseg.models.preprocess import check_labels, prepare
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.models.uda.cells import class_counts
-from mmseg.models.uda.dida.base import embedding_of, size_of
+from mmseg.models.uda.dida.base import embedding_of
 from mmseg.models.uda.dida.memory_bank import MemoryBank
 from mmseg.models.uda.dida.prototypes import class_sums
 
@@ -59,7 +59,7 @@ def _add(bank: MemoryBank, network: BaseSegmentor, batch: dict[str, Any]) -> Non
     check_labels(batch, bank.num_classes)
     source = prepare({key: batch[key] for key in ('img', 'img_metas', 'gt_semantic_seg')}, bank.feature.device)
     embedding = embedding_of(network.decode_image(source['img']))
-    counts = class_counts(source['gt_semantic_seg'], size_of(embedding), bank.num_classes)[..., :-1]
+    counts = class_counts(source['gt_semantic_seg'], embedding.shape[-2:], bank.num_classes)[..., :-1]
     for image in range(len(embedding)):
         sums, pixels = class_sums(embedding[image:image + 1], counts[image:image + 1])
         bank.update(sums / pixels.clamp_min(1)[:, None], pixels > 0, renew=False, momentum=None)

@@ -12,22 +12,14 @@ from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from mmseg.models.layers import resize
 from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.models.segmentors.results import Decoded, Features
-from mmseg.models.uda.dida.base import (
-    InstanceObjective,
-    check_count,
-    embedding_of,
-    label_of,
-    preset,
-    size_of,
-    student_of,
-)
+from mmseg.models.uda.dida.base import InstanceObjective, check_count, embedding_of, preset
 from mmseg.models.uda.dida.first_pass import fill
 from mmseg.models.uda.dida.memory_bank import MemoryBank
 from mmseg.models.uda.dida.prototypes import means_of_sums
@@ -45,7 +37,7 @@ def interpolation(cells: int, pixels: int, align_corners: bool, device: torch.de
     return F.interpolate(points, pixels, mode='linear', align_corners=align_corners)[0]
 
 
-def axes(maps: Tensor, size: tuple[int, int], align_corners: bool) -> tuple[Tensor, Tensor]:
+def axes(maps: Tensor, size: Sequence[int], align_corners: bool) -> tuple[Tensor, Tensor]:
     """Matrices [h, H] and [w, W] that enlarge maps [..., h, w] to ``size`` (H, W)."""
     down, across = (interpolation(cells, pixels, align_corners, maps.device)
                     for cells, pixels in zip(maps.shape[-2:], size))
@@ -77,7 +69,7 @@ def cross_entropy(relation: Tensor, target: Tensor) -> Tensor:
     return -(target * (relation + 1e-10).log()).sum()
 
 
-def strips(batch: int, rows: int, size: tuple[int, int]) -> list[slice]:
+def strips(batch: int, rows: int, size: Sequence[int]) -> list[slice]:
     """Strips of an image of ``size`` (H, W) whose maps [batch, rows, r, W] take less than 64 MiB; r is at least 1."""
     step = max(1, (STRIP_BYTES - 1) // (4 * batch * rows * size[1]))
     return [slice(start, min(start + step, size[0])) for start in range(0, size[0], step)]
@@ -118,7 +110,8 @@ class PublishedInstanceBank(InstanceObjective):
         self.bank = (MemoryBank.empty(size, num_classes, channels, classes, value=1.) if bank is None else
                      MemoryBank.read(bank, num_classes, channels, non_negative=True))
 
-    def first_pass(self, student: nn.Module, batches: Iterable[dict[str, Any]], log: Callable[[str], None]) -> None:
+    def first_pass(self, student: BaseSegmentor, batches: Iterable[dict[str, Any]],
+                   log: Callable[[str], None]) -> None:
         """Fill the bank, unless it is full, with what a teacher that equals the student sees in source images.
 
         Raises:
@@ -142,7 +135,7 @@ class PublishedInstanceBank(InstanceObjective):
     def on_source(self, step: StepState, features: Features, decoded: Decoded) -> None:
         """Move all rows towards the prototypes of their classes, those of absent classes towards 0."""
         if self.renews(step):
-            prototypes = self.prototypes(embedding_of(decoded), label_of(step.source), student_of(step).align_corners)
+            prototypes = self.prototypes(embedding_of(decoded), step.source.required_label, step.student.align_corners)
             self.bank.feature.mul_(self.momentum).add_(prototypes[self.bank.label], alpha=1 - self.momentum)
 
     def refine(self, step: StepState, probabilities: Tensor, decoded: Decoded) -> Tensor:
@@ -150,7 +143,7 @@ class PublishedInstanceBank(InstanceObjective):
         step.items[TEACHER] = similarities = self.similarities(decoded)
         if self.smoothing == 1:
             return probabilities
-        size, align_corners = size_of(probabilities), student_of(step).align_corners
+        size, align_corners = probabilities.shape[-2:], step.student.align_corners
         gathered, total = (resize(maps, size, align_corners=align_corners) for maps in
                            (gather(similarities, self.bank.membership), similarities.sum(dim=1, keepdim=True)))
         return gathered.div_(total).mul_(1 - self.smoothing).add_(probabilities)
@@ -158,7 +151,7 @@ class PublishedInstanceBank(InstanceObjective):
     def losses(self, step: StepState, view: View, features: Features, decoded: Decoded) -> Losses:
         """``instance.loss_in``, the mean over all pixels; ``instance.bank_filled``, the share of rows."""
         with torch.autocast(view.img.device.type, enabled=False):
-            total = self.total(step, self.similarities(decoded), student_of(step).upsampled(decoded).detach())
+            total = self.total(step, self.similarities(decoded), step.student.upsampled(decoded).detach())
         return Losses(trained={'instance.loss_in': self.weight * total / (len(view.img) * view.img[0, 0].numel())},
                       logged={'instance.bank_filled': self.bank.filled.float().mean()})
 
@@ -175,7 +168,7 @@ class PublishedInstanceBank(InstanceObjective):
             label: int64 [B, H, W], 255 is ignored.
             align_corners: of the interpolation.
         """
-        size = size_of(label)
+        size = label.shape[-2:]
         down, across = axes(embedding, size, align_corners)
         classes = torch.arange(self.bank.num_classes, device=label.device).view(-1, 1, 1)
         places = embedding.new_zeros(len(classes), *embedding.shape[-2:])
@@ -198,8 +191,8 @@ class PublishedInstanceBank(InstanceObjective):
             student: its similarities, [B, K, h, w].
             logits: of the student at image size, [B, C, H, W].
         """
-        teacher, size = step.items[TEACHER], size_of(logits)
-        down, across = axes(student, size, student_of(step).align_corners)
+        teacher, size = step.items[TEACHER], logits.shape[-2:]
+        down, across = axes(student, size, step.student.align_corners)
 
         def strip(student: Tensor, rows: slice) -> Tensor:
             with torch.no_grad():

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from mmseg.models.uda.dida import InstanceBank, PublishedInstanceBank, published
 from mmseg.models.uda.dida.memory_bank import balanced_labels, write_bank
+from mmseg.models.uda.step_state import View
 from tests.models.uda.conftest import make_host
 
 from .test_cosine import LABEL, C, K, decoded, fake_step, run
@@ -83,7 +84,7 @@ def all_phases(made, watch, cells=16, pixels=64):
     label = torch.randint(0, classes, (2, *size), generator=rng)
     p = torch.rand(2, classes, *size, generator=rng).softmax(dim=1)
     pasted = torch.arange(pixels).expand(2, 1, *size) < pixels // 2
-    step = fake_step(mix_mask=pasted, source=SimpleNamespace(label=label),
+    step = fake_step(mix_mask=pasted, source=View(p, label),
                      pseudo=SimpleNamespace(valid=torch.ones(2, *size)))
     step.student.upsampled = lambda _: p
     logits = torch.rand(2, classes, cells, cells, generator=rng)
