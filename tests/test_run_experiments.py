@@ -118,7 +118,7 @@ def test_a_method_that_stood_in_the_code_is_added(repository, trained, script, m
         warnings.filterwarnings('ignore', f'This is a config of {other.upper()}')
         script.main(['--config', 'old.json', '--method', method])
     [(path, cfg)] = trained
-    assert cfg.uda[key] == dict(dida=dict(preset='dida'), ebda=dict(weight=0.1, target=0.4))[method]
+    assert cfg.uda[key] == dict(dida=dict(preset='dida_code'), ebda=dict(weight=0.1, target=0.4))[method]
     assert cfg.uda.alpha == 0.999 and '_delete_' in path.read_text()
     with pytest.raises(ConfigError, match=f'--method {method}: .* has uda.{key} already'):
         script.main(['--config', str(path), '--method', method])

@@ -19,7 +19,7 @@ from mmseg.models.uda.dida import published
 from mmseg.models.uda.dida.memory_bank import write_bank
 from mmseg.models.uda.dida.prototypes import boundary_pixels, class_means
 from mmseg.models.uda.dida.relation import gather, scatter
-from mmseg.models.uda.step_state import Items
+from mmseg.models.uda.step_state import Items, View
 from mmseg.utils.draws import Draws
 from tests.parity import golden
 from tests.parity.golden import Tolerance, UnknownName
@@ -138,7 +138,7 @@ def entries(make: Callable, expected: Any, images: str) -> None:
 @check('npz', rf'bank/(?:(K32)_)?(?:mom({NUMBER})_)?after(\d+)')
 def updated(make: Callable, expected: Any, bank: str | None, momentum: str | None, updates: str) -> None:
     objective = make(bank or 'K38', momentum=float(momentum or 0.999), interval=1)
-    step = SimpleNamespace(draws=Draws(0), source=SimpleNamespace(label=image_labels()),
+    step = SimpleNamespace(draws=Draws(0), source=View(torch.empty(0), image_labels()),
                            student=SimpleNamespace(align_corners=False))
     for _ in range(int(updates)):
         objective.on_source(step, None, decoded(source_features()))
