@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import timm
+import torch
 import torch.nn.functional as F
 from timm.layers import LayerNorm2d
 from torch import Tensor, nn
@@ -218,6 +219,8 @@ class TIMMBackbone(nn.Module):
         if self.grid != self.patch:
             size = [n // self.grid * self.patch for n in x.shape[-2:]]
             x = F.interpolate(x, size, mode='bilinear', align_corners=False)
+        if x.device.type == 'cpu':  # there, convolutions and their norms are faster in this layout
+            x = x.contiguous(memory_format=torch.channels_last)
         maps = self.timm_model(x)[self.first:]
         if getattr(self.timm_model, 'output_fmt', 'NCHW') == 'NHWC':
             maps = [m.permute(0, 3, 1, 2) for m in maps]
