@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from mmseg.config import load_config
 from mmseg.config.meanings import MEANINGS
 from mmseg.config.sections import LOG_HOOKS, OPTIMIZER, SECTIONS, VALUES
-from mmseg.datasets.kinds import DATASET, STEPS
+from mmseg.datasets.kinds import DATASET, STEPS, STYLE
 from mmseg.engine.custom_hooks import HOOK
 from mmseg.errors import command
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
@@ -273,7 +273,8 @@ def blocks() -> dict[str, Callable[[], str]]:
         classes = [cls for key, cls in networks.items() if cls.__module__.startswith(module) and key not in ALONE]
         made[name] = lambda classes=classes: family(classes)
     made['layers'] = layers
-    for name, kind in (('samplers', SAMPLER), ('transforms', STEPS.kind), ('data sets', DATASET.kinds[0])):
+    for name, kind in (('samplers', SAMPLER), ('transforms', STEPS.kind), ('source styles', STYLE),
+                       ('data sets', DATASET.kinds[0])):
         made[name] = lambda kind=kind: family(ours(kind.table()).values(), kind.read)
     made['all methods'] = lambda: uda_table(UDADecorator, KEYS)
     hosts = {name: cls for name, cls in ours(registered(UDA)).items() if hasattr(cls, 'config_keys')}
