@@ -1,7 +1,7 @@
 """The experiments of the papers, and suites of configs, by number, one row each.
 
-``python run_experiments.py --list`` names them, ``python run_experiments.py --exp ID`` runs one. What the settings mean:
-mmseg/experiments/runs.py and suites.py.
+``python run_experiments.py --list`` names them, ``python run_experiments.py --exp ID`` runs one. What the settings
+mean: mmseg/experiments/runs.py and suites.py.
 """
 from __future__ import annotations
 

@@ -13,14 +13,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments import EXPERIMENTS, SUITES, find_suite, generate_experiment_cfgs
+from mmseg.apis.compare import compare_predictions
 from mmseg.config.in_code import IN_CODE
 from mmseg.errors import command
 from mmseg.experiments.named import generate_from_config, generate_from_experiment, run_all
-from mmseg.experiments.suite_runs import train_suite
+from mmseg.experiments.pictures import draw_predictions
+from mmseg.experiments.records import RECORDS, read_records
+from mmseg.experiments.suite_runs import keep_records, last_checkpoints, train_suite, write_results
 from mmseg.experiments.suites import SEEDS, Suite
 
 ROOT = Path(__file__).resolve().parent
-OF_SUITES = ('methods', 'seeds', 'jobs')
+OF_SUITES = ('methods', 'seeds', 'jobs', 'tabulate')
+SHOWN_IMAGES = 4  # in the picture of predictions
 
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
@@ -40,6 +44,9 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
                         help=f'of a suite; default: {" ".join(map(str, SEEDS))}')
     parser.add_argument('--jobs', type=int, metavar='N',
                         help='of a suite: so many trainings at a time, which share the cores; default: 1')
+    parser.add_argument('--tabulate', nargs='?', const='', metavar='FOLDER',
+                        help='of a suite: train nothing, make the tables of the records in a folder, e.g. '
+                        "docs/logs/streets; default: those of the suite's own runs")
     parser.add_argument('--machine', choices=['local'], default='local', help='where to train')
     parser.add_argument('--resume', action='store_true',
                         help='leave out finished runs and continue those that were stopped')
@@ -97,13 +104,15 @@ def main(args: Sequence[str] | None = None) -> int | None:
     args = parse_args(args)
     if args.list:
         return list_experiments() if args.exp is None else list_runs(args)
+    suite = find_suite(args.exp)
+    if suite is not None and args.tabulate is not None:
+        return tabulate(suite, Path(args.tabulate) if args.tabulate else results_folder(suite, args))
     switches = dict(debug=args.debug, startup_test=args.startup_test, resume=args.resume)
     if args.config is not None:
         configs = [generate_from_config(args.config, args.machine, method=args.method, **switches)]
     else:
         configs = generate_from_experiment(run_configs(args), args.exp, args.machine, **switches)
     flags = ['--memory', args.memory] if args.memory else []
-    suite = find_suite(args.exp)
     if suite is not None and not args.dry_run:
         return run_suite(suite, configs, flags, args)
     from tools.train import main as train
@@ -112,11 +121,39 @@ def main(args: Sequence[str] | None = None) -> int | None:
 
 
 def run_suite(suite: Suite, configs: list[Path], flags: list[str], args: argparse.Namespace) -> int:
-    """Train the runs of a suite in processes of their own; returns the exit status."""
+    """Train the runs of a suite in processes of their own, then compare all that are finished.
+
+    Returns:
+        The exit status.
+    """
     if suite.name == 'toy':
         from tools.make_toy_data import main as draw_scenes
         draw_scenes([])
-    return train_suite(configs, [sys.executable, '-m', 'tools.train'], flags, args.jobs or 1, ROOT, resume=args.resume)
+    train = [sys.executable, '-m', 'tools.train']
+    status = train_suite(suite, configs, train, flags, args.jobs or 1, ROOT, resume=args.resume)
+    if not args.startup_test:
+        keep_records(suite, configs, results_folder(suite, args))
+        if (results_folder(suite, args) / RECORDS).is_dir():
+            tabulate(suite, results_folder(suite, args))
+    return status
+
+
+def results_folder(suite: Suite, args: argparse.Namespace) -> Path:
+    """Where tables and records of a suite lie."""
+    return Path('work_dirs', f'{args.machine}-exp{suite.number}')
+
+
+def tabulate(suite: Suite, folder: Path) -> None:
+    """Make tables and pictures of the records in a folder."""
+    records = read_records(suite, folder)
+    print(write_results(suite, records, folder))
+    networks = last_checkpoints(records)
+    if networks:
+        shown = compare_predictions(networks, SHOWN_IMAGES)
+        draw_predictions(dict(image=shown.images, truth=shown.labels, **shown.predictions), shown.classes,
+                         shown.palette, folder / 'predictions.png')
+    pictures = 'curves.png' + ', predictions.png' * bool(networks)
+    print(f'{folder}: results.md, results.json, {pictures}')
 
 
 if __name__ == '__main__':

@@ -26,6 +26,7 @@ from mmseg.models.layers.factory import LAYER
 from mmseg.models.uda.base import KEYS, UDADecorator
 from mmseg.registry import OBJECTIVES, UDA
 from mmseg.utils.kinds import ANY, FIXED, NAME, Each, Either, Kind, Needed, Section, Typed
+from mmseg.utils.markdown import table
 from mmseg.utils.options import OptionsOf, kind_of, optional, options, parameters, registered, takes_more
 
 ROOT = Path(__file__).parents[1]
@@ -127,12 +128,6 @@ def shown(value: Any) -> str:
     text = f'dict({", ".join(f"{key}={entry!r}" for key, entry in value.items())})' if isinstance(value, dict) else \
         repr(value)
     return f'`{text}`'
-
-
-def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [titles, ['---'] * len(titles), *rows]
-    return '\n'.join('| ' + ' | '.join(cell.replace('|', '\\|') for cell in line) + ' |' for line in lines)
 
 
 def key_table(owner: str, rows: Sequence[Row]) -> str:
