@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mmseg.apis import inference_segmentor, init_segmentor
-from mmseg.datasets import build_dataset
+from mmseg.apis.compare import compare_predictions
 from mmseg.visualization import colourise
 
 TITLES = dict(source_only='source only', dacs='UDA (DACS)', daformer='UDA (DAFormer)')
@@ -26,17 +25,13 @@ def write_pictures(networks: dict[str, tuple[Path, Path]], folder: Path, count: 
     Returns:
         ``folder``.
     """
-    models = {name: init_segmentor(str(config), str(checkpoint), 'cpu') for name, (config, checkpoint) in
-              networks.items()}
-    first = next(iter(models.values()))
-    dataset = build_dataset(first.cfg.data.val, dict(test_mode=True))
+    compared = compare_predictions(networks, count, 'cpu')
     folder.mkdir(parents=True, exist_ok=True)
-    for index in range(0, len(dataset), max(1, len(dataset) // count)):
-        file = Path(dataset.img_dir) / dataset.img_infos[index]['filename']
-        columns = {'image': np.asarray(Image.open(file)), 'truth': colourise(dataset.label(index), dataset.PALETTE)}
-        for name, model in models.items():
-            columns[TITLES.get(name, name)] = colourise(inference_segmentor(model, file)[0], dataset.PALETTE)
-        side_by_side(columns).save(folder / f'{file.stem.removesuffix("_leftImg8bit")}.png')
+    for index, name in enumerate(compared.names):
+        columns = {'image': compared.images[index], 'truth': colourise(compared.labels[index], compared.palette)}
+        for method, predictions in compared.predictions.items():
+            columns[TITLES.get(method, method)] = colourise(predictions[index], compared.palette)
+        side_by_side(columns).save(folder / f'{name.removesuffix("_leftImg8bit")}.png')
     return folder
 
 
@@ -46,7 +41,7 @@ def side_by_side(columns: dict[str, np.ndarray]) -> Image.Image:
     sheet = Image.new('RGB', (len(columns) * width, height + HEADING), 'white')
     pen = ImageDraw.Draw(sheet)
     for position, (title, pixels) in enumerate(columns.items()):
-        picture = Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST)
+        picture = Image.fromarray(np.ascontiguousarray(pixels)).resize((width, height), Image.Resampling.NEAREST)
         sheet.paste(picture, (position * width, HEADING))
         pen.text((position * width + 4, 3), title, fill='black')
     return sheet

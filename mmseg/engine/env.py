@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 import tarfile
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -25,6 +26,7 @@ def collect_env() -> dict[str, str]:
         except ImportError:
             env[name] = 'not installed'
     env['git'] = git_revision()[:9] or 'unknown'
+    env['cpu'] = _processor()
     env['cpu threads'] = str(torch.get_num_threads())
     if torch.cuda.is_available():
         env['cuda'] = str(torch.version.cuda)
@@ -32,6 +34,15 @@ def collect_env() -> dict[str, str]:
         for index in range(torch.cuda.device_count()):
             env[f'gpu {index}'] = torch.cuda.get_device_name(index)
     return env
+
+
+def _processor() -> str:
+    """What the processor calls itself."""
+    with suppress(OSError):  # Linux alone has the file
+        for line in Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines():
+            if line.startswith('model name'):
+                return line.partition(':')[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def archive_sources(target: Path) -> bool:

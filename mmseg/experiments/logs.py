@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmseg.errors import LogError
+from mmseg.utils import markdown
 
 PERCENT = re.compile(r'(^|[._])(mIoU\d*|mAcc|aAcc|mDice|mFscore|IoU|Acc|Dice|Fscore|Precision|Recall)(\.|$)')
 TIMESTAMP = re.compile(r'\d{8}_\d{6}(_\d+)?')
@@ -27,10 +28,12 @@ class Log:
     Attributes:
         name: what to call the run: the stem of its log file, or the run's folder if the file is named by its time.
         train, val: the logged values by training iteration.
+        environment: versions and machine by name, of the last file that says them.
     """
     name: str
     train: dict[int, dict[str, float]] = field(default_factory=dict)
     val: dict[int, dict[str, float]] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def group(self) -> str:
@@ -52,7 +55,7 @@ class Log:
 
 
 def _add_file(log: Log, path: Path) -> None:
-    """Add one file. Lines without a mode (environment, config) are skipped, and so is an unfinished last line."""
+    """Add one file. An unfinished last line is skipped."""
     lines = path.read_text().splitlines()
     last_train = 0
     for number, line in enumerate(lines, 1):
@@ -62,6 +65,8 @@ def _add_file(log: Log, path: Path) -> None:
             if number == len(lines):
                 break
             raise LogError(f'{path}, line {number}: no JSON object ({error.msg})') from error
+        if isinstance(record, dict) and 'env_info' in record:
+            log.environment = dict(fact.split(': ', 1) for fact in record['env_info'].splitlines() if ': ' in fact)
         if not isinstance(record, dict) or record.get('mode') not in ('train', 'val'):
             continue
         values = {key: value for key, value in record.items()
@@ -104,7 +109,7 @@ def table(logs: Sequence[Log], keys: Sequence[str]) -> str:
     groups: dict[str, list[Log]] = {}
     for log in logs:
         groups.setdefault(log.group, []).append(log)
-    lines = ['| run | seeds | iteration | ' + ' | '.join(keys) + ' |', '|---' * (len(keys) + 3) + '|']
+    rows = []
     for name, members in groups.items():
         seeds = [match[1] for log in members if (match := SEED.search(log.name))]
         ends = sorted({log.series(keys[0])[0][-1] for log in members})
@@ -113,5 +118,5 @@ def table(logs: Sequence[Log], keys: Sequence[str]) -> str:
             scale = 100 if PERCENT.search(key) else 1
             cells.append(spread([scale * log.series(key)[1][-1] for log in members]))
         runs = ', '.join(seeds) if len(seeds) == len(members) else str(len(members))
-        lines.append(f'| {name} | {runs} | {", ".join(map(str, ends))} | {" | ".join(cells)} |')
-    return '\n'.join(lines)
+        rows.append([name, runs, ', '.join(map(str, ends)), *cells])
+    return markdown.table(['run', 'seeds', 'iteration', *keys], rows)
