@@ -26,7 +26,7 @@ from mmengine.config import DictAction
 
 from mmseg.apis import load_config
 from mmseg.datasets import build_dataset, build_train_loader
-from mmseg.datasets.made_up import synthetic_batch
+from mmseg.datasets.synthetic import synthetic_batch
 from mmseg.engine.optim import build_optim_wrapper
 from mmseg.errors import command
 from mmseg.models import build_train_model

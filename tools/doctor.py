@@ -13,7 +13,7 @@ from mmseg.errors import command
 def main(args: Sequence[str] | None = None) -> int:
     """Examine a config, its data and this machine; returns 0 if nothing stops a training, else 1."""
     parser = argparse.ArgumentParser(description='Look at config, machine, data and network, and try one iteration; '
-                                     'says how to mend what is found. Exit status 0: no problem, 1: problems')
+                                     'says how to fix what is found. Exit status 0: no problem, 1: problems')
     parser.add_argument('config', help='config file (.py, .json, .yaml)')
     parser.add_argument('--options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries')
     parser.add_argument('--device', help="'cuda', 'cuda:1', 'cpu' or 'auto'; default: the config's, else a GPU if any")

@@ -143,9 +143,9 @@ def describe_difference(module: nn.Module, state: Mapping[str, Tensor], shown: i
     for kind, names in differences(module, state).items():
         if names:
             more = f' and {len(names) - shown} more' if len(names) > shown else ''
-            told = [f'{k} {tuple(state[k].shape)} instead of {tuple(own[k].shape)}' if k in own and k in state else k
+            named = [f'{k} {tuple(state[k].shape)} instead of {tuple(own[k].shape)}' if k in own and k in state else k
                     for k in names[:shown]]
-            parts.append(f'{len(names)} entries {kind}: {", ".join(told)}{more}')
+            parts.append(f'{len(names)} entries {kind}: {", ".join(named)}{more}')
     return '; '.join(parts)
 
 

@@ -119,7 +119,7 @@ def _fix_loss(head: dict[str, Any]) -> None:
     for name, value in INACTIVE_LOSS_KEYS.items():
         if name in loss and loss[name] == value:
             del loss[name]
-    if loss.get('type') == 'LogitConstraintLoss':  # of EBDA, where it computes plain cross-entropy, whatever it is told
+    if loss.get('type') == 'LogitConstraintLoss':  # of EBDA, where it is plain cross-entropy
         known = signature(CrossEntropyLoss).parameters
         head['loss_decode'] = dict({name: loss[name] for name in loss if name in known}, type='CrossEntropyLoss')
 

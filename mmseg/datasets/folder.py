@@ -26,7 +26,7 @@ LabelMap = Mapping[Any, 'str | int | None']
 
 
 def read_classes(classes: str | Sequence[str]) -> tuple[list[str], list[list[int]] | None]:
-    """Names of the classes, and their colours if they are told.
+    """Names of the classes, and their colours if they are given.
 
     Args:
         classes: the names; or a .json, .yaml or .yml file with a list of names or a mapping from name to colour; or a

@@ -30,7 +30,7 @@ def compile_student(student: nn.Module, setting: bool | dict[str, Any] | None, l
 
     Args:
         setting: the config's ``compile``: None or False (off), True, or the arguments of ``torch.compile``.
-        logger: told when dynamo gives up.
+        logger: warned when dynamo gives up.
     """
     if not setting and setting != {}:
         return

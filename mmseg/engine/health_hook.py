@@ -60,7 +60,7 @@ class HealthHook(Hook):
         self.schedule, self.threshold = schedule, threshold
         self.stuck = {NO_LABELS: 0, ALL_LABELS: 0}
         self.best: dict[str, tuple[float, int]] = {}
-        self.told: set[str] = set()
+        self.reported: set[str] = set()
 
     def after_report(self, runner: TrainRunner, mode: str, values: dict[str, float], step: int) -> None:
         """Look at the means of an interval ('train') or at the scores of an evaluation ('val').
@@ -82,8 +82,8 @@ class HealthHook(Hook):
         else:
             found = self.classes(values, step)
         for problem, text in found:
-            if problem not in self.told:
-                self.told.add(problem)
+            if problem not in self.reported:
+                self.reported.add(problem)
                 runner.logger.warning(text)
 
     def before_checkpoint(self, runner: TrainRunner, means: dict[str, float]) -> None:
@@ -120,7 +120,7 @@ class HealthHook(Hook):
             if best >= KNOWN_IOU and now < COLLAPSED * best:
                 yield score, LOST_CLASS.format(score=score, now=now, best=best, when=when)
             else:
-                self.told.discard(score)
+                self.reported.discard(score)
             if now > best:
                 self.best[score] = now, step
 

@@ -53,7 +53,7 @@ def resized(before: tuple[int, ...], after: tuple[int, ...]) -> dict[str, Any]:
 class Resize:
     """Resize the image (bilinear) and the segmentation fields (nearest neighbour).
 
-    The scale is ``results['scale']`` if something before set it (MultiScaleFlipAug), else drawn as told here.
+    The scale is ``results['scale']`` if something before set it (MultiScaleFlipAug), else drawn as described here.
 
     Args:
         img_scale: (long, short) side in pixels, or several; None: the size of the image (with ``ratio_range``).
