@@ -120,10 +120,10 @@ EXPERIMENTS = (
 )
 
 SUITES = (
-    Suite(200, 'streets', 'streets', 'from CamVid to Cityscapes, from ImageNet weights'),
-    Suite(201, 'camvid', 'camvid/lite0', 'CamVid from day to dusk, from ImageNet weights'),
-    Suite(202, 'toy', 'toy', 'the built-in benchmark, from random weights'),
-    Suite(203, 'camvid_scratch', 'camvid', 'CamVid from day to dusk, from random weights'),
+    Suite(200, 'streets', 'from CamVid to Cityscapes, from ImageNet weights'),
+    Suite(201, 'camvid/lite0', 'CamVid from day to dusk, from ImageNet weights'),
+    Suite(202, 'toy', 'the built-in benchmark, from random weights'),
+    Suite(203, 'camvid', 'CamVid from day to dusk, from random weights'),
 )
 
 
