@@ -143,3 +143,19 @@ def test_failed_runs_are_named_with_how_to_go_on(suite, capsys, monkeypatch) -> 
     assert ('2 of 2 runs are not finished: source_only_s0 (exit status 1), daformer_s0 (exit status 1). '
             'The same command with --resume goes on') in out
     assert not Path('work_dirs/local-exp299/results.md').exists()
+
+
+def test_a_run_whose_last_evaluation_is_missing_goes_on(suite, monkeypatch) -> None:
+    """A signal ended it in that evaluation: its last checkpoint is there, its scores are not."""
+    call = ['--exp', '299', '--seeds', '0', '--methods', 'daformer', '--resume']
+    run_experiments.main([*call, '--dry-run'])
+    [config] = Path('configs/generated/local-exp299').iterdir()
+    checkpoint = Path('work_dirs/local-exp299', config.stem, 'iter_2.pth')
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    started = []
+    monkeypatch.setattr('mmseg.experiments.suite_runs.train_side_by_side',
+                        lambda trainings, jobs, project: (started.extend(trainings), ({}, 0))[1])
+    run_experiments.main([*call, '--memory', 'low'])
+    assert [training.command[3:] for training in started] == [
+        [str(config), '--resume-from', 'auto', '--memory', 'low']]
