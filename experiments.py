@@ -127,7 +127,7 @@ SUITES = (
 )
 
 
-def find_suite(number: int) -> Suite | None:
+def find_suite(number: int | None) -> Suite | None:
     """The suite of a number, if it is one."""
     return next((suite for suite in SUITES if suite.number == number), None)
 

@@ -155,7 +155,7 @@ def test_a_run_whose_last_evaluation_is_missing_goes_on(suite, monkeypatch) -> N
     checkpoint.touch()
     started = []
     monkeypatch.setattr('mmseg.experiments.suite_runs.train_side_by_side',
-                        lambda trainings, jobs, project: (started.extend(trainings), ({}, 0))[1])
+                        lambda trainings, *others: (started.extend(trainings), ({}, 0))[1])
     run_experiments.main([*call, '--memory', 'low'])
     assert [training.command[3:] for training in started] == [
         [str(config), '--resume-from', 'auto', '--memory', 'low']]
