@@ -4,7 +4,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -95,7 +95,8 @@ def miou(scores: dict[str, float]) -> str:
     return f'mIoU {100 * scores.get("mIoU", float("nan")):.1f}{teacher}'
 
 
-def train_side_by_side(trainings: Sequence[Training], jobs: int, project: Path) -> tuple[dict[str, str], int]:
+def train_side_by_side(trainings: Sequence[Training], jobs: int, project: Path,
+                       finished: Callable[[Training], object] = lambda training: None) -> tuple[dict[str, str], int]:
     """Run all trainings, ``jobs`` at a time. One that fails does not stop the others.
 
     The first Ctrl-C or SIGTERM is handed on, so that the trainings save and end; a second Ctrl-C ends them at once.
@@ -104,6 +105,7 @@ def train_side_by_side(trainings: Sequence[Training], jobs: int, project: Path) 
         trainings: in the order in which they start.
         jobs: how many at a time; each gets its share of the cores as threads.
         project: folder of the packages that they import.
+        finished: called with each that has ended well.
 
     Returns:
         How those that were not finished ended, by name, and the exit status: 0, 1 if any failed, 130 or 143 after a
@@ -124,9 +126,13 @@ def train_side_by_side(trainings: Sequence[Training], jobs: int, project: Path) 
                 time.sleep(POLL)
                 for training in list(running):
                     why = training.ended()
-                    if why is not None:
-                        running.remove(training)
-                        failed.update({training.name: why} if why else {})
+                    if why is None:
+                        continue
+                    running.remove(training)
+                    if why:
+                        failed[training.name] = why
+                    else:
+                        finished(training)
         except BaseException:  # a second Ctrl-C among others
             _end(running)
             raise

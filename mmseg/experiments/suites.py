@@ -25,14 +25,17 @@ class Suite:
 
     Args:
         number: its id.
-        name: what it is called, also its folder in docs/logs.
         folder: of its configs, below ``configs``. All of them but common.py are methods.
         about: what it is.
     """
     number: int
-    name: str
     folder: str
     about: str
+
+    @property
+    def name(self) -> str:
+        """What it is called, also its folder in docs/logs."""
+        return self.folder.replace('/', '_')
 
     @property
     def known(self) -> list[str]:

@@ -1,5 +1,6 @@
-"""The runner of the built-in benchmark, with trainings that only pretend, and (slow) with real ones."""
+"""The demo and the suite of the built-in benchmark, with trainings that only pretend, and (slow) with real ones."""
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,34 +8,37 @@ from types import SimpleNamespace
 
 import pytest
 
+from mmseg.experiments.records import write_record
+from tests.experiments.test_comparison import record
+from tests.experiments.test_logs import row
 from tools import run_toy_benchmark as benchmark
 
 ROOT = Path(__file__).parents[2]
+MARKS = '<!-- toy benchmark -->\nold\n<!-- end of toy benchmark -->'
 
 
 @pytest.fixture
 def trainings(tmp_path, monkeypatch):
-    """Replaces the training processes; records their commands. ``returncode`` is what they end with."""
-    record = SimpleNamespace(commands=[], returncode=0)
+    """Replaces the trainings of the demo; records them. ``failed`` is how they end, by name."""
+    record = SimpleNamespace(trained=[], failed={})
 
-    def train(command, **kwargs):
-        record.commands.append(command)
-        folder = Path(command[command.index('--work-dir') + 1])
-        gain = 0.2 if 'daformer' in command[3] else 0.0
-        scores = {'mIoU': 0.25 + gain, 'mAcc': 0.3, 'aAcc': 0.6, 'IoU.road': 0.5 + gain, 'IoU.sidewalk': 0.0}
-        lines = [dict(mode='train', iter=7, **{'decode.loss_seg': 1.0}), dict(mode='val', iter=2, step=7, **scores)]
-        (folder / '1.log.json').write_text(''.join(f'{json.dumps(line)}\n' for line in lines))
-        return SimpleNamespace(returncode=record.returncode)
+    def train(trainings, jobs, project):
+        for training in trainings:
+            record.trained.append(training)
+            gain = 0.2 if training.name == 'daformer' else 0.0
+            scores = {'mIoU': 0.25 + gain, 'mAcc': 0.3, 'aAcc': 0.6, 'IoU.road': 0.5 + gain, 'IoU.sidewalk': 0.0}
+            line = dict(mode='val', iter=2, step=7, **scores)
+            (training.folder / '1.log.json').write_text(f'{json.dumps(line)}\n')
+        return record.failed, int(bool(record.failed))
 
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(benchmark, 'DATA', tmp_path)
-    monkeypatch.setattr(benchmark, 'draw_data', lambda: (tmp_path / 'settings.json').write_text('{"seed": 0}'))
-    monkeypatch.setattr(benchmark.subprocess, 'run', train)
+    monkeypatch.setattr(benchmark, 'draw_data', lambda args: (tmp_path / 'settings.json').write_text('{"seed": 0}'))
+    monkeypatch.setattr(benchmark, 'train_side_by_side', train)
+    monkeypatch.setattr('dev.toy_pictures.write_pictures', lambda networks, folder: folder)
     return record
 
 
-def test_demo_writes_summary_with_scores_of_both_and_prints_the_gain(trainings, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr('dev.toy_pictures.write_pictures', lambda networks, folder: folder)
+def test_demo_writes_summary_with_scores_of_both_and_prints_the_gain(trainings, tmp_path, capsys):
     benchmark.main(['--demo', '--work-dir', str(tmp_path / 'demo')])
     summary = json.loads((tmp_path / 'demo/summary.json').read_text())
     assert set(summary) == {'source_only', 'daformer', 'seconds'}
@@ -42,54 +46,73 @@ def test_demo_writes_summary_with_scores_of_both_and_prints_the_gain(trainings, 
     assert ['mIoU', '25.0', '45.0', '+20.0'] in [line.split() for line in capsys.readouterr().out.splitlines()]
 
 
-def test_benchmark_runs_each_method_with_each_seed_and_fills_the_report(trainings, tmp_path):
-    report = tmp_path / 'results.md'
-    report.write_text('before\n<!-- toy benchmark -->\nold\n<!-- end of toy benchmark -->\nafter\n')
-    arguments = ['--seeds', '0', '1', '--work-dir', str(tmp_path / 'toy'), '--report', str(report)]
-    benchmark.main(arguments)
-    runs = {(Path(command[3]).stem, command[command.index('--seed') + 1]) for command in trainings.commands}
-    assert runs == {(method, seed) for method in ('source_only', 'dacs', 'daformer', 'oracle') for seed in '01'}
-    text = report.read_text()
-    assert text.startswith('before\n') and text.endswith('after\n') and 'old' not in text
-    assert '| daformer | 0, 1 |' in text and '| road | 50.0 | 50.0 | 70.0 | 50.0 |' in text
-    assert len(list((tmp_path / 'logs/toy').glob('*.log.json'))) == 8
-
-    benchmark.main(arguments)
-    assert len(trainings.commands) == 8, 'finished runs are trained again'
-    benchmark.main([*arguments, '--iterations', '5'])
-    assert len(trainings.commands) == 16, 'runs of another length are taken for finished ones'
-
-
-def test_methods_are_chosen_by_the_names_of_their_configs(trainings, tmp_path, capsys):
-    report = tmp_path / 'results.md'
-    report.write_text('<!-- toy benchmark -->\n<!-- end of toy benchmark -->\n')
-    arguments = ['--work-dir', str(tmp_path / 'toy'), '--report', str(report), '--seeds', '0', '--methods']
-    benchmark.main([*arguments, 'source_only', 'mic', 'hrda'])
-    assert {Path(command[3]).stem for command in trainings.commands} == {'source_only', 'mic', 'hrda'}
-    assert '| class | source_only | hrda | mic |' in report.read_text()
-    benchmark.main([*arguments, 'dacs_mrm_ratio06', 'dacs_mrm'])
-    rows = [line.split()[1] for line in report.read_text().splitlines() if '| 0 |' in line]
-    assert rows == ['source_only', 'hrda', 'mic', 'dacs_mrm', 'dacs_mrm_ratio06'], 'runs of both calls, in order'
-    with pytest.raises(SystemExit):
-        benchmark.main([*arguments, 'mci'])
-    assert "'mci'" in capsys.readouterr().err
+def test_what_is_finished_is_not_trained_again_unless_its_config_changes(trainings, tmp_path):
+    call = ['--demo', '--work-dir', str(tmp_path / 'demo')]
+    benchmark.main(call)
+    benchmark.main(call)
+    assert [training.name for training in trainings.trained] == ['daformer', 'source_only']
+    assert str(ROOT / 'configs/toy/daformer.py') in trainings.trained[0].command
+    benchmark.main([*call, '--iterations', '5'])
+    assert len(trainings.trained) == 4 and 'runner.max_iters=5' in trainings.trained[3].command
 
 
 def test_failed_training_names_its_console_log_and_is_not_finished(trainings, tmp_path):
-    trainings.returncode = 1
-    arguments = ['--demo', '--work-dir', str(tmp_path / 'demo')]
-    for _ in range(2):
-        count = len(trainings.commands)
-        with pytest.raises(SystemExit, match='console.log'):
-            benchmark.main(arguments)
-        assert len(trainings.commands) > count
+    trainings.failed = dict(daformer='exit status 1')
+    for count in (2, 3):  # the other one is finished
+        with pytest.raises(SystemExit, match='daformer: exit status 1, see .*console.log'):
+            benchmark.main(['--demo', '--work-dir', str(tmp_path / 'demo')])
+        assert len(trainings.trained) == count
 
 
-def test_report_without_marks_is_left_alone(trainings, tmp_path):
+@pytest.fixture
+def suite(tmp_path, monkeypatch):
+    """Replaces run_experiments.py, which leaves records of two runs; records what it is asked."""
+    asked = SimpleNamespace(calls=[], status=0)
+
+    def main(args):
+        asked.calls.append(args)
+        for method, miou in (('dacs', 25), ('mine', 31)):
+            write_record(record(method, 0, miou, miou + 1), tmp_path / 'results')
+        return asked.status
+
+    monkeypatch.setattr(benchmark, 'RESULTS', tmp_path / 'results')
+    monkeypatch.setattr(benchmark.run_experiments, 'main', main)
+    return asked
+
+
+def test_benchmark_runs_the_suite_and_fills_the_report(suite, tmp_path):
+    report = tmp_path / 'results.md'
+    report.write_text(f'before\n{MARKS}\nafter\n')
+    (tmp_path / 'logs/toy').mkdir(parents=True)
+    shutil.copy(ROOT / 'docs/logs/toy/mic_s0.log.json', tmp_path / 'logs/toy')
+    assert benchmark.main(['--seeds', '0', '1', '--parallel', '3', '--report', str(report)]) == 0
+    assert suite.calls == [['--exp', '202', '--resume', '--jobs', '3', '--methods', 'source_only', 'dacs', 'daformer',
+                            'oracle', '--seeds', '0', '1']]
+    text = report.read_text()
+    assert text.startswith('before\n') and text.endswith('after\n') and 'old' not in text
+    students = text.partition('| road |')[0]
+    assert row(students, 'dacs')[2] == '25.00' and row(students, 'mic')[2] == '23.48', 'records, and logs of before'
+    assert (tmp_path / 'logs/toy/records/mine_s0.json').is_file()
+
+
+def test_a_failed_suite_leaves_the_report_alone(suite, tmp_path):
+    suite.status, report = 1, tmp_path / 'results.md'
+    report.write_text(MARKS)
+    assert benchmark.main(['--report', str(report)]) == 1
+    assert report.read_text() == MARKS and not (tmp_path / 'logs').exists()
+
+
+def test_report_without_marks_is_refused_before_the_training(suite, tmp_path):
     (tmp_path / 'results.md').write_text('mine')
     with pytest.raises(SystemExit, match='toy benchmark'):
-        benchmark.main(['--seeds', '0', '--work-dir', str(tmp_path / 'toy'), '--report', str(tmp_path / 'results.md')])
-    assert (tmp_path / 'results.md').read_text() == 'mine'
+        benchmark.main(['--report', str(tmp_path / 'results.md')])
+    assert (tmp_path / 'results.md').read_text() == 'mine' and not suite.calls
+
+
+def test_methods_are_those_of_the_folder(capsys):
+    with pytest.raises(SystemExit):
+        benchmark.main(['--methods', 'mci'])
+    assert "'mci'" in capsys.readouterr().err
 
 
 @pytest.mark.slow
