@@ -122,8 +122,9 @@ EXPERIMENTS = (
 SUITES = (
     Suite(200, 'streets', 'from CamVid to Cityscapes, from ImageNet weights'),
     Suite(201, 'camvid/lite0', 'CamVid from day to dusk, from ImageNet weights'),
-    Suite(202, 'toy', 'the built-in benchmark, from random weights'),
+    Suite(202, 'toy', 'the built-in benchmark, from random weights', drawn=True),
     Suite(203, 'camvid', 'CamVid from day to dusk, from random weights'),
+    Suite(204, 'demo', 'the scenes of the built-in benchmark, from ImageNet weights: make demo', drawn=True),
 )
 
 

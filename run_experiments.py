@@ -126,7 +126,7 @@ def run_suite(suite: Suite, configs: list[Path], flags: list[str], args: argpars
     Returns:
         The exit status.
     """
-    if suite.name == 'toy':
+    if suite.drawn:
         from tools.make_toy_data import main as draw_scenes
         draw_scenes([])
     folder = results_folder(suite, args)

@@ -21,7 +21,7 @@ TEACHER = dict(interval=2, model=['student', 'teacher'])
 
 def test_suites_name_the_configs_of_their_folders() -> None:
     assert [(suite.number, suite.name) for suite in SUITES] == [
-        (200, 'streets'), (201, 'camvid_lite0'), (202, 'toy'), (203, 'camvid')]
+        (200, 'streets'), (201, 'camvid_lite0'), (202, 'toy'), (203, 'camvid'), (204, 'demo')]
     for suite in SUITES:
         files = {path.stem for path in (ROOT / 'configs' / suite.folder).glob('*.py')} - {'common'}
         assert set(suite.known) == files and suite.methods() == [name for name in METHODS if name in files]
@@ -54,7 +54,8 @@ def test_the_list_names_runs(capsys) -> None:
 
 
 @pytest.mark.parametrize('arguments, part', [
-    (['--exp', '6', '--methods', 'mic'], '--methods: goes with --exp and the number of a suite: 200, 201, 202, 203'),
+    (['--exp', '6', '--methods', 'mic'],
+     '--methods: goes with --exp and the number of a suite: 200, 201, 202, 203, 204'),
     (['--exp', '6', '--tabulate'], '--tabulate: goes with --exp and the number of a suite'),
     (['--config', 'a.py', '--jobs', '2'], '--jobs: goes with'),
     (['--exp', '200', '--jobs', '0'], '--jobs must be at least 1'),

@@ -49,7 +49,7 @@ def train_suite(suite: Suite, configs: Sequence[Path], folder: Path, train: Sequ
                 build_dataset(section)
         paths[name] = path
         command = [*train, str(path), *(['--resume-from', 'auto'] if resume else []), *flags]
-        trainings.append(Training(name, command, Path(cfg.work_dir)))
+        trainings.append(Training(name, command, Path(cfg.work_dir), cfg.runner.max_iters))
     failed, status = train_side_by_side(trainings, jobs, project,
                                         lambda run: _keep_record(suite, paths[run.name], folder))
     if failed:

@@ -27,10 +27,12 @@ class Suite:
         number: its id.
         folder: of its configs, below ``configs``. All of them but common.py are methods.
         about: what it is.
+        drawn: whether its images are the scenes that tools/make_toy_data.py draws.
     """
     number: int
     folder: str
     about: str
+    drawn: bool = False
 
     @property
     def name(self) -> str:

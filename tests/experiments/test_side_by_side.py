@@ -29,7 +29,7 @@ def training(folder: Path, code: str) -> Training:
         'def log(step, miou, teacher):\n'
         '    line = {"mode": "val", "iter": 1, "step": step, "mIoU": miou, "teacher.mIoU": teacher}\n'
         f'    print(json.dumps(line), file=open({str(folder / "1.log.json")!r}, "a"))\n')
-    return Training(folder.name, [sys.executable, '-c', head + code], folder)
+    return Training(folder.name, [sys.executable, '-c', head + code], folder, iterations=2)
 
 
 def test_each_run_has_lines_on_the_console_and_a_log(tmp_path, capfd) -> None:
