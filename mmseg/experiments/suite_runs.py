@@ -68,8 +68,6 @@ def _keep_record(suite: Suite, config: Path, folder: Path) -> bool:
 
 def write_results(suite: Suite, records: Sequence[Record], folder: Path) -> str:
     """Write results.md, results.json and curves.png; returns the text of the first."""
-    ordered = list(compare(records))
-    records = sorted(records, key=lambda record: (ordered.index(record.method), record.seed))
     text = report(f'Suite {suite.name}: {suite.about}', records, _notes(suite, records))
     (folder / 'results.md').write_text(text, encoding='utf-8')
     write_json(folder / 'results.json', compare(records))
