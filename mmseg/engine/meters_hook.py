@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 
 from mmseg.datasets.base import SampledDataset
 from mmseg.distributed import processes
+from mmseg.engine.compilation import is_wanted
 from mmseg.engine.logging import METERS, text
 from mmseg.errors import DataError
 from mmseg.evaluation.metrics import ConfusionMatrix
@@ -48,7 +49,11 @@ class MetersHook(Hook):
         self.left = 0
 
     def before_run(self, runner: TrainRunner) -> None:
-        """Ask for the target's labels."""
+        """Ask for the target's labels; say what cannot be measured."""
+        if is_wanted(runner.cfg.get('compile')):
+            self.meters.weight = None  # a second backward pass through a compiled graph may find buffers used again
+            runner.logger.warning('meters: a student that is compiled cannot be back-propagated for each loss, so no '
+                                  'gradients are logged: remove compile to see them')
         if not runner.model.uses_target:
             return
         try:
@@ -66,8 +71,8 @@ class MetersHook(Hook):
         """Log what was measured, if an evaluation follows."""
         if self.left > 1:
             return
-        readings = processes.gather(self.meters.read())
-        values = processes.from_main(lambda: scores(readings, runner.model.networks()['student'].CLASSES))
+        readings, classes = processes.gather(self.meters.read()), self.dataset.CLASSES or ()
+        values = processes.from_main(lambda: scores(readings, classes))
         finished, named = runner.train_loop.finished, {f'{METERS}{name}': value for name, value in values.items()}
         runner.json_log.write({'mode': 'meters', 'iter': finished, **named})
         runner.logger.info(f'Iter(meters) [{finished}]\t{", ".join(text(*item) for item in named.items())}')

@@ -43,7 +43,6 @@ from mmseg.models.uda.base import KEYS
 from mmseg.utils.config_text import format_config
 from mmseg.utils.device import resolve_device
 
-
 EVALUATION_INTERVAL = 1000  # iterations, where the config says none
 
 

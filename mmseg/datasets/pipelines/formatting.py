@@ -88,4 +88,4 @@ class Collect:
 
     def and_also(self, key: str) -> Collect:
         """The same with ``key``."""
-        return Collect(dict.fromkeys([*self.keys, key]), self.meta_keys)
+        return Collect(list(dict.fromkeys([*self.keys, key])), self.meta_keys)

@@ -103,7 +103,8 @@ class DACS(UDADecorator):
     @torch.no_grad()
     def pseudo_labels(self, step: StepState) -> PseudoLabels:
         """Teacher forward on the target images, refiners in config order, then label, confidence and weight."""
-        trust = itemgetter('pseudo_threshold', 'pseudo_weight_ignore_top', 'pseudo_weight_ignore_bottom')(self.settings)
+        trust: tuple[float | None, int, int] = itemgetter(
+            'pseudo_threshold', 'pseudo_weight_ignore_top', 'pseudo_weight_ignore_bottom')(self.settings)
         with step.autocast():
             decoded = self.ema_model.decode_image(step.target.img)
         probabilities = self.ema_model.upsampled(decoded).softmax(dim=1)

@@ -109,11 +109,11 @@ class Meters:
         """Bring the gradients of the maps that were cut off these features to the weight."""
         maps = [x for x in features.maps if x.requires_grad]
         for name, gradients in self._of_maps.items():
-            reached = [(x, gradient) for x, gradient in zip(maps, gradients) if gradient is not None]
-            if reached:
-                self._add(name, torch.autograd.grad(
-                    [x for x, _ in reached], [self.weight], [gradient for _, gradient in reached], retain_graph=True,
-                    allow_unused=True)[0])
+            reached = {x: gradient for x, gradient in zip(maps, gradients) if gradient is not None}
+            if reached and self.weight is not None:
+                found = torch.autograd.grad(list(reached), self.weight, list(reached.values()), retain_graph=True,
+                                            allow_unused=True)
+                self._add(name, found[0])
         self._of_maps = {}
 
     def _add(self, name: str, gradient: Tensor | None) -> None:
