@@ -71,12 +71,17 @@ class MetersHook(Hook):
         """Log what was measured, if an evaluation follows."""
         if self.left > 1:
             return
-        readings, classes = processes.gather(self.meters.read()), self.dataset.CLASSES or ()
-        values = processes.from_main(lambda: scores(readings, classes))
+        values = of_all_processes(self.meters.read(), self.dataset.CLASSES or ())
         finished, named = runner.train_loop.finished, {f'{METERS}{name}': value for name, value in values.items()}
         runner.json_log.write({'mode': 'meters', 'iter': finished, **named})
         runner.logger.info(f'Iter(meters) [{finished}]\t{", ".join(text(*item) for item in named.items())}')
         runner.add_scalars('meters', values, finished)
+
+
+def of_all_processes(reading: Reading, classes: Sequence[str]) -> dict[str, float]:
+    """The scores of what all processes have read, which all get; processes may have met other stages or losses."""
+    readings = processes.gather(reading)
+    return processes.from_main(lambda: scores(readings, classes))
 
 
 def scores(readings: Sequence[Reading], classes: Sequence[str]) -> dict[str, float]:
