@@ -61,7 +61,7 @@ def test_target_labels_are_read_where_they_steer_the_crop(game, city) -> None:
         build_dataset(cfg)[0]
 
 
-@pytest.mark.parametrize('target', ['plain', 'margins', 'folders', 'repeated', 'without LoadAnnotations', 'multi source'])
+@pytest.mark.parametrize('target', ['plain', 'margins', 'folders', 'repeated', 'without loading', 'multi source'])
 def test_target_labels_that_are_asked_for_follow_the_image(game, tmp_path, target) -> None:
     """The label map is the red channel: whatever is cropped, flipped and padded, they stay the same picture."""
     root = scenes.write_city(tmp_path / 'city')

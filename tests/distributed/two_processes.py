@@ -103,7 +103,8 @@ def main(folder: Path) -> None:
         found: dict[str, Any] = {path.stem.removeprefix('config_'): trained(path)
                                  for path in sorted(folder.glob('config_*.py'))}
         found.update(signalled=signalled(folder / 'apart' / 'config_signalled.py'), gradients=averaged_gradients(),
-                     entries=class_entries(), measured=measured(), tested=tested(folder), gathered=processes.gather(processes.rank()),
+                     entries=class_entries(), measured=measured(), tested=tested(folder),
+                     gathered=processes.gather(processes.rank()),
                      seed=processes.from_main(lambda: processes.rank() + 7))
         torch.save(found, folder / f'{processes.rank()}.pt')
         die(str(folder / 'apart' / 'config_dying.py'))
