@@ -28,8 +28,8 @@ class UDADataset(SampledDataset):
     """Source and target; a sample holds ``img``, ``gt_semantic_seg``, ``img_metas`` of the source and ``target_img``,
     ``target_img_metas`` and perhaps ``valid_pseudo_mask`` of the target.
 
-    Target labels are not read, unless the crops of the target's pipeline depend on them or
-    :meth:`deliver_target_labels` asks for them.
+    Target labels are not read, unless the crops of the target's pipeline depend on them or meters (``--meters``) want
+    to compare pseudo labels with them.
 
     Args:
         source: data set with labels.

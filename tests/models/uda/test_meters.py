@@ -18,7 +18,7 @@ from mmseg.models.uda.meters import Meters
 from mmseg.utils.labels import TARGET_LABEL
 from mmseg.visualization.panels import RIGHT, UNKNOWN, UNSURE, WRONG
 from tests.models import nets
-from tests.models.uda.base_objective import CLASSES, LR, MIC, SECTIONS, Training, same
+from tests.models.uda.base_objective import CLASSES, LR, MIC, MODEL, SECTIONS, Training, same
 from tests.models.uda.waiting import never_waits, pinned
 
 BANK = dict(instance_bank=dict(size=CLASSES, warmup=0, smoothing=0.5, region='all'))
@@ -136,13 +136,20 @@ def test_a_teacher_of_mics_own_has_its_stage() -> None:
 # gradients
 
 MODELS = dict(
-    daformer=None, hrda=nets.hrda_config(hr_crop_size=(32, 32)),
+    daformer=MODEL, hrda=nets.hrda_config(hr_crop_size=(32, 32)),
     resnet=dict(type='EncoderDecoder', backbone=dict(type='ResNet', depth=18, stem_channels=8, base_channels=4),
                 decode_head={**nets.head(CLASSES), 'in_channels': [4, 8, 16, 32]}))
 
 
-@pytest.mark.parametrize('name', UDA)
-def test_the_gradients_of_the_losses_add_up_to_that_which_is_trained(name: str, monkeypatch) -> None:
+def use(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let trainings have this network."""
+    monkeypatch.setattr('tests.models.uda.base_objective.MODEL', copy.deepcopy(MODELS[model]))
+
+
+@pytest.mark.parametrize('name, model', [*((name, 'daformer') for name in UDA), ('everything', 'hrda'),
+                                         ('mrm again', 'resnet')])
+def test_the_gradients_of_the_losses_add_up_to_that_which_is_trained(name: str, model: str, monkeypatch) -> None:
+    use(model, monkeypatch)
     training, found = Measured(UDA[name]), {}
     add = training.meters._add
     monkeypatch.setattr(training.meters, '_add', lambda loss, gradient: (found.update({loss: gradient}),
@@ -205,8 +212,7 @@ def test_measuring_never_waits_and_bf16_measures_about_the_same(name: str, devic
 @pytest.mark.parametrize('model', MODELS)
 def test_recomputation_and_other_networks(model: str, monkeypatch) -> None:
     """A graph that is kept is computed again for each loss."""
-    if MODELS[model] is not None:
-        monkeypatch.setattr('tests.models.uda.base_objective.MODEL', copy.deepcopy(MODELS[model]))
+    use(model, monkeypatch)
     uda = dict(mrm=dict(MRM, view='mix'))
     plain = Measured(uda)
     plain.run(1)
