@@ -104,6 +104,8 @@ def scores(readings: Sequence[Reading], classes: Sequence[str]) -> dict[str, flo
 def _of_stage(counts: np.ndarray, classes: Sequence[str]) -> Mapping[str, float]:
     """Scores of a stage, from its counts [2, C + 1, C] (see :class:`~mmseg.models.uda.meters.Reading`)."""
     known, values = counts[:, :-1], {}
+    if len(classes) != counts.shape[-1]:  # a data set need not name its classes
+        classes = [str(i) for i in range(counts.shape[-1])]
     if known.any():
         matrix = ConfusionMatrix(len(classes))
         matrix.counts.copy_(torch.from_numpy(known.sum(axis=0)))

@@ -169,4 +169,5 @@ def test_scores_of_a_known_confusion_over_two_processes() -> None:
         'pseudo.aAcc': 13 / 15, 'pseudo.mIoU': (7 / 9 + 6 / 8) / 2, 'pseudo.IoU.road': 7 / 9, 'pseudo.IoU.sky': 6 / 8,
         'pseudo.confident_aAcc': 1, 'pseudo.confident': 9 / 16, 'pseudo.confident.road': 3 / 10,
         'pseudo.confident.sky': 1, 'grad.a': 3, 'grad.b': 1}, abs=1e-4)
-    assert scores([], CLASSES) == {}
+    assert scores([], CLASSES) == {} and 'pseudo.confident.2' not in scores(readings, ())
+    assert scores(readings, ())['pseudo.IoU.1'] == found['pseudo.IoU.sky'], 'without names'
