@@ -4,8 +4,7 @@ _base_ = ['common.py', '../_base_/uda/dacs.py']
 uda = dict(
     imnet_feature_dist_lambda=0.005,
     imnet_feature_dist_classes=[6, 7, 11, 12, 13, 14, 15, 16, 17, 18],
-    imnet_feature_dist_scale_min_ratio=0.75,
-    pseudo_weight_ignore_bottom=14)
+    imnet_feature_dist_scale_min_ratio=0.75)
 data = dict(
     train=dict(
         type='UDADataset', source={{_base_.source}}, target={{_base_.target}},
