@@ -5,9 +5,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine import Config, DictAction
+from mmengine import Config
 
 from mmseg.apis import load_config, train_segmentor
+from mmseg.config.command_line import add_config_options
 from mmseg.config.low_memory import save_memory
 from mmseg.config.memory import check_memory
 from mmseg.config.reading import dump_config
@@ -42,7 +43,7 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--amp', choices=['bf16', 'bfloat16'], help='forward passes in bfloat16')
     parser.add_argument('--memory', choices=['low'],
                         help='low: for small cards: bfloat16, recomputation, one image at a time')
-    parser.add_argument('--options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries')
+    add_config_options(parser)
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none',
                         help='who has started the processes: torchrun (tools/dist_train.sh) or Slurm')
     parser.add_argument('--local_rank', type=int, help='accepted, has no effect: the environment says it')
@@ -54,7 +55,7 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
 
 def configure(args: argparse.Namespace) -> Config:
     """The config with the command line merged in."""
-    cfg = load_config(args.config, args.options)
+    cfg = load_config(args.config, args.options, trust=args.trust_config)
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
     if args.seed is not None:
         cfg.seed = args.seed

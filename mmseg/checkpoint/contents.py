@@ -1,15 +1,14 @@
 """What a checkpoint may bring: containers, tensors that have the memory which they claim, finite weights."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mmseg.errors import CheckpointError
-
-MAX_DEPTH, MAX_ENTRIES = 64, 3 * 10**5  # of containers: more is no checkpoint, but a way to keep the reader busy
+from mmseg.utils.nested import leaves
 
 
 def check_tensors(content: Any) -> None:
@@ -18,25 +17,13 @@ def check_tensors(content: Any) -> None:
     Raises:
         CheckpointError: naming the entry.
     """
-    for name, value in _leaves(content):
-        if isinstance(value, Tensor) and (flaw := _flaw(value)):
+    try:
+        found = [(name, value) for name, value in leaves(content) if isinstance(value, Tensor)]
+    except ValueError as error:
+        raise CheckpointError(f'its {error}: this is no checkpoint') from None
+    for name, value in found:
+        if flaw := _flaw(value):
             raise CheckpointError(f'its {name} {flaw}: get the file again, or save dense tensors with torch.save')
-
-
-def _leaves(content: Any) -> Iterator[tuple[str, Any]]:
-    """All that is no container, by dotted name."""
-    stack, count = [('', 0, content)], 0
-    while stack:
-        name, depth, value = stack.pop()
-        if not isinstance(value, (Mapping, list, tuple)):
-            yield name, value
-            continue
-        count += len(value)
-        if depth > MAX_DEPTH or count > MAX_ENTRIES:
-            raise CheckpointError(f'its {name.partition(".")[0] or "content"} has more than {MAX_DEPTH} containers '
-                                  f'inside of each other, or {MAX_ENTRIES} entries: this is no checkpoint')
-        entries = value.items() if isinstance(value, Mapping) else enumerate(value)
-        stack.extend((f'{name}.{key}' if name else str(key), depth + 1, entry) for key, entry in entries)
 
 
 def _flaw(tensor: Tensor) -> str:

@@ -19,19 +19,21 @@ REMEDY = 'correct the file or the --options (docs/reference/config.md)'
 SECTIONS = ('model', 'data', 'runner', 'optimizer')  # that every training needs
 
 
-def examine(config: str | Path, options: dict[str, Any] | None = None, device: str | None = None) -> Report:
+def examine(config: str | Path, options: dict[str, Any] | None = None, device: str | None = None,
+            trust: bool = False) -> Report:
     """Look at all that a training needs and print what is found. Nothing is written, nothing is raised.
 
     Args:
         config: a config file.
         options: values that replace those of the file, by dotted key.
         device: where to try an iteration; None follows the config, else a GPU if there is one.
+        trust: see :func:`~mmseg.config.reading.load_config`.
 
     Returns:
         The counts of what was found.
     """
     report = Report()
-    cfg = _read(report, config, options)
+    cfg = _read(report, config, options, trust)
     place = check_machine(report, device or (cfg.get('device') if cfg else None))
     if cfg is not None:
         before, datasets = report.counts['problem'], {}
@@ -47,11 +49,12 @@ def examine(config: str | Path, options: dict[str, Any] | None = None, device: s
     return report
 
 
-def _read(report: Report, config: str | Path, options: dict[str, Any] | None) -> Config | None:
+def _read(report: Report, config: str | Path, options: dict[str, Any] | None,
+          trust: bool) -> Config | None:
     report.section(f'config: {config}')
     mistakes: list[ConfigError] = []
     with report.guarded(REMEDY):
-        cfg = load_config(config, options, mistakes)
+        cfg = load_config(config, options, mistakes, trust)
         for mistake in mistakes:
             report.problem(str(mistake), f'{REMEDY}; what follows is without it')
         if not mistakes:

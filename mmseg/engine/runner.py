@@ -236,9 +236,10 @@ class TrainRunner(Runner):
         latest = self.checkpoints.folder / 'latest.pth'
         if not config.is_file():
             return f'cfg.resume_from = {str(latest)!r}'
+        trust = ' --trust-config' if config.suffix != '.py' and self.cfg.get('custom_imports') else ''
         if processes.count() > 1:
-            return f'sh tools/dist_train.sh {config} {processes.count()} --resume-from {latest}'
-        return f'python -m tools.train {config} --resume-from {latest}'
+            return f'sh tools/dist_train.sh {config} {processes.count()} --resume-from {latest}{trust}'
+        return f'python -m tools.train {config} --resume-from {latest}{trust}'
 
     def load_or_resume(self) -> None:
         """Follow ``resume_from`` (a file, or 'auto' for the work_dir's latest.pth) or ``load_from``."""

@@ -152,7 +152,7 @@ def look_alikes() -> Iterator[Any]:
 
 
 class StandIn:
-    """Puts files with zeros where configs expect ImageNet weights; they hold one number per tensor."""
+    """Puts files with zeros where configs expect ImageNet weights; all tensors share their memory."""
 
     def __init__(self) -> None:
         Path('pretrained').mkdir()
@@ -162,7 +162,8 @@ class StandIn:
         path = Path('pretrained', address(name).rpartition('/')[2]) if '://' in name else Path(name)
         with torch.device('meta'):
             shapes = {key: value.shape for key, value in build_backbone(model.backbone).state_dict().items()}
-        torch.save({key: torch.zeros(()).expand(shape) for key, shape in shapes.items()}, path)
+        memory = torch.zeros(max(map(torch.Size.numel, shapes.values())))
+        torch.save({key: memory[:shape.numel()].view(shape) for key, shape in shapes.items()}, path)
 
 
 @pytest.fixture

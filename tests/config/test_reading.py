@@ -126,7 +126,8 @@ def test_variables_of_files_and_bases(write, monkeypatch):
     write('base.py', 'seed = 3')
     assert load_config(write('a.py', "_base_ = '{{ fileDirname }}/base.py'\nname = '{{ fileBasenameNoExtension }}'")) \
         .to_dict() == dict(seed=3, name='a')
-    cfg = load_config(write('b.json', '{"_base_": "{{$BASE_FOLDER:nowhere}}/base.py", "my_seed": {{ _base_.seed }}}'))
+    write('base.json', '{"seed": 3}')
+    cfg = load_config(write('b.json', '{"_base_": "{{$BASE_FOLDER:nowhere}}/base.json", "my_seed": {{ _base_.seed }}}'))
     assert cfg.my_seed == 3
 
 
@@ -404,7 +405,7 @@ def test_missing_files_name_who_asked_and_what_is_near(write):
 
 def test_package_bases_are_refused_wherever_they_stand(write):
     write('middle.py', "_base_ = 'mmdet::_base_/default_runtime.py'")
-    message = refusal(write('child.json', '{"_base_": ["middle.py"]}'))
+    message = refusal(write('child.py', '_base_ = ["middle.py"]'))
     assert 'middle.py' in message and 'mmdet::_base_/default_runtime.py' in message and 'copy that file' in message
 
 
