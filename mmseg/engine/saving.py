@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 import mmseg
 from mmseg.checkpoint.contents import check_finite, weights_of
 from mmseg.checkpoint.file import describe_difference, plain, read_checkpoint
+from mmseg.datasets.loader import is_dead_worker
 from mmseg.engine.logging import unwritable
 from mmseg.engine.optim_state import load_optimizer_state, optimizer_state
 from mmseg.errors import CheckpointError
@@ -63,6 +64,8 @@ def write(checkpoint: dict[str, Any], path: Path) -> None:
             raise FileNotFoundError(path.parent)
         write_atomically(path, save)
     except (OSError, RuntimeError) as error:
+        if is_dead_worker(error):
+            raise
         raise CheckpointError(unwritable(path, error)) from error
 
 
