@@ -47,10 +47,10 @@ def load_optimizer_state(optimizer: Optimizer, saved: Any) -> None:
         raise CheckpointError('the optimizer state of the checkpoint belongs to other parameter groups: resume with '
                               'the model, optimizer and paramwise_cfg it was trained with, or start anew with '
                               '--load-from')
-    without, taken = _entry(saved, 'without_state') or [], {}
+    without, taken = _entry(saved, 'without_state'), {}
     kept: dict[Any, dict[str, Any]] = {}
     for index, (name, parameter, group) in enumerate(_parameters(optimizer)):
-        if index not in states and name in without:
+        if index not in states and isinstance(without, list) and name in without:
             continue
         alike = id(group), parameter.shape, parameter.stride(), parameter.dtype
         if alike not in kept:

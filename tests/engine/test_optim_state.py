@@ -105,6 +105,14 @@ def test_a_parameter_may_lack_moments_only_where_it_had_no_gradient() -> None:
         load_optimizer_state(optimizer, saved)
 
 
+@pytest.mark.parametrize('names', [torch.zeros(0), torch.zeros(7, 7), None, 'text', [1]])
+def test_any_list_of_parameters_without_moments_is_safe(names: Any) -> None:
+    _, optimizer = trained()
+    saved = dict(copy.deepcopy(optimizer_state(optimizer)), without_state=names)
+    with pytest.raises(CheckpointError, match=r'2\.weight holds nothing'):
+        load_optimizer_state(optimizer, saved)
+
+
 def test_another_optimizer_is_named_as_the_reason() -> None:
     saved = copy.deepcopy(optimizer_state(trained()[1]))
     with pytest.raises(CheckpointError, match='instead of momentum_buffer.*--load-from'):
