@@ -116,7 +116,7 @@ class Configs(Subject):
         key = '.'.join(map(str, place))
         name = next(part for part in reversed(place) if isinstance(part, str))
         return judged(f'{key}: {change!r}', lambda: self._built(path), lambda cfg: is_harmless(
-            key, name, change) or cfg == self.content or _is_default(change), (f'{path}: {place[0]}', ))
+            key, name, change) or cfg == self.content or _is_default(change), (f'{path}: {place[0]}', name))
 
     def _built(self, path: Path) -> dict[str, Any]:
         """The content of a config whose model can be built."""
