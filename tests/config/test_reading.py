@@ -327,7 +327,7 @@ RUNNABLE = '''
     ('fp16 = dict(loss_scale=512.)', 'fp16', "amp=dict(dtype='bfloat16')"),
     ('optimiser = dict()', 'optimiser', 'optimizer'),
     ('evalution = dict()', 'evalution', 'evaluation'),
-    ('seed = -1', 'seed', 'at least 0'),
+    ('seed = -1', 'seed', 'a whole number from 0'),
     ('new_classifier = 1', 'new_classifier', 'True or False'),
     ("data['workers_per_gpu'] = 10**9", 'data.workers_per_gpu', '256 at most'),
     ("optimizer_config = dict(accumulate=10**9)", 'optimizer_config.accumulate', '10000 at most'),
@@ -664,3 +664,21 @@ def test_settings_for_another_target_warn(write, target, uda, margins, named):
 def test_settings_for_their_own_target_do_not_warn(write, recwarn, source, target, uda):
     load_config(write('a.py', ADVERSE.format(source=source, target=target, uda=uda, margins='')))
     assert not recwarn.list
+
+
+def test_rows_without_pseudo_labels_are_added_up():
+    margins = {'uda.pseudo_weight_ignore_top': 300, 'uda.pseudo_weight_ignore_bottom': 250}
+    message = refusal(DAFORMER, margins)
+    assert 'pseudo_weight_ignore_bottom: 250 rows leave no pseudo label in crops of 512 rows, 300 at the' in message
+
+
+@pytest.mark.parametrize('seed', [-1, 2**63, 1.5, '3'])
+def test_a_seed_is_one_that_torch_takes(seed):
+    assert 'seed: has to be a whole number from 0 to' in refusal(DAFORMER, {'seed': seed})
+
+
+@pytest.mark.parametrize('key, value', [('depths', [1, 1, 1]), ('num_heads', [1, 2, 4]), ('sr_ratios', [8, 4, 2, 1, 1]),
+                                        ('mlp_ratios', [4, 4]), ('embed_dims', [64])])
+def test_stages_of_a_mit_are_four(key, value, write):
+    backbone = f"model = dict(type='EncoderDecoder', backbone=dict(type='MixVisionTransformer', {key}={value}))"
+    assert f'model.backbone.{key}: has to be a list of 4 values' in refusal(write('a.py', backbone))
