@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mmengine import Config
 
 from tests.engine.test_resume import ADVSEG, EXACT, MRM, UDA, assert_same_end, losses, start, wait_for
-from tests.engine.tiny import tiny_config
+from tests.engine.tiny import tiny_config, write_images
 from tests.models import nets
 from tools import train as train_tool
 
@@ -24,7 +23,7 @@ METHODS: dict[str, dict[str, Any]] = dict(
     dacs=dict(uda=UDA),
     daformer=dict(uda=dict(UDA, imnet_feature_dist_lambda=0.005, imnet_feature_dist_allow_random=True,
                            imnet_feature_dist_classes=[1, 2], imnet_feature_dist_scale_min_ratio=0.5)),
-    hrda=dict(uda=UDA, model=nets.hrda_config(3, hr_crop_size=(16, 16))),
+    hrda=dict(uda=UDA, model=nets.hrda_config(3, hr_crop_size=(32, 32))),
     mic=dict(uda=dict(UDA, **MIC)),
     mrm=dict(uda=MRM),
     ebda=dict(uda=dict(UDA, entropy_balance=dict(region='valid'))),
@@ -34,12 +33,17 @@ METHODS: dict[str, dict[str, Any]] = dict(
 
 
 @pytest.fixture(scope='module')
-def config(images: Path) -> Callable[[str, Path], Config]:
-    """The training of a method into a folder."""
-    def make(method: str, folder: Path) -> Config:
-        changes = copy.deepcopy(METHODS[method])
-        return tiny_config(images, folder, ITERATIONS, log_config=EXACT,
-                           checkpoint_config=dict(interval=2, max_keep_ckpts=3), **changes)
+def config(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Path], str]:
+    """The file of a method's training into a folder."""
+    large = write_images(tmp_path_factory.mktemp('large'), shape=(64, 96))
+
+    def make(method: str, folder: Path) -> str:
+        changes, is_hrda = copy.deepcopy(METHODS[method]), method == 'hrda'
+        file = Path(tiny_config(large if is_hrda else images, folder, ITERATIONS, log_config=EXACT,
+                                checkpoint_config=dict(interval=2, max_keep_ckpts=3), **changes).filename)
+        if is_hrda:  # whose context is half as large
+            file.write_text(file.read_text().replace('crop_size=(32, 32))', 'crop_size=(64, 64))'))
+        return str(file)
 
     return make
 
@@ -51,7 +55,7 @@ def whole(config, tmp_path_factory) -> Callable[[str], Path]:
 
     def get(method: str) -> Path:
         if method not in done:
-            train_tool.main([config(method, folder / method).filename])
+            train_tool.main([config(method, folder / method)])
             done.add(method)
         return folder / method
 
@@ -78,7 +82,7 @@ def kill_somewhere(file: str, run: Path, rng: random.Random) -> None:
 def test_a_killed_training_ends_as_if_it_had_not_been(config, whole, tmp_path, trial: int) -> None:
     method = list(METHODS)[trial % len(METHODS)]
     expected, run = whole(method), tmp_path / 'run'
-    file = config(method, run).filename
+    file = config(method, run)
     kill_somewhere(file, run, random.Random(trial))
     train_tool.main([file, '--resume-from', 'auto'])
     assert losses(run) == losses(expected)
