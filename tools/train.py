@@ -12,7 +12,7 @@ from mmseg.checkpoint.claim import claim
 from mmseg.config.command_line import add_config_options
 from mmseg.config.low_memory import save_memory
 from mmseg.config.memory import check_memory
-from mmseg.config.reading import dump_config
+from mmseg.config.reading import dump_config, require_sections
 from mmseg.datasets import build_dataset
 from mmseg.distributed import processes
 from mmseg.distributed.launch import LAUNCHERS, joined
@@ -57,6 +57,7 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
 def configure(args: argparse.Namespace) -> Config:
     """The config with the command line merged in."""
     cfg = load_config(args.config, args.options, trust=args.trust_config)
+    require_sections(cfg)
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
     if args.seed is not None:
         cfg.seed = args.seed

@@ -12,7 +12,7 @@ import yaml
 from numpy.random import RandomState
 
 from dev.mutations.subject import Outcome, Subject, damaged, judged
-from mmseg.config.reading import load_config
+from mmseg.config.reading import load_config, require_sections
 from mmseg.config.sections import SECTIONS
 from mmseg.errors import EXPECTED, ConfigError
 from mmseg.models import build_train_model
@@ -121,6 +121,7 @@ class Configs(Subject):
     def _built(self, path: Path) -> dict[str, Any]:
         """The content of a config whose model can be built."""
         cfg = load_config(path)
+        require_sections(cfg, ['model', 'runner'])
         try:
             with torch.device('meta'):
                 build_train_model(cfg)

@@ -29,6 +29,7 @@ from mmseg.utils.nested import leaves
 __all__ = ['ConfigError', 'dump_config', 'format_config', 'load_config', 'validate_config']
 
 SUFFIXES = ('.py', '.json', '.yml', '.yaml')
+TRAINING = ('model', 'data', 'runner', 'optimizer')  # sections that every training needs
 OWN = Path(mmseg.__file__).parents[1] / 'configs'  # of the program itself
 UNTRUSTED = (', which would run code, and a .json or .yaml file is read as data. If you trust it, load it with '
              '--trust-config (in Python load_config(path, trust=True)), or write it as a .py file')
@@ -105,6 +106,18 @@ def validate_config(cfg: Config) -> None:
         check_content(cfg.to_dict())
     except ConfigError as error:
         raise ConfigError(f'{cfg.filename or "config"}: {error}', error.word, error.key) from error
+
+
+def require_sections(cfg: Config, names: Iterable[str] = TRAINING) -> None:
+    """Refuse a config that lacks a section, as one that others inherit from may.
+
+    Raises:
+        ConfigKeyMissing: naming the section.
+    """
+    for name in names:
+        if not cfg.get(name):
+            raise ConfigKeyMissing(f'{cfg.filename or "config"}: there is no section {name}: inherit from the files in '
+                                   'configs/_base_', name, name)
 
 
 def dump_config(cfg: Config, path: str | Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from mmengine import Config
 
-from mmseg.config.reading import load_config
+from mmseg.config.reading import TRAINING, load_config
 from mmseg.doctor.data import check_data
 from mmseg.doctor.machine import check_machine
 from mmseg.doctor.network import check_network, check_step
@@ -16,7 +16,6 @@ from mmseg.errors import ConfigError
 __all__ = ['Report', 'examine']
 
 REMEDY = 'correct the file or the --options (docs/reference/config.md)'
-SECTIONS = ('model', 'data', 'runner', 'optimizer')  # that every training needs
 
 
 def examine(config: str | Path, options: dict[str, Any] | None = None, device: str | None = None,
@@ -42,7 +41,7 @@ def examine(config: str | Path, options: dict[str, Any] | None = None, device: s
         readable = report.counts['problem'] == before
         with report.guarded(REMEDY):
             check_network(report, cfg, datasets)
-        if place is not None and all(cfg.get(name) for name in SECTIONS):
+        if place is not None and all(cfg.get(name) for name in TRAINING):
             with report.guarded(REMEDY):
                 check_step(report, cfg, place, readable)
     print(f'\n{config}: {report.summary()}')
@@ -59,7 +58,7 @@ def _read(report: Report, config: str | Path, options: dict[str, Any] | None,
             report.problem(str(mistake), f'{REMEDY}; what follows is without it')
         if not mistakes:
             report.ok('read, all keys are known')
-        for name in SECTIONS:
+        for name in TRAINING:
             if not cfg.get(name):
                 report.problem(f'there is no section {name}', 'inherit from the files in configs/_base_')
         if cfg.get('runner') and not cfg.runner.get('max_iters'):

@@ -9,10 +9,11 @@ from textwrap import dedent
 import pytest
 from mmengine.config import Config, DictAction
 
-from mmseg.config.reading import dump_config, load_config, validate_config
+from mmseg.config.reading import TRAINING, dump_config, load_config, validate_config
 from mmseg.errors import ConfigError
 from mmseg.models.uda import Objective
 from mmseg.registry import OBJECTIVES, PIPELINES
+from tools import train
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'configs'
@@ -664,6 +665,20 @@ def test_settings_for_another_target_warn(write, target, uda, margins, named):
 def test_settings_for_their_own_target_do_not_warn(write, recwarn, source, target, uda):
     load_config(write('a.py', ADVERSE.format(source=source, target=target, uda=uda, margins='')))
     assert not recwarn.list
+
+
+@pytest.mark.parametrize('name', TRAINING)
+def test_a_training_without_a_section_is_refused_by_name(name, write):
+    content = {key: value for key, value in load_config(DAFORMER).to_dict().items() if key != name}
+    path = write('part.json', json.dumps(content))
+    with pytest.raises(ConfigError, match=rf'part\.json: there is no section {name}: inherit'):
+        train.configure(train.parse_args([str(path)]))
+
+
+@pytest.mark.parametrize('key', ['model.type', 'model.decode_head.type', 'model.backbone.type', 'uda.type'])
+@pytest.mark.parametrize('value', [[1], {}, 3])
+def test_a_type_that_is_no_name_is_refused(key, value):
+    assert f'{key.rpartition(".")[0]}' in refusal(DAFORMER, {key: value})
 
 
 def test_rows_without_pseudo_labels_are_added_up():
