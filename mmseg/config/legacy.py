@@ -125,8 +125,9 @@ def _fix_loss(head: dict[str, Any]) -> None:
 
 
 def _rename(section: dict[str, Any], key: str) -> None:
-    if section.get(key) in MODEL_TYPES:
-        section[key] = MODEL_TYPES[section[key]]
+    name = section.get(key)
+    if isinstance(name, str):  # anything else is refused later, by name
+        section[key] = MODEL_TYPES.get(name, name)
 
 
 def _fix_uda(content: dict[str, Any]) -> None:

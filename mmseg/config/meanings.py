@@ -118,7 +118,7 @@ MEANINGS: dict[str, dict[str, Meaning]] = {
         cudnn_benchmark=Meaning('let cuDNN choose the fastest convolutions', '`False`'),
         work_dir=Meaning('folder of logs and checkpoints', '`work_dirs/<config>`'),
         load_from=Meaning('a checkpoint to start from, with its weights alone', '`None`'),
-        resume_from=Meaning("a checkpoint to continue; `'auto'` takes the work_dir's `latest.pth` if there is one",
+        resume_from=Meaning("a checkpoint to continue; `'auto'` takes the newest whole one of the work_dir",
                             '`None`'),
         new_classifier=Meaning('of `load_from` take all but the classifier (`--new-classifier`)', '`False`'),
         log_level=Meaning("as in Python's logging: `'INFO'`, `'ERROR'`, ...", "`'INFO'`"),

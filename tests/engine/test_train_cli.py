@@ -21,7 +21,7 @@ def test_the_flags_are_those_that_users_know() -> None:
     flags = vars(train.parse_args(['config.py']))
     assert set(flags) == {'config', 'work_dir', 'load_from', 'new_classifier', 'resume_from', 'no_validate', 'gpus',
                           'gpu_ids', 'device', 'seed', 'deterministic', 'amp', 'memory', 'meters', 'options',
-                          'launcher', 'local_rank'}
+                          'trust_config', 'launcher', 'local_rank'}
 
 
 def test_the_work_dir_holds_config_sources_logs_and_checkpoint(images, tmp_path, monkeypatch) -> None:
