@@ -1,0 +1,32 @@
+"""What a job does in its process: python -m tools.certify.child KIND RESULTS OPTIONS (see tools/certify/jobs.py)."""
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from pathlib import Path
+
+import torch
+
+from tools.certify import checks, speed, trainings
+from tools.certify.results import reporter
+
+KINDS = dict(environment=checks.environment, parity=checks.parity, waiting=checks.waiting,
+             trainings=trainings.trainings, rates=speed.rates, speed=speed.speed, memory=speed.memory)
+
+
+def main() -> None:
+    """Do one job; what it cannot do ends in one last line that says why."""
+    kind, results, options = sys.argv[1:]
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    try:
+        KINDS[kind](reporter(Path(results)), **json.loads(options))
+    except Exception as error:  # the page shows the reason, the log the place
+        traceback.print_exc()
+        sys.stderr.flush()
+        words = str(error).strip().splitlines()
+        sys.exit(f'{type(error).__name__}: {words[0] if words else ""}')
+
+
+if __name__ == '__main__':
+    main()
