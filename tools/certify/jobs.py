@@ -66,7 +66,7 @@ class Jobs:
         results.unlink(missing_ok=True)
         ending = self._process(job, results, log, min(job.limit, left))
         seconds = time.monotonic() - start
-        if ending == 'stopped' and left < job.limit:
+        if time.monotonic() >= self.deadline:
             missing = Result('', 'not run', f'out of time: stopped after {seconds:.0f} s')
         elif ending == 'stopped':
             missing = Result('', 'failed', f'stopped after {seconds:.0f} s, its limit')
