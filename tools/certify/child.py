@@ -1,6 +1,7 @@
 """What a job does in its process: python -m tools.certify.child KIND RESULTS OPTIONS (see tools/certify/jobs.py)."""
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 import traceback
@@ -8,19 +9,20 @@ from pathlib import Path
 
 import torch
 
-from tools.certify import checks, speed, trainings
 from tools.certify.results import reporter
 
-KINDS = dict(environment=checks.environment, parity=checks.parity, waiting=checks.waiting,
-             trainings=trainings.trainings, rates=speed.rates, speed=speed.speed, memory=speed.memory)
+MODULES = dict(environment='checks', parity='checks', waiting='checks', trainings='trainings', rates='speed',
+               speed='speed', memory='speed')  # of tools/certify, by kind: its function has the same name
 
 
 def main() -> None:
     """Do one job; what it cannot do ends in one last line that says why."""
     kind, results, options = sys.argv[1:]
+    report = reporter(Path(results))
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     try:
-        KINDS[kind](reporter(Path(results)), **json.loads(options))
+        module = importlib.import_module(f'tools.certify.{MODULES[kind]}')
+        getattr(module, kind)(report, **json.loads(options))
     except Exception as error:  # the page shows the reason, the log the place
         traceback.print_exc()
         sys.stderr.flush()

@@ -24,7 +24,7 @@ class Job:
     """What a process is to do.
 
     Attributes:
-        kind: a function of tools/certify/child.py.
+        kind: of those in tools/certify/child.py.
         names: of the results that it reports.
         limit: seconds.
         options: of the function.
@@ -50,6 +50,8 @@ class Jobs:
         deadline: of time.monotonic().
     """
 
+    child = 'tools.certify.child'
+
     def __init__(self, folder: Path, device: str, miniature: bool, deadline: float) -> None:
         self.folder, self.device, self.miniature, self.deadline = folder, device, miniature, deadline
         self._running: set[subprocess.Popen] = set()
@@ -74,14 +76,12 @@ class Jobs:
             missing = Result('', 'failed', ending)
         found = {result.name: result for result in reported(results)}
         for name in job.names:
-            result = found.get(name) or Result(name, missing.status, missing.detail)
-            result.seconds = round(seconds, 1)
-            yield result
+            yield found.get(name) or Result(name, missing.status, missing.detail, round(seconds, 1))
 
     def _process(self, job: Job, results: Path, log: Path, seconds: float) -> str:
         """Runs it; 'stopped' if the time was over, else why it may have left something out."""
         options = dict(job.options, device=self.device, miniature=self.miniature, folder=str(self.folder))
-        command = [sys.executable, '-m', 'tools.certify.child', job.kind, str(results), json.dumps(options)]
+        command = [sys.executable, '-m', self.child, job.kind, str(results), json.dumps(options)]
         environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')]))
         with log.open('w', encoding='utf-8') as output:
             process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output,

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ class Result:
         name: of the check or measurement.
         status: how it ended.
         detail: what was checked, or why it failed or was not run.
-        seconds: of the process, starts and imports included; with several results those since the one before.
+        seconds: it took; of a process that found nothing, all of its own.
         values: what was measured.
     """
     name: str
@@ -30,10 +31,17 @@ class Result:
 
 
 def reporter(file: Path) -> Report:
-    """A function that adds a result to ``file`` at once, so that it stays if the process dies."""
+    """A function that adds a result to ``file`` at once, so that it stays if the process dies.
+
+    The seconds of a result are those since the one before, or since this call.
+    """
+    before = time.monotonic()
+
     def report(name: str, status: Status = 'passed', detail: str = '', **values: Any) -> None:
+        nonlocal before
+        seconds, before = round(time.monotonic() - before, 1), time.monotonic()
         with file.open('a', encoding='utf-8') as stream:
-            stream.write(json.dumps(asdict(Result(name, status, detail, values=values)), default=str) + '\n')
+            stream.write(json.dumps(asdict(Result(name, status, detail, seconds, values)), default=str) + '\n')
     return report
 
 

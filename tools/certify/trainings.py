@@ -36,7 +36,7 @@ def write_config(folder: Path) -> Path:
     cfg = load_config(CONFIG)
     data = cfg.data.train
     data.source.data_root, data.target.data_root = f'{scenes}/game/', f'{scenes}/camera/'
-    cfg.uda.update(mrm=dict(dim=64, depth=1, heads=2), entropy_balance=dict(),
+    cfg.uda.update(pseudo_threshold=0.05, mrm=dict(dim=64, depth=1, heads=2), entropy_balance=dict(),
                    instance_bank=dict(size=38, update='fifo', interval=1, warmup=0))
     cfg.runner.max_iters = ITERATIONS
     cfg.checkpoint_config = dict(interval=SAVED, max_keep_ckpts=-1)
