@@ -11,8 +11,8 @@ import torch
 
 from tools.certify.results import reporter
 
-MODULES = dict(environment='checks', parity='checks', waiting='checks', trainings='trainings', rates='speed',
-               speed='speed', memory='speed')  # of tools/certify, by kind: its function has the same name
+MODULES = dict(environment='checks', parity='checks', waiting='checks', trainings='trainings', speed='speed',
+               memory='speed')  # of tools/certify, by kind: its function has the same name
 
 
 def main() -> None:

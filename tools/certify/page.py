@@ -11,12 +11,13 @@ from mmseg.utils.markdown import table
 from tools.certify.results import Result
 
 ENVIRONMENT = ('device', 'driver', 'torch', 'cuda', 'cudnn', 'python', 'platform', 'cpu', 'cpu threads', 'git')
-TITLES = ('training', 'images', 'precision', 'how', 's / iteration', 'images / s', 'TFLOP/s', 'share of products ¹',
-          'peak memory ²', 'estimated ³')
+TITLES = ('training', 'images', 'precision', 'how', 's / iteration', 'images / s', 'TFLOP/s ¹', 'share of products ²',
+          'peak memory ³', 'estimated ⁴')
 NOTES = """\
-¹ Of the rate of large matrix products in the same precision, measured beside it. Work is counted in eager steps: matrix
-products and convolutions. ² Most that tensors took at a time, by torch's allocator. ³ The estimate of
-`python -m dev.memory_table`; of compiled steps that of eager ones.
+¹ Matrix products and convolutions, counted in an eager step. ² Of the rate of large matrix products in
+the same precision, measured in the same process. ³ Most that tensors took at a time, by torch's
+allocator; on a CPU, the whole process. ⁴ As by `python -m dev.memory_table`; of compiled steps that
+of eager ones.
 """
 
 
@@ -78,7 +79,7 @@ class Page:
 
     def checks(self) -> str:
         """The table of everything but training steps and the estimates that stand beside them."""
-        rows = [(r.name, f'**{r.status}**' if r.status == 'failed' else r.status, _detail(r), f'{r.seconds:.0f}')
+        rows = [(r.name, f'**{r.status}**' if r.status == 'failed' else r.status, r.detail, f'{r.seconds:.0f}')
                 for r in self.results.values() if 'memory, ' not in r.name and not _step(r.name)]
         return table(('check', 'result', '', 's'), rows)
 
@@ -89,18 +90,18 @@ class Page:
     def step(self, result: Result) -> Iterable[str]:
         """A row of it."""
         method, precision, how = _step(result.name)
-        found, products = result.values, self.values(f'matrix products, {precision}').get('tflops')
+        found = result.values
         estimated = self.values(f'memory, {method}, {"bf16" if precision == "bf16" else "fp32"}').get('estimated_mib')
         yield from (method, ' x '.join(map(str, found.get('size', ()))), precision, how)
         if not found:
             yield from (f'{result.status}: {result.detail}', *[''] * 4)
         else:
             seconds = found['median_seconds']
-            rate = self.work(method) and self.work(method) / seconds / 1e3
+            rate = (self.work(method) or 0) / seconds
             yield f'{seconds:.3f}' + ('' if found['calibration_ok'] else ' (the speed of the machine moved)')
             yield f'{found["images_per_second"]:.1f}'
-            yield f'{rate:.1f}' if rate else ''
-            yield f'{100 * rate / products:.0f} %' if rate and products else ''
+            yield f'{rate / 1e3:.3g}' if rate else ''
+            yield f'{100 * rate / found["products_gflops"]:.0f} %' if rate else ''
             yield _gib(found['peak_memory_mib'])
         yield _gib(estimated) if estimated else ''
 
@@ -114,11 +115,6 @@ def _step(name: str) -> tuple[str, ...]:
     """(method, precision, how) of a measured training step, () of anything else."""
     parts = tuple(name.split(', '))
     return parts if len(parts) == 3 and parts[0] != 'memory' else ()
-
-
-def _detail(result: Result) -> str:
-    rate = result.values.get('tflops')
-    return f'{rate:.1f} TFLOP/s' if rate else result.detail.replace('\n', ' ')
 
 
 def _gib(mib: float) -> str:

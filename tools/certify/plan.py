@@ -29,8 +29,6 @@ def _measured(method: str, precision: str, how: str) -> Job:
 
 def measurements(miniature: bool) -> Iterator[Job]:
     """What takes a time."""
-    precisions = PRECISIONS[:1] if miniature else PRECISIONS
-    yield Job('rates', tuple(f'matrix products, {precision}' for precision in precisions), 60)
     if miniature:
         yield _measured('DAFormer', 'fp32', 'eager')
         return

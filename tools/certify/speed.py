@@ -1,4 +1,4 @@
-"""How fast and within what memory: rates of matrix products, training steps, and the estimates of their memory."""
+"""How fast and within what memory: training steps, and the estimates of their memory."""
 from __future__ import annotations
 
 import os
@@ -9,29 +9,16 @@ import torch
 from mmseg.doctor.memory import estimated_bytes
 from mmseg.utils.speed import calibrate
 from tools import benchmark
-from tools.certify.methods import METHODS, PRECISIONS, training
+from tools.certify.methods import METHODS, training
 from tools.certify.results import Report
 
 MIB = 2**20
 
 
-def _use(precision: str) -> torch.dtype:
-    """Allow TF32 or not; the type of the numbers that are multiplied."""
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == 'TF32'
-    return torch.bfloat16 if precision == 'bf16' else torch.float32
-
-
-def rates(report: Report, device: str, miniature: bool, **_: Any) -> None:
-    """TFLOP/s of large square matrix products in each precision; a CPU has float32 alone."""
-    for precision in PRECISIONS[:1] if miniature else PRECISIONS:
-        rate = calibrate(torch.device(device), _use(precision)) / 1e3
-        report(f'matrix products, {precision}', tflops=rate)
-
-
 def speed(report: Report, method: str, precision: str, how: str, device: str, miniature: bool, **_: Any) -> None:
-    """The training step of a method: ``how`` is 'eager' or 'compiled'."""
+    """The training step of a method, and matrix products beside it: ``how`` is 'eager' or 'compiled'."""
     cfg, size = training(method, miniature, precision)
-    _use(precision)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == 'TF32'
     iters, warmup = (2, 1) if miniature else (8, 3)
     args = benchmark.parse_args([
         METHODS[method].config, '--size', *map(str, size), '--iters', str(iters), '--warmup', str(warmup), '--device',
@@ -41,7 +28,8 @@ def speed(report: Report, method: str, precision: str, how: str, device: str, mi
     if place.type == 'cuda':
         free, total = torch.cuda.mem_get_info(place)
         found.update(peak_reserved_mib=torch.cuda.max_memory_reserved(place) / MIB, used_mib=(total - free) / MIB)
-    report(f'{method}, {precision}, {how}', size=list(size), **found)
+    products = calibrate(place, torch.bfloat16 if precision == 'bf16' else torch.float32)
+    report(f'{method}, {precision}, {how}', size=list(size), products_gflops=products, **found)
 
 
 def memory(report: Report, method: str, precision: str, miniature: bool, **_: Any) -> None:
