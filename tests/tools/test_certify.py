@@ -114,7 +114,8 @@ def test_a_part_in_miniature(tmp_path: Path) -> None:
 def test_a_measured_step_fills_its_row(tmp_path: Path) -> None:
     page = Page(tmp_path, 'cpu', True)
     speed.speed(lambda name, **values: page.add(Result(name, values=values)), 'DAFormer', 'fp32', 'eager', 'cpu', True)
-    [row] = [line for line in page.measurements().splitlines() if line.startswith('| DAFormer | 64 x 64 | fp32 | eager')]
+    rows = page.measurements().splitlines()
+    [row] = [line for line in rows if line.startswith('| DAFormer | 64 x 64 | fp32 | eager')]
     assert all(cell.strip() for cell in row.split('|')[1:-2])  # the last one is the estimate, which nobody has made
 
 
