@@ -16,10 +16,10 @@ from mmseg.models.named_losses import Losses
 from mmseg.models.uda import Objective
 from mmseg.models.uda.meters import Meters
 from mmseg.utils.labels import TARGET_LABEL
+from mmseg.utils.waiting import never_waits, pinned
 from mmseg.visualization.panels import RIGHT, UNKNOWN, UNSURE, WRONG
 from tests.models import nets
 from tests.models.uda.base_objective import CLASSES, LR, MIC, MODEL, SECTIONS, Training, same
-from tests.models.uda.waiting import never_waits, pinned
 
 BANK = dict(instance_bank=dict(size=CLASSES, warmup=0, smoothing=0.5, region='all'))
 MRM = dict(dim=16, depth=1, heads=2)
