@@ -92,9 +92,10 @@ EACH_KIND = slow_but(REPRESENTATIVES, SETTINGS)
 # in the normal suite one head for each inference mode and UDA method
 TRAINED = slow_but(representatives(lambda run: kind(run)[1:]), REPRESENTATIVES)
 SHRINK, MIN_SIDE = 8, 32  # MiT needs 29 pixels
-# channels of the encoder's levels: MiT-B5 to MiT-B0, ResNet-101 to ResNet-18
+# channels of the encoder's levels: MiT-B5 to MiT-B0, ResNet-101 to a ResNet-18 of an eighth of the width
 MIT_WIDTHS = {64: 32, 128: 64, 320: 160, 512: 256}
-RESNET_WIDTHS = {256: 64, 512: 128, 1024: 256, 2048: 512}
+RESNET_WIDTHS = {256: 8, 512: 16, 1024: 32, 2048: 64}
+RESNET18 = dict(depth=18, base_channels=8, stem_channels=8)
 
 
 def load(cfg: dict[str, Any], folder: Path) -> Config:
@@ -134,14 +135,17 @@ def test_experiments_build(name: str, tmp_path: Path) -> None:
 
 
 def shrunk(cfg: Config) -> Config:
-    """The same training with MiT-B0 or ResNet-18, crops, blocks and ignored rows divided by 8."""
+    """The same training with MiT-B0 or ResNet-18, head, crops, blocks and ignored rows divided by 8."""
     model, head = cfg.model, cfg.model.decode_head
     mit = model.backbone.type.startswith('mit')
     widths = MIT_WIDTHS if mit else RESNET_WIDTHS
-    model.update(pretrained=None, backbone=dict(type='mit_b0') if mit else dict(model.backbone, depth=18))
+    model.update(pretrained=None, backbone=dict(type='mit_b0') if mit else dict(model.backbone, **RESNET18))
     for key in ('in_channels', 'c1_in_channels'):
         if head.get(key):
             head[key] = [widths[c] for c in head[key]] if isinstance(head[key], list) else widths[head[key]]
+    for part, key in ((head, 'channels'), (head.get('decoder_params', {}), 'embed_dims')):
+        if key in part:
+            part[key] //= SHRINK
     if 'hr_crop_size' in model:
         model.hr_crop_size = [side // SHRINK for side in model.hr_crop_size]
     if model.test_cfg.mode == 'slide':

@@ -16,7 +16,7 @@ import pytest
 
 from experiments import EXPERIMENTS, SUITES
 from mmseg.config.reading import load_config
-from mmseg.errors import ConfigError
+from mmseg.errors import ConfigError, command
 from tests.engine.tiny import tiny_config, write_images
 
 ROOT = Path(__file__).parents[1]
@@ -259,14 +259,19 @@ def test_wrong_arguments_end_in_one_message(script, capsys, arguments, part):
     assert part in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('arguments, part', [
+@pytest.mark.parametrize('arguments, message', [
     (['--config', 'configs/daformer/absent.py'], 'configs/daformer/absent.py does not exist'),
-    (['--exp', '50'], 'error: there is no experiment 50, only 1, '),
+    (['--exp', '50'], 'there is no experiment 50, only 1, '),
 ])
-def test_wrong_names_end_in_one_message(arguments, part):
-    run = subprocess.run([sys.executable, 'run_experiments.py', *arguments], cwd=ROOT, capture_output=True, text=True)
-    assert run.returncode != 0
-    assert part in run.stderr and 'Traceback' not in run.stderr
+def test_wrong_names_end_in_one_message(script, arguments, message):
+    with pytest.raises(SystemExit, match=f'^error: .*{message}'):
+        command(lambda: script.main(arguments))
+
+
+def test_as_a_program_it_ends_in_one_message():
+    run = subprocess.run([sys.executable, 'run_experiments.py', '--exp', '50'], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 1 and 'Traceback' not in run.stderr
+    assert run.stderr.startswith('error: there is no experiment 50, only 1, ')
 
 
 # run_exp.sh, run_config.sh and demo.sh

@@ -1,12 +1,12 @@
 """Where a run takes place: library versions and sources."""
 from __future__ import annotations
 
-import importlib
 import platform
 import subprocess
 import sys
 import tarfile
 from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 
 import torch
@@ -20,11 +20,7 @@ SOURCES = ('mmseg', 'tools', 'dev', 'configs', 'demo', ':(glob)*.py', ':(glob)*.
 def collect_env() -> dict[str, str]:
     """Names and versions of what a run depends on."""
     env = {'platform': platform.platform(), 'python': sys.version.split()[0]}
-    for name in LIBRARIES:
-        try:
-            env[name] = str(getattr(importlib.import_module(name), '__version__', 'unknown'))
-        except ImportError:
-            env[name] = 'not installed'
+    env.update({name: _version(name) for name in LIBRARIES})
     env['git'] = git_revision()[:9] or 'unknown'
     env['cpu'] = _processor()
     env['cpu threads'] = str(torch.get_num_threads())
@@ -34,6 +30,16 @@ def collect_env() -> dict[str, str]:
         for index in range(torch.cuda.device_count()):
             env[f'gpu {index}'] = torch.cuda.get_device_name(index)
     return env
+
+
+def _version(library: str) -> str:
+    """What a library says itself if it is imported; importing one for nothing else would take a second."""
+    if library in sys.modules:
+        return str(getattr(sys.modules[library], '__version__', 'unknown'))
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return 'not installed'
 
 
 def _processor() -> str:

@@ -37,7 +37,7 @@ from mmseg.engine.rescue import after_trouble, resume_command, whole_beside
 from mmseg.engine.saving import read_for_resume, restore
 from mmseg.engine.schedule import LearningRate
 from mmseg.engine.seeds import random_seed, seed_everything
-from mmseg.engine.trackers import tracker_backends
+from mmseg.engine.trackers import NoTrackers, tracker_backends
 from mmseg.errors import CheckpointError
 from mmseg.evaluation import class_subsets
 from mmseg.models.outline import classifier_entries
@@ -149,12 +149,12 @@ class TrainRunner(Runner):
             handler.handleError = lambda record: None  # type: ignore[method-assign]  # MMEngine makes the handler
         return logger
 
-    def build_visualizer(self, visualizer: Any = None) -> Visualizer:
-        """One with the trackers of ``log_config``; without any where this is not process 0."""
+    def build_visualizer(self, visualizer: Any = None) -> Visualizer | NoTrackers:
+        """One with the trackers of ``log_config``; this process has none if it is not process 0."""
         backends = []
         if processes.is_main():
             backends = tracker_backends(_log_hooks(self.cfg), Path(self.work_dir), self.logger)
-        return Visualizer.get_instance(self._experiment_name, vis_backends=backends)
+        return Visualizer.get_instance(self._experiment_name, vis_backends=backends) if backends else NoTrackers()
 
     def wrap_model(self, model_wrapper_cfg: Any, model: nn.Module) -> nn.Module:
         """The model as it is: it lies on its device, and the optimizer wrapper averages gradients."""

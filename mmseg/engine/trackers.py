@@ -32,6 +32,15 @@ class IterationWandb(WandbVisBackend):
         self.experiment.config.update(config.to_dict())
 
 
+class NoTrackers:
+    """Stands where MMEngine has its visualizer, which imports matplotlib, and hands on to nobody."""
+
+    def add_scalars(self, *_: Any, **__: Any) -> None:
+        """Take what is to be tracked."""
+
+    add_config = add_graph = add_image = add_scalar = close = add_scalars
+
+
 def tracker_backends(hooks: list[dict[str, Any]], work_dir: Path, logger: Any) -> list[dict[str, Any]]:
     """MMEngine's visualizer back ends for ``log_config.hooks``.
 

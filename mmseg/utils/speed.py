@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 MAX_CALIBRATION_SHIFT = 0.15
 MAX_ATTEMPTS = 3
+SIDES = dict(cpu=2048, cuda=8192)  # of the matrices that calibrate
 
 
 def synchronize(device: torch.device) -> None:
@@ -22,7 +23,7 @@ def synchronize(device: torch.device) -> None:
 
 def calibrate(device: torch.device, dtype: torch.dtype = torch.float32) -> float:
     """Rate of a large matrix product of numbers of a type in GFLOP/s (median of 5)."""
-    side = 2048 if device.type == 'cpu' else 8192
+    side = SIDES[device.type]
     a = torch.randn(side, side, device=device, dtype=dtype)
     times = []
     for _ in range(6):

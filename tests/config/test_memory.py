@@ -53,7 +53,7 @@ def test_the_published_training_is_accepted_at_once(cfg: Config) -> None:
     ('data.val.pipeline.1.img_scale', (10**5, 10**5)),
     ('data.val.pipeline.1.img_scale', [(1024, 512), (10**5, 10**5)]),
     ('model.backbone.embed_dims', (60000, ) * 4),
-    ('model.backbone.depths', (1000, ) * 4),
+    ('model.backbone.depths', (3, 4, 6, 1000)),
     ('model.decode_head.channels', 60000),
     ('model.decode_head.decoder_params.fusion_cfg.kernel_size', 900),
 ])

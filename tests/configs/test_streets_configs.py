@@ -1,6 +1,8 @@
 """The configs from ImageNet weights: CamVid to Cityscapes (streets), and CamVid from day to dusk (camvid/lite0)."""
 from __future__ import annotations
 
+import copy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +40,14 @@ every_run = pytest.mark.parametrize('run', [f'{folder}/{name}' for folder in FOL
 every_folder = pytest.mark.parametrize('folder', FOLDERS)
 
 
-def load(name: str) -> Config:
+@cache
+def content(name: str) -> Config:
     return load_config(CONFIGS / f'{name}.py')
+
+
+def load(name: str) -> Config:
+    """A config that may be changed."""
+    return copy.deepcopy(content(name))
 
 
 def transforms(pipeline: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,6 @@
 """The configs of the built-in benchmark and of CamVid."""
+import copy
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +17,14 @@ RUNS += [f'toy/{name}' for name in ('hrda', 'mic_hrda', 'dacs_mrm', 'daformer_mr
                                    'dacs_mrm_ratio06', 'dacs_mrm_no_rebuilding')]
 
 
-def load(name):
+@cache
+def content(name):
     return load_config(str(CONFIGS / f'{name}.py'))
+
+
+def load(name):
+    """A config that may be changed."""
+    return copy.deepcopy(content(name))
 
 
 @pytest.mark.parametrize('name', RUNS)

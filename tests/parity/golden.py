@@ -59,7 +59,7 @@ def fill(module: nn.Module, recipe: str) -> nn.Module:
     return module
 
 
-@lru_cache(maxsize=2048)  # networks of one kind have most keys in common
+@lru_cache(maxsize=1100)  # those of the largest network; networks of one kind have most keys in common
 def _weight(key: str, shape: tuple[int, ...], recipe: str) -> Tensor:
     last = key.rsplit('.', 1)[-1]
     if last == 'num_batches_tracked':

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -32,34 +33,36 @@ def reduce(folder: Path, file: str, keep: str) -> None:
     (folder / file).write_text(json.dumps(kept))
 
 
-def run(folder: Path, *modules: str) -> tuple[int, dict[str, int], str]:
-    """Run test modules on the files of a folder: exit status, counts by outcome, and the whole output."""
-    files = [str(TESTS / f'{name}.py') for name in modules]
-    done = subprocess.run([sys.executable, '-m', 'pytest', '-rs', '-p', 'no:cacheprovider', *files], text=True,
+COMPONENTS = ('test_entropy_balance', 'test_dida_components', 'test_dida_ebda_steps', 'test_mic_components',
+              'test_miou', 'test_rcs', 'test_uda_components')
+NUMBERS = ('test_losses_grads', 'test_pipeline', 'test_train_step')
+
+
+@pytest.fixture(scope='module')
+def reduced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Counter[str], str]:
+    """What test modules make of reduced files: their number of tests that passed, and the whole output."""
+    folder = tmp_path_factory.mktemp('reduced')
+    for file, keep in (('dida_ebda.json', 'ebda/loss'), ('dida_ebda.npz', 'ebda/loss'),
+                       ('uda_components.json', 'ema|blur'), ('uda_components.npz', 'ema|blur'),
+                       ('losses_grads.json', 'segformer'), ('losses_grads.npz', 'ce/mean'),
+                       ('pipeline.npz', 'randomcrop'), ('train_step_daformer.npz', '.*')):
+        reduce(folder, file, keep)
+    files = [str(TESTS / f'{name}.py') for name in (*COMPONENTS, *NUMBERS)]
+    done = subprocess.run([sys.executable, '-m', 'pytest', '-rspfE', '-p', 'no:cacheprovider', *files], text=True,
                           env=dict(os.environ, GOLDENS=str(folder)), cwd=TESTS.parents[1], capture_output=True)
-    counts = {kind: int(number) for number, kind in re.findall(
-        r'(\d+) (passed|failed|skipped|error)', done.stdout.strip().splitlines()[-1])}
-    return done.returncode, counts, done.stdout + done.stderr
+    output = done.stdout + done.stderr
+    assert done.returncode == 0 and not re.search('^(FAILED|ERROR)', output, re.MULTILINE), output
+    return Counter(re.findall(r'^PASSED .*?(\w+)\.py::', output, re.MULTILINE)), output
 
 
-def test_families_that_a_file_lacks_are_skipped(tmp_path: Path) -> None:
-    for file in ('dida_ebda.json', 'dida_ebda.npz'):
-        reduce(tmp_path, file, 'ebda/loss')
-    for file in ('uda_components.json', 'uda_components.npz'):
-        reduce(tmp_path, file, 'ema|blur')
-    status, counts, output = run(tmp_path, 'test_entropy_balance', 'test_dida_components', 'test_dida_ebda_steps',
-                                 'test_mic_components', 'test_miou', 'test_rcs', 'test_uda_components')
-    assert status == 0 and counts['passed'] > 20, output
-    assert not counts.keys() & {'failed', 'error'}, output
+def test_families_that_a_file_lacks_are_skipped(reduced: tuple[Counter[str], str]) -> None:
+    passed, output = reduced
+    assert sum(passed[name] for name in COMPONENTS) > 20, output
 
 
-def test_losses_without_cross_entropy_and_arrays_without_numbers(tmp_path: Path) -> None:
-    reduce(tmp_path, 'losses_grads.json', 'segformer')
-    reduce(tmp_path, 'losses_grads.npz', 'ce/mean')
-    reduce(tmp_path, 'pipeline.npz', 'randomcrop')
-    reduce(tmp_path, 'train_step_daformer.npz', '.*')
-    status, counts, output = run(tmp_path, 'test_losses_grads', 'test_pipeline', 'test_train_step')
-    assert status == 0 and counts['passed'] >= 3, output
+def test_losses_without_cross_entropy_and_arrays_without_numbers(reduced: tuple[Counter[str], str]) -> None:
+    passed, output = reduced
+    assert sum(passed[name] for name in NUMBERS) >= 3, output
     assert 'losses_grads.json has no cross_entropy' in output, output
 
 

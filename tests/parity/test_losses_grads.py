@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache, lru_cache
 from typing import Any
 
@@ -79,7 +80,14 @@ def test_cross_entropy_numbers() -> None:
 # segmentors
 
 
-@cache  # the numbers and the arrays of a case are compared one after the other
+@pytest.fixture(scope='module', autouse=True)
+def memory() -> Iterator[None]:
+    """Free what :func:`run` keeps because the numbers of all cases are compared before their arrays."""
+    yield
+    run.cache_clear()
+
+
+@cache
 def run(name: str, scale: float = 1.) -> dict[str, Any]:
     """Forward and backward of a case 'model/recipe/mode/weighting'; ``scale`` multiplies the image."""
     model_name, recipe, mode, weighting = name.split('/')

@@ -98,15 +98,19 @@ def make_run(name: str, iterations: int, chosen: list[list[int]], monkeypatch: p
     return steps.Run(host, cfg, batch, iterations, monkeypatch)
 
 
-_runs: dict[str, steps.Run] = {}
+@pytest.fixture(scope='module')
+def runs() -> dict[str, steps.Run]:
+    """Those that were made, by the name of their case."""
+    return {}
 
 
-def get_run(case: golden.Case, monkeypatch: pytest.MonkeyPatch) -> tuple[steps.Run, dict[str, Any]]:
+def get_run(case: golden.Case, runs: dict[str, steps.Run],
+            monkeypatch: pytest.MonkeyPatch) -> tuple[steps.Run, dict[str, Any]]:
     """The run of a case, made once for its JSON and NPZ tests."""
     expected = golden.recorded(case.file.replace('.npz', '.json'), case.name)
-    if case.name not in _runs:
-        _runs[case.name] = make_run(case.name, len(expected['iters']), expected['class_choice'], monkeypatch)
-    return _runs[case.name], expected
+    if case.name not in runs:
+        runs[case.name] = make_run(case.name, len(expected['iters']), expected['class_choice'], monkeypatch)
+    return runs[case.name], expected
 
 
 JSON_FIELDS = {'log_vars', 'num_samples', 'grad_global_l2', 'n_params_with_grad', 'grad_l2_selected', 'grad_l2_all',
@@ -115,8 +119,8 @@ JSON_FIELDS = {'log_vars', 'num_samples', 'grad_global_l2', 'n_params_with_grad'
 
 @pytest.mark.parity
 @golden.cases('train_step_*.json', split=split_json)
-def test_losses_and_gradients(case: golden.Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    run, expected = get_run(case, monkeypatch)
+def test_losses_and_gradients(case: golden.Case, runs: dict[str, steps.Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    run, expected = get_run(case, runs, monkeypatch)
     assert set(expected) <= {'iters', 'unique_labels', 'class_choice', 'pseudo_threshold'}
     for i, (actual, wanted) in enumerate(zip(run.iterations, expected['iters'])):
         assert set(wanted) <= JSON_FIELDS
@@ -158,9 +162,10 @@ def check_gradient_norms(case: golden.Case, expected: dict[str, Any], actual: di
 
 @pytest.mark.parity
 @golden.cases('train_step_*.npz', split=split_npz)
-def test_weights_and_statistics(case: golden.Case, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_and_statistics(case: golden.Case, runs: dict[str, steps.Run],
+                                monkeypatch: pytest.MonkeyPatch) -> None:
     if case.name == 'mic/grid_keep_seed703':
         np.testing.assert_array_equal(MASK_KEEP, case.array(''))
         return
-    run, _ = get_run(case, monkeypatch)
+    run, _ = get_run(case, runs, monkeypatch)
     steps.check_arrays(case, run.iterations, list(case.fields), WEIGHTS)

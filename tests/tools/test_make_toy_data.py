@@ -46,8 +46,11 @@ def test_data_sets_and_rare_class_statistics_work(toy):
     assert len(statistics) == 6 and all(entry['0'] > 0 for entry in statistics)
 
 
-def test_repeating_draws_nothing_and_other_settings_draw_anew(toy, tmp_path):
+def test_repeating_draws_nothing_and_other_settings_draw_anew(toy, tmp_path, monkeypatch):
+    converted = []  # the converters are programs that run on the data of ``toy``
+    monkeypatch.setattr('tools.make_toy_data.convert', lambda *args: converted.append(args))
     assert not make_toy_data(toy, seed=1, num=(6, 4, 2), size=(96, 48))
     assert make_toy_data(tmp_path, seed=1, num=(2, 1, 1), size=(64, 32), nproc=1)
     assert make_toy_data(tmp_path, seed=2, num=(1, 1, 1), size=(64, 32), nproc=1)
     assert len(list((tmp_path / 'game/images').iterdir())) == 1
+    assert converted == 2 * [('gta', tmp_path / 'game', 1), ('cityscapes', tmp_path / 'camera', 1)]
