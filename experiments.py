@@ -120,14 +120,15 @@ EXPERIMENTS = (
 )
 
 SUITES = (
-    Suite(200, 'streets', 'streets', 'from CamVid to Cityscapes, from ImageNet weights'),
-    Suite(201, 'camvid', 'camvid/lite0', 'CamVid from day to dusk, from ImageNet weights'),
-    Suite(202, 'toy', 'toy', 'the built-in benchmark, from random weights'),
-    Suite(203, 'camvid_scratch', 'camvid', 'CamVid from day to dusk, from random weights'),
+    Suite(200, 'streets', 'from CamVid to Cityscapes, from ImageNet weights'),
+    Suite(201, 'camvid/lite0', 'CamVid from day to dusk, from ImageNet weights'),
+    Suite(202, 'toy', 'the built-in benchmark, from random weights', drawn=True),
+    Suite(203, 'camvid', 'CamVid from day to dusk, from random weights'),
+    Suite(204, 'demo', 'the scenes of the built-in benchmark, from ImageNet weights: make demo', drawn=True),
 )
 
 
-def find_suite(number: int) -> Suite | None:
+def find_suite(number: int | None) -> Suite | None:
     """The suite of a number, if it is one."""
     return next((suite for suite in SUITES if suite.number == number), None)
 

@@ -19,7 +19,7 @@ from mmseg.errors import command
 from mmseg.experiments.named import generate_from_config, generate_from_experiment, run_all
 from mmseg.experiments.pictures import draw_predictions
 from mmseg.experiments.records import RECORDS, read_records
-from mmseg.experiments.suite_runs import keep_records, last_checkpoints, train_suite, write_results
+from mmseg.experiments.suite_runs import last_checkpoints, train_suite, write_results
 from mmseg.experiments.suites import SEEDS, Suite
 
 ROOT = Path(__file__).resolve().parent
@@ -126,15 +126,14 @@ def run_suite(suite: Suite, configs: list[Path], flags: list[str], args: argpars
     Returns:
         The exit status.
     """
-    if suite.name == 'toy':
+    if suite.drawn:
         from tools.make_toy_data import main as draw_scenes
         draw_scenes([])
-    train = [sys.executable, '-m', 'tools.train']
-    status = train_suite(suite, configs, train, flags, args.jobs or 1, ROOT, resume=args.resume)
-    if not args.startup_test:
-        keep_records(suite, configs, results_folder(suite, args))
-        if (results_folder(suite, args) / RECORDS).is_dir():
-            tabulate(suite, results_folder(suite, args))
+    folder = results_folder(suite, args)
+    status = train_suite(suite, configs, folder, [sys.executable, '-m', 'tools.train'], flags, args.jobs or 1, ROOT,
+                         resume=args.resume)
+    if status in (0, 1) and not args.startup_test and (folder / RECORDS).is_dir():
+        tabulate(suite, folder)
     return status
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import EXPERIMENTS
+from experiments import EXPERIMENTS, SUITES
 from mmseg.config.reading import load_config
 from mmseg.errors import ConfigError
 from tests.engine.tiny import tiny_config, write_images
@@ -179,8 +179,10 @@ def test_a_dry_run_names_runs_and_configs(repository, trained, script, capsys):
 def test_the_list_says_what_there_is(script, capsys):
     script.main(['--list'])
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == [str(experiment.number) for experiment in EXPERIMENTS]
+    assert [line.split()[0] for line in lines] == [str(row.number) for row in (*EXPERIMENTS, *SUITES)]
     assert re.search(r'^ 84  MIC +45 runs  .*block sizes', '\n'.join(lines), re.MULTILINE)
+    assert re.search(r'^200  suite +51 runs  .*ImageNet weights: source_only, photometric, fda', '\n'.join(lines),
+                     re.MULTILINE)
 
 
 def save(cfg, iteration: int) -> None:

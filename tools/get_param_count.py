@@ -5,13 +5,12 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from prettytable import PrettyTable
 
 from mmseg.config.command_line import add_config_options
 from mmseg.config.reading import load_config
 from mmseg.errors import ConfigError, command
-from mmseg.models import build_segmentor
+from mmseg.models.outline import outline
 
 
 def count(model_cfg: Mapping[str, Any]) -> dict[str, int]:
@@ -24,8 +23,7 @@ def count(model_cfg: Mapping[str, Any]) -> dict[str, int]:
         ConfigError: for a type that there is not, such as that of a base which leaves the backbone to its children.
     """
     try:
-        with torch.device('meta'):  # shapes only
-            model = build_segmentor({**model_cfg, 'pretrained': None})
+        model = outline({**model_cfg, 'pretrained': None})
     except KeyError as error:
         raise ConfigError(error.args[0]) from error
     parts = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}

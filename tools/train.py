@@ -44,6 +44,9 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--amp', choices=['bf16', 'bfloat16'], help='forward passes in bfloat16')
     parser.add_argument('--memory', choices=['low'],
                         help='low: for small cards: bfloat16, recomputation, one image at a time')
+    parser.add_argument('--meters', action='store_true',
+                        help='log how good the pseudo labels are, if the target has labels, and the gradient of each '
+                             'loss; training is the same')
     add_config_options(parser)
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none',
                         help='who has started the processes: torchrun (tools/dist_train.sh) or Slurm')
@@ -69,6 +72,8 @@ def configure(args: argparse.Namespace) -> Config:
         cfg.amp = dict(dtype='bfloat16')
     if args.memory:
         save_memory(cfg)
+    if args.meters:
+        cfg.log_config = dict(cfg.get('log_config') or {}, meters=True)
     if args.no_validate:
         cfg.evaluation = None
     if args.device or args.gpu_ids:

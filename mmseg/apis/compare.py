@@ -39,7 +39,7 @@ def compare_predictions(networks: Mapping[str, tuple[Path, Path]], count: int, d
 
     Args:
         networks: config and checkpoint by name, at least one. Their validation sets hold the same images.
-        count: about how many images.
+        count: how many images, at most.
         device: None takes the GPU if there is one.
 
     Raises:
@@ -49,7 +49,8 @@ def compare_predictions(networks: Mapping[str, tuple[Path, Path]], count: int, d
     dataset = build_dataset(load_config(config).data.val, dict(test_mode=True))
     if not isinstance(dataset, CustomDataset) or dataset.CLASSES is None or dataset.PALETTE is None:
         raise DataError(f'{config}: predictions are compared on a single data set with classes, and data.val is none')
-    chosen = range(0, len(dataset), max(1, len(dataset) // count))
+    count = min(count, len(dataset))
+    chosen = [len(dataset) * position // count for position in range(count)]
     files = [dataset.image_path(index) for index in chosen]
     return ComparedPredictions(
         [Path(file).stem for file in files], [read_image(file)[..., ::-1] for file in files],

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
-from torchvision.models import get_model_weights, list_models
 
 from mmseg.checkpoint.contents import check_finite, weights_of
 from mmseg.checkpoint.file import load_parameters, read_checkpoint
@@ -57,6 +56,8 @@ def address(name: str) -> str:
     Raises:
         CheckpointError: if the name is unknown.
     """
+    from torchvision.models import get_model_weights, list_models  # here, since it takes over a second
+
     scheme, _, model = name.partition('://')
     if scheme in ('http', 'https', 'file'):
         return name

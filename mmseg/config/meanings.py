@@ -81,6 +81,8 @@ MEANINGS: dict[str, dict[str, Meaning]] = {
         interval=Meaning('iterations between log lines', '`50`'),
         img_interval=Meaning('iterations between training panels in `<work_dir>/debug`, from the first one on; absent '
                              'draws none', '`None`'),
+        meters=Meaning('measure pseudo labels and the gradient of each loss before each evaluation (`--meters`, '
+                       '[meters](../how-to/meters.md))', '`False`'),
         hooks=Meaning('what else is written, see below')),
     'log_config.hooks': dict(
         interval=Meaning(f'{_WITHOUT_EFFECT}: all follow `log_config.interval`'),

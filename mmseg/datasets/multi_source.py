@@ -52,6 +52,11 @@ class MultiSource(SampledDataset):
         self.pairs = ConcatDataset([UDADataset(source, self.target, rare_class_sampling, sync_crop_size,
                                                source_style=source_style) for source in self.sources])
 
+    def deliver_target_labels(self) -> None:
+        """See the parent class."""
+        for pairs in self.pairs.datasets:
+            pairs.deliver_target_labels()
+
     def leaves(self, name: str = '') -> Iterator[tuple[str, SampledDataset]]:
         """Those of the sources, then those of the target."""
         for i, source in enumerate(self.sources):

@@ -14,6 +14,7 @@ from mmseg.datasets.kinds import PAIRS
 from mmseg.datasets.rare_class_sampling import RareClassSampler, build_sampler
 from mmseg.errors import DataError
 from mmseg.registry import DATASETS, STYLES
+from mmseg.utils.labels import TARGET_LABEL
 
 MAX_REDRAWS = 10  # of a crop that shows too little of the drawn class
 
@@ -29,7 +30,8 @@ class UDADataset(SampledDataset):
     """Source and target; a sample holds ``img``, ``gt_semantic_seg``, ``img_metas`` of the source and ``target_img``,
     ``target_img_metas`` and perhaps ``valid_pseudo_mask`` of the target.
 
-    Target labels are not read, unless the crops of the target's pipeline depend on them.
+    Target labels are not read, unless the crops of the target's pipeline depend on them or meters (``--meters``) want
+    to compare pseudo labels with them.
 
     Args:
         source: data set with labels.
@@ -69,6 +71,10 @@ class UDADataset(SampledDataset):
         if rare_class_sampling is not None:
             self.sampler = build_sampler(source, **rare_class_sampling)
 
+    def deliver_target_labels(self) -> None:
+        """See the parent class; they stand in ``target_gt_for_meters``, uint8 [1, H, W]."""
+        self.target = self.target.with_labels_as(TARGET_LABEL)
+
     def leaves(self, name: str = '') -> Iterator[tuple[str, SampledDataset]]:
         """Those of the source, then those of the target."""
         yield from self.source.leaves('source')
@@ -107,8 +113,7 @@ class UDADataset(SampledDataset):
 
     def _join(self, source: dict[str, Any], target: dict[str, Any], rng: np.random.RandomState) -> dict[str, Any]:
         pair = {**source, 'target_img': target['img'], 'target_img_metas': target['img_metas']}
-        if 'valid_pseudo_mask' in target:
-            pair['valid_pseudo_mask'] = target['valid_pseudo_mask']
+        pair.update((key, target[key]) for key in ('valid_pseudo_mask', TARGET_LABEL) if key in target)
         if self.sync_crop_size is not None:
             pair = _crop(pair, self.sync_crop_size, rng)
         return pair if self.style is None else restyled(pair, self.style)

@@ -26,6 +26,7 @@ from mmseg.datasets.synthetic import synthetic_batch
 from mmseg.engine.optim import build_optim_wrapper
 from mmseg.models import build_train_model, preprocess
 from mmseg.models.layers import DepthwiseConv2d
+from mmseg.models.outline import without_values
 
 CARDS = (8, 11, 16, 24, 32, 40, 48, 80)  # GiB
 MARGIN, CONTEXT_GIB = 1.15, 0.75  # assumptions, not measurements
@@ -121,7 +122,7 @@ def estimated_bytes(cfg: Any, size: tuple[int, int]) -> int:
         cfg: a whole config.
         size: (height, width) of the images.
     """
-    with torch.device('meta'):
+    with without_values():
         model = build_train_model(cfg)
     with as_on_a_gpu(), LiveMemory() as memory:
         iterate(allocate(model), cfg, size)

@@ -63,11 +63,11 @@ class HealthHook(Hook):
         self.reported: set[str] = set()
 
     def after_report(self, runner: TrainRunner, mode: str, values: dict[str, float], step: int) -> None:
-        """Look at the means of an interval ('train') or at the scores of an evaluation ('val').
+        """Look at the means of an interval ('train') or the scores of an evaluation ('val'), at nothing else.
 
         Args:
             runner: the runner.
-            mode: of the two.
+            mode: what is reported.
             values: what is logged.
             step: number of finished iterations.
 
@@ -80,7 +80,7 @@ class HealthHook(Hook):
                 *self.rates(runner.optim_wrapper.optimizer.param_groups, step),
                 *self.pseudo_labels(values, step / runner.max_iters)]
         else:
-            found = self.classes(values, step)
+            found = self.classes(values, step) if mode == 'val' else ()
         for problem, text in found:
             if problem not in self.reported:
                 self.reported.add(problem)

@@ -30,6 +30,7 @@ from mmseg.engine.hooks import CheckpointHook, EvaluationHook, LogHook, Schedule
 from mmseg.engine.interrupt import StopRequest
 from mmseg.engine.logging import JsonLog, LogBuffer, claim_timestamp
 from mmseg.engine.loops import TrainLoop, ValLoop
+from mmseg.engine.meters_hook import MetersHook
 from mmseg.engine.optim import StepWrapper, bfloat16_is_slow, build_optim_wrapper
 from mmseg.engine.panel_hook import PanelHook
 from mmseg.engine.rescue import after_trouble, resume_command, whole_beside
@@ -44,6 +45,8 @@ from mmseg.models.trainable import Trainable
 from mmseg.models.uda.base import KEYS
 from mmseg.utils.config_text import format_config
 from mmseg.utils.device import resolve_device
+
+EVALUATION_INTERVAL = 1000  # iterations, where the config says none
 
 
 class TrainRunner(Runner):
@@ -275,7 +278,7 @@ class TrainRunner(Runner):
             self.logger.warning(f'all {self.max_iters} iterations are done, nothing is left to train')
 
     def add_scalars(self, mode: str, values: dict[str, float], step: int) -> None:
-        """Hand what was logged in ``mode`` 'train' or 'val' to trackers, if there are any, and to the hooks."""
+        """Hand what was logged in ``mode`` 'train', 'val' or 'meters' to trackers, if any, and to the hooks."""
         self.call_hook('after_report', mode=mode, values=values, step=step)
         self.visualizer.add_scalars({f'{mode}/{key}': value for key, value in values.items()}, step)
 
@@ -309,7 +312,7 @@ def _hooks(cfg: Any, work_dir: Path, validate: bool) -> list[Hook]:
     if img_interval:
         hooks.append(PanelHook(img_interval))
     if validate:
-        hooks.append(EvaluationHook(evaluation.get('interval', 1000), evaluation.get('start') or 0,
+        hooks.append(EvaluationHook(evaluation.get('interval', EVALUATION_INTERVAL), evaluation.get('start') or 0,
                                     evaluation.get('save_best')))
     return [*hooks, _checkpoint_hook(cfg, work_dir), *build_custom_hooks(cfg.get('custom_hooks'))]
 
@@ -363,9 +366,12 @@ def build_runner(cfg: Config, model: Trainable, dataset: Any, work_dir: str | Pa
     meta = dict(meta or {}, CLASSES=dataset.CLASSES, PALETTE=dataset.PALETTE, config=format_config(cfg.to_dict()),
                 mmseg_version=mmseg.__version__)
     validate = validate and cfg.get('evaluation') is not None
+    hooks = _hooks(cfg, Path(work_dir), validate)
+    if (cfg.get('log_config') or {}).get('meters'):
+        hooks.append(MetersHook((cfg.get('evaluation') or {}).get('interval', EVALUATION_INTERVAL), model, dataset))
     runner = TrainRunner(model, cfg, work_dir, optim_wrapper=build_optim_wrapper(model, cfg),
-                         make_loader=_loader_of(dataset, cfg.data, device), device=device, seed=seed,
-                         hooks=_hooks(cfg, Path(work_dir), validate), meta=meta, timestamp=timestamp)
+                         make_loader=_loader_of(dataset, cfg.data, device), device=device, seed=seed, hooks=hooks,
+                         meta=meta, timestamp=timestamp)
     runner.logger.info(f'training data: {len(dataset)} samples of {type(dataset).__name__}')
     if processes.count() > 1:
         scaled = 'times that number' if cfg.get('auto_scale_lr') else 'as it stands in the config'

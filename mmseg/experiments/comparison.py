@@ -6,8 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from mmseg.experiments.logs import spread
-from mmseg.experiments.records import NETWORKS, Record
-from mmseg.experiments.suites import METHODS
+from mmseg.experiments.records import NETWORKS, Record, in_order
 from mmseg.utils.markdown import table
 
 SOURCE_ONLY, ORACLE = 'source_only', 'oracle'
@@ -25,7 +24,7 @@ def compare(records: Iterable[Record]) -> Results:
     ``gap_closed`` is the share of the way from source only to oracle, of the means over the seeds that all three have.
     """
     methods: dict[str, list[Record]] = {}
-    for record in sorted(records, key=lambda record: (_place(record.method), record.seed)):
+    for record in in_order(records):
         methods.setdefault(record.method, []).append(record)
     return {method: dict(
         seeds=[run.seed for run in runs],
@@ -34,11 +33,6 @@ def compare(records: Iterable[Record]) -> Results:
         peak_memory_mb=max(run.peak_memory_mb for run in runs),
         **{network: _network(methods, runs, network) for network in NETWORKS if all(
             network in run.scores for run in runs)}) for method, runs in methods.items()}
-
-
-def _place(method: str) -> tuple[int, str]:
-    """Methods in the order of METHODS, the others by name."""
-    return (METHODS.index(method) if method in METHODS else len(METHODS)), method
 
 
 def _network(methods: dict[str, list[Record]], runs: Sequence[Record], network: str) -> dict[str, Any]:

@@ -27,12 +27,13 @@ class Log:
 
     Attributes:
         name: what to call the run: the stem of its log file, or the run's folder if the file is named by its time.
-        train, val: the logged values by training iteration.
+        train, val, meters: the logged values by training iteration; the last are those of ``--meters``.
         environment: versions and machine by name, of the last file that says them.
     """
     name: str
     train: dict[int, dict[str, float]] = field(default_factory=dict)
     val: dict[int, dict[str, float]] = field(default_factory=dict)
+    meters: dict[int, dict[str, float]] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -46,11 +47,12 @@ class Log:
         Raises:
             LogError: if the run never logged it; the message lists what it logged.
         """
-        for records in (self.train, self.val):
+        every = (self.train, self.val, self.meters)
+        for records in every:
             points = [(i, values[key]) for i, values in sorted(records.items()) if key in values]
             if points:
                 return [i for i, _ in points], [value for _, value in points]
-        known = sorted({name for records in (self.train, self.val) for values in records.values() for name in values})
+        known = sorted({name for records in every for values in records.values() for name in values})
         raise LogError(f'{self.name} has no values of {key!r}; it has: {", ".join(known) or "nothing"}')
 
 
@@ -67,13 +69,15 @@ def _add_file(log: Log, path: Path) -> None:
             raise LogError(f'{path}, line {number}: no JSON object ({error.msg})') from error
         if isinstance(record, dict) and 'env_info' in record:
             log.environment = dict(fact.split(': ', 1) for fact in record['env_info'].splitlines() if ': ' in fact)
-        if not isinstance(record, dict) or record.get('mode') not in ('train', 'val'):
+        if not isinstance(record, dict) or record.get('mode') not in ('train', 'val', 'meters'):
             continue
         values = {key: value for key, value in record.items()
                   if isinstance(value, (int, float)) and key not in ('epoch', 'iter', 'step')}
         if record['mode'] == 'train':
             last_train = record['iter']
             log.train[last_train] = values
+        elif record['mode'] == 'meters':
+            log.meters[record['iter']] = values
         else:
             # A validation's ``iter`` counts its images; the training iteration is in ``step``, if it is there at all.
             log.val[record.get('step') or last_train or record['iter']] = values

@@ -1,6 +1,7 @@
 """Pictures of a suite: curves over the training, and predictions below each other."""
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,8 @@ import numpy as np
 from mmseg.experiments.records import NETWORKS, Record
 from mmseg.visualization.palettes import Palette, colourise
 
-ROW_INCHES, LABEL_INCHES, LEGEND_INCHES = 1.2, 1.4, 0.6
+ROW_INCHES, LABEL_INCHES = 1.2, 1.4
+LEGEND_INCHES = 1.6, 0.25  # of an entry
 
 
 def draw_curves(records: Sequence[Record], path: Path) -> None:
@@ -56,8 +58,10 @@ def draw_predictions(rows: Mapping[str, Sequence[np.ndarray]], classes: Sequence
     from matplotlib.patches import Patch
     first = next(iter(rows.values()))
     widths = [picture.shape[1] / picture.shape[0] for picture in first]
-    figure = Figure(figsize=(LABEL_INCHES + ROW_INCHES * sum(widths), ROW_INCHES * len(rows) + LEGEND_INCHES),
-                    layout='constrained')
+    width = LABEL_INCHES + ROW_INCHES * sum(widths)
+    columns = max(1, int(width / LEGEND_INCHES[0]))
+    height = ROW_INCHES * len(rows) + LEGEND_INCHES[1] * (1 + math.ceil(len(classes) / columns))
+    figure = Figure(figsize=(width, height), layout='constrained')
     grid = figure.subplots(len(rows), len(first), squeeze=False, width_ratios=widths)
     for line, (title, pictures) in zip(grid, rows.items()):
         for axes, picture in zip(line, pictures):
@@ -66,5 +70,5 @@ def draw_predictions(rows: Mapping[str, Sequence[np.ndarray]], classes: Sequence
             axes.set(xticks=[], yticks=[])
         line[0].set_ylabel(title, rotation='horizontal', ha='right', va='center')
     figure.legend(handles=[Patch(color=np.array(colour) / 255, label=name) for name, colour in zip(classes, palette)],
-                  loc='outside lower center', ncols=min(len(classes), 7), frameon=False)
+                  loc='outside lower center', ncols=columns, frameon=False)
     figure.savefig(path, dpi=120)

@@ -3,14 +3,14 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mmseg.config.reading import load_config
 from mmseg.errors import LogError
 from mmseg.experiments.logs import SEED, Log, read_log
-from mmseg.experiments.suites import Suite
+from mmseg.experiments.suites import Suite, place
 from mmseg.utils.atomic import write_json
 
 RECORDS = 'records'  # the folder of these files, in the folder of a suite's results
@@ -112,6 +112,11 @@ def record_of(suite: Suite, generated: Path) -> Record | None:
     return _made(log, suite, cfg.get('device'), cfg.base_hash, cfg.work_dir)
 
 
+def in_order(records: Iterable[Record]) -> list[Record]:
+    """The records by method, the most important first, and seed."""
+    return sorted(records, key=lambda record: (place(record.method), record.seed))
+
+
 def write_record(record: Record, folder: Path) -> None:
     """Write ``<folder>/records/<method>_s<seed>.json``."""
     write_json(folder / RECORDS / f'{record.name}.json', asdict(record))
@@ -130,7 +135,7 @@ def read_records(suite: Suite, folder: Path) -> list[Record]:
     if not records:
         raise LogError(f'{folder} holds no results of suite {suite.name}: no {RECORDS}/*.json of finished runs, no '
                        '<method>_s<seed>.log.json')
-    return records
+    return in_order(records)
 
 
 def _read(path: Path) -> Record:

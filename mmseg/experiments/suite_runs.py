@@ -16,11 +16,12 @@ from mmseg.experiments.suites import Suite, config_hash
 from mmseg.utils.atomic import write_json
 
 
-def train_suite(suite: Suite, configs: Sequence[Path], train: Sequence[str], flags: Sequence[str], jobs: int,
-                project: Path, *, resume: bool = False) -> int:
+def train_suite(suite: Suite, configs: Sequence[Path], folder: Path, train: Sequence[str], flags: Sequence[str],
+                jobs: int, project: Path, *, resume: bool = False) -> int:
     """Train generated configs side by side, and say at the end which runs have failed.
 
     Args:
+        folder: gets a record of each run that is finished, at once.
         train: the command that trains a config.
         flags: more arguments for it.
         jobs: trainings at a time.
@@ -34,38 +35,39 @@ def train_suite(suite: Suite, configs: Sequence[Path], train: Sequence[str], fla
         DataError: if images are missing.
     """
     trainings: list[Training] = []
+    paths: dict[str, Path] = {}
     checked: set[str] = set()
     for path in configs:
         cfg = load_config(path)
         name = RUN_STAMP.sub('', cfg.name)
-        if resume and is_finished(path) and record_of(suite, path):
+        if resume and is_finished(path) and _keep_record(suite, path, folder):
             print(f'{name}: finished before, see {cfg.work_dir}', flush=True)
             continue
         if cfg.base_hash not in checked:  # missing data shows at once, and classes are counted by one process
             checked.add(cfg.base_hash)
             for section in (cfg.data.train, cfg.data.val):
                 build_dataset(section)
+        paths[name] = path
         command = [*train, str(path), *(['--resume-from', 'auto'] if resume else []), *flags]
-        trainings.append(Training(name, command, Path(cfg.work_dir)))
-    failed, status = train_side_by_side(trainings, jobs, project)
+        trainings.append(Training(name, command, Path(cfg.work_dir), cfg.runner.max_iters))
+    failed, status = train_side_by_side(trainings, jobs, project,
+                                        lambda run: _keep_record(suite, paths[run.name], folder))
     if failed:
         print(f'{len(failed)} of {len(configs)} runs are not finished: '
               f'{", ".join(f"{name} ({why})" for name, why in failed.items())}. The same command with --resume goes on')
     return status
 
 
-def keep_records(suite: Suite, configs: Sequence[Path], folder: Path) -> None:
-    """Write a record below ``folder`` for each generated config whose run is finished."""
-    for path in configs:
-        record = record_of(suite, path)
-        if record is not None:
-            write_record(record, folder)
+def _keep_record(suite: Suite, config: Path, folder: Path) -> bool:
+    """Write the record of the run of a generated config, if its last iteration has been evaluated; whether it has."""
+    record = record_of(suite, config)
+    if record is not None:
+        write_record(record, folder)
+    return record is not None
 
 
 def write_results(suite: Suite, records: Sequence[Record], folder: Path) -> str:
     """Write results.md, results.json and curves.png; returns the text of the first."""
-    ordered = list(compare(records))
-    records = sorted(records, key=lambda record: (ordered.index(record.method), record.seed))
     text = report(f'Suite {suite.name}: {suite.about}', records, _notes(suite, records))
     (folder / 'results.md').write_text(text, encoding='utf-8')
     write_json(folder / 'results.json', compare(records))

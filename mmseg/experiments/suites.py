@@ -19,26 +19,36 @@ METHODS = ('source_only', 'photometric', 'fda', 'dacs', 'daformer', 'hrda', 'mic
            'mic_mrm', 'mic_eb', 'mrm_eb', 'mic_hrda', 'combined', 'oracle')
 
 
+def place(method: str) -> tuple[int, str]:
+    """Sorts methods: those of METHODS in its order, then the others by name."""
+    return (METHODS.index(method) if method in METHODS else len(METHODS)), method
+
+
 @dataclass(frozen=True)
 class Suite:
     """One row of experiments.py: a method per config of a folder, whose results are put side by side.
 
     Args:
         number: its id.
-        name: what it is called, also its folder in docs/logs.
         folder: of its configs, below ``configs``. All of them but common.py are methods.
         about: what it is.
+        drawn: whether its images are the scenes that tools/make_toy_data.py draws.
     """
     number: int
-    name: str
     folder: str
     about: str
+    drawn: bool = False
+
+    @property
+    def name(self) -> str:
+        """What it is called, also its folder in docs/logs."""
+        return self.folder.replace('/', '_')
 
     @property
     def known(self) -> list[str]:
         """All methods, those of :data:`METHODS` first."""
         found = {path.stem for path in (CONFIGS / self.folder).glob('*.py')} - {'common'}
-        return [method for method in METHODS if method in found] + sorted(found.difference(METHODS))
+        return sorted(found, key=place)
 
     def methods(self, chosen: Iterable[str] | None = None) -> list[str]:
         """The chosen methods in the order of :attr:`known`; None: those of :data:`METHODS`.

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,18 +14,26 @@ from mmseg.models import build_segmentor
 
 
 class _NoInitialisation(TorchFunctionMode):
-    """Leaves out ``torch.nn.init``, which takes half of the time and has no values to set here."""
+    """Leaves out what ``torch.nn.init`` does, which takes half of the time and has no values to set here."""
+    draws = (torch.Tensor.normal_, torch.Tensor.uniform_)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if getattr(func, '__module__', '') == 'torch.nn.init':
+        if func in self.draws or getattr(func, '__module__', '') == 'torch.nn.init':
             return args[0] if args else kwargs['tensor']
         return func(*args, **kwargs)
 
 
-def outline(model: dict[str, Any]) -> nn.Module:
-    """The segmentor of a config's model section on the meta device: its names and shapes."""
+@contextmanager
+def without_values() -> Iterator[None]:
+    """What is built inside is on the meta device: it has names and shapes, and no values."""
     with torch.device('meta'), _NoInitialisation():
+        yield
+
+
+def outline(model: dict[str, Any]) -> nn.Module:
+    """The segmentor of a config's model section, without values."""
+    with without_values():
         return build_segmentor(model)
 
 

@@ -19,6 +19,7 @@ from mmseg.checkpoint.pretrained import address
 from mmseg.config.reading import load_config
 from mmseg.experiments.runs import DECODERS, ENCODERS
 from mmseg.models import build_backbone
+from mmseg.models.outline import without_values
 from tests.parity import model_zoo
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
@@ -160,7 +161,9 @@ class StandIn:
     def write(self, model: Config) -> None:
         name = model.pretrained
         path = Path('pretrained', address(name).rpartition('/')[2]) if '://' in name else Path(name)
-        with torch.device('meta'):
+        if path.exists():  # of the same config in another spelling
+            return
+        with without_values():
             shapes = {key: value.shape for key, value in build_backbone(model.backbone).state_dict().items()}
         memory = torch.zeros(max(map(torch.Size.numel, shapes.values())))
         torch.save({key: memory[:shape.numel()].view(shape) for key, shape in shapes.items()}, path)
@@ -175,7 +178,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
 def check_builds(cfg: Config, stand_in: StandIn) -> None:
     """The network is built and takes its ImageNet weights from the file that the config names."""
     stand_in.write(cfg.model)
-    with torch.device('meta'):  # names and shapes only
+    with without_values():
         model = model_zoo.build(cfg)
         model.init_weights()
     assert model.networks()['student'].num_classes == 19

@@ -16,6 +16,7 @@ from mmseg.errors import ConfigError, DataError
 from mmseg.models import build_train_model
 from tests.datasets import scenes
 from tests.datasets.test_uda_dataset import RCS, equal
+from tests.engine.tiny import tiny_config, train
 
 ROOT = Path(__file__).parents[2]
 STYLE = dict(type='FourierAdaptation', beta=0.1)
@@ -140,6 +141,14 @@ def test_normalised_images_are_refused(game, city) -> None:
 def test_config_check(style, message) -> None:
     with pytest.raises(ConfigError, match=message):
         load_config(ROOT / 'configs/streets/fda.py', {'data.train.source_style': dict(style, _delete_=True)})
+
+
+@pytest.mark.parametrize('uda', [dict(type='DACS', source_only=True), dict(type='DACS', imnet_feature_dist_lambda=0)])
+def test_trains_alone_and_below_self_training(images, tmp_path, uda) -> None:
+    cfg = tiny_config(images, tmp_path / 'run', 2, uda=uda)
+    cfg.data.train.source_style = dict(STYLE)
+    train(cfg)
+    assert (tmp_path / 'run/iter_2.pth').is_file()
 
 
 @pytest.mark.parametrize('path', ['streets/fda.py', 'camvid/lite0/fda.py'])

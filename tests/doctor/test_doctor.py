@@ -35,6 +35,11 @@ def test_a_fit_training(cfg: Config, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert any('random weights' in warning for warning in answer.warnings)
 
 
+def test_a_source_style_is_told(cfg: Config, capsys: pytest.CaptureFixture) -> None:
+    answer = Answer(cfg, capsys, 'data.train.source_style.type=FourierAdaptation', 'data.train.source_style.beta=0.05')
+    assert answer.status == 0 and 'style of target images: FourierAdaptation(beta=0.05)' in answer.text
+
+
 def test_every_finding_says_how_to_mend_it(cfg: Config, images: Path, capsys: pytest.CaptureFixture) -> None:
     (images / 'img' / '2.png').write_bytes(b'no image')
     text = Answer(cfg, capsys, 'optimizer.lrr=1', 'model.decode_head.num_classes=5').text

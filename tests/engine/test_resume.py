@@ -240,6 +240,15 @@ def test_a_second_training_in_a_folder_is_refused_while_the_first_runs(images, t
     train(cfg)  # nothing is left of the lock
 
 
+def test_what_is_resumed_behind_its_last_iteration_is_evaluated(images, tmp_path) -> None:
+    """A signal may have ended the training in the middle of its last evaluation."""
+    for _ in range(2):
+        train(tiny_config(images, tmp_path / 'run', 2, evaluation=dict(interval=2), resume_from='auto'))
+    newest = max((tmp_path / 'run').glob('*.log.json'), key=lambda file: file.stat().st_mtime_ns)
+    lines = [json.loads(line) for line in newest.read_text().splitlines()]
+    assert [(line['mode'], line.get('step')) for line in lines if 'mode' in line] == [('val', 2)]
+
+
 def test_another_length_is_allowed_with_a_warning(images, tmp_path) -> None:
     train(tiny_config(images, tmp_path / 'run', 2))
     train(tiny_config(images, tmp_path / 'more', 3, resume_from=str(tmp_path / 'run' / 'latest.pth')))

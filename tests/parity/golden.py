@@ -44,17 +44,21 @@ class UnknownName(ValueError):
 # deterministic weights and inputs
 
 
-def fill(module: nn.Module, recipe: str, prefix: str = '') -> nn.Module:
-    """Overwrite every entry of a module's state dict by recipe 'A' or 'B'; ``prefix`` goes before the keys."""
+def fill(module: nn.Module, recipe: str) -> nn.Module:
+    """Set every entry of a module's state dict by recipe 'A' or 'B'.
+
+    The module may be without values (on the meta device): it gets the tensors themselves.
+    """
     if recipe not in 'AB':
         raise UnknownName(f'weight recipe {recipe!r}')
-    state = module.state_dict()
-    for key, value in state.items():
-        state[key] = _weight(prefix + key, tuple(value.shape), recipe).to(value.dtype)
-    module.load_state_dict(state)
+    state = {key: _weight(key, tuple(value.shape), recipe).to(value.dtype, copy=True)
+             for key, value in module.state_dict().items()}
+    module.load_state_dict(state, assign=True)
+    assert not any(value.is_meta for value in (*module.parameters(), *module.buffers()))
     return module
 
 
+@lru_cache(maxsize=2048)  # networks of one kind have most keys in common
 def _weight(key: str, shape: tuple[int, ...], recipe: str) -> Tensor:
     last = key.rsplit('.', 1)[-1]
     if last == 'num_batches_tracked':

@@ -4,7 +4,10 @@ A model with a part that no registry holds yet belongs to a later issue: buildin
 """
 from __future__ import annotations
 
+import copy
 import re
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,8 @@ from torch import nn
 
 from mmseg.config.legacy import apply_legacy_fixes
 from mmseg.models import MODELS, build_backbone, build_head, build_segmentor, build_train_model
-from tests.parity.golden import UnknownName
+from mmseg.models.outline import without_values
+from tests.parity.golden import UnknownName, fill
 
 BASE = Path(__file__).parents[2] / 'configs/_base_'
 DECODERS = {
@@ -58,7 +62,7 @@ def segmentor_config(name: str) -> dict[str, Any]:
     decoder, backbone = match['decoder'] or 'daformer', match['backbone']
     resnet = backbone.startswith('r')
     file = 'segformer_r101' if (decoder, resnet) == ('segformer', True) else DECODERS[decoder]
-    model = Config.fromfile(BASE / f'models/{file}.py', lazy_import=False).model.to_dict()
+    model = copy.deepcopy(_base_model(file))
     head = model['decode_head']
     if resnet:
         model['backbone']['depth'] = int(backbone[1:].removesuffix('v1c'))
@@ -78,6 +82,11 @@ def segmentor_config(name: str) -> dict[str, Any]:
     if match['hrda']:
         _wrap_hrda(model, match)
     return model
+
+
+@cache
+def _base_model(file: str) -> dict[str, Any]:
+    return Config.fromfile(BASE / f'models/{file}.py', lazy_import=False).model.to_dict()
 
 
 def _wrap_hrda(model: dict[str, Any], match: re.Match) -> None:
@@ -148,6 +157,13 @@ def segmentor(name: str) -> nn.Module:
     cfg = segmentor_config(name)
     need_segmentor(cfg)
     return build_segmentor(cfg)
+
+
+def filled(build: Callable[..., nn.Module], named: Any, recipe: str) -> nn.Module:
+    """What one of these functions builds, with the recorded weights instead of random ones."""
+    with without_values():
+        module = build(named)
+    return fill(module, recipe)
 
 
 def train_model(name: str) -> nn.Module:

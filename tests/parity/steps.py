@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from mmseg.engine.optim import build_optim_wrapper
-from mmseg.models import build_train_model
 from tests.parity import golden, model_zoo
 
 NORM = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
@@ -41,12 +40,7 @@ def make_batch(batch: int, side: int, block: int) -> dict[str, Any]:
 
 def build_host(cfg: Any, recipe: str) -> Any:
     """The host with the recorded weights, without dropout, ready for iteration 0."""
-    model_zoo.need_segmentor(cfg.model)
-    try:
-        host = build_train_model(cfg)
-    except NotImplementedError as error:
-        pytest.skip(f'registered in a later issue: {error}')
-    golden.without_dropout(golden.fill(host, recipe)).train()
+    host = golden.without_dropout(model_zoo.filled(model_zoo.build, cfg, recipe)).train()
     host.start(seed=0, rank=0, iteration=0)
     return host
 

@@ -28,7 +28,7 @@ def split_backbone(entry: str) -> tuple[str, str]:
 @golden.cases('forward_backbones_A.npz', 'forward_backbones_B.npz', split=split_backbone)
 def test_backbone(case: Case) -> None:
     name, _, shape = case.name.partition('/in_')
-    model = golden.fill(model_zoo.backbone(name), case.recipe).eval()
+    model = model_zoo.filled(model_zoo.backbone, name, case.recipe).eval()
     with torch.no_grad():
         maps = model(rnd(100, tuple(map(int, shape.split('x')))))
     assert len(maps) == len(case.fields)
@@ -45,7 +45,7 @@ def split_head(entry: str) -> tuple[str, str]:
 
 @golden.cases('forward_heads_A.npz', 'forward_heads_B.npz', split=split_head)
 def test_head(case: Case) -> None:
-    head = golden.fill(model_zoo.head(case.name), case.recipe).eval()
+    head = model_zoo.filled(model_zoo.head, case.name, case.recipe).eval()
     if '_r' in case.name:
         channels, sizes = (256, 512, 1024, 2048), ((24, 32), (12, 16), (12, 16), (12, 16))
     else:
@@ -104,7 +104,7 @@ def results(model: BaseSegmentor, way: str, case: Case) -> dict[str, Tensor]:
 @golden.cases('forward_segmentors_A.npz', 'forward_segmentors_B.npz', split=split_segmentor)
 def test_segmentor(case: Case) -> None:
     name, _, way = case.name.partition('/')
-    model = golden.fill(model_zoo.segmentor(name), case.recipe).eval()
+    model = model_zoo.filled(model_zoo.segmentor, name, case.recipe).eval()
     with torch.no_grad():
         actual = results(model, way, case)
     for field in case.fields:

@@ -55,7 +55,7 @@ def result(model: HRDAEncoderDecoder, way: re.Match, field: str, dilated: bool) 
 def test_hrda(case: Case) -> None:
     name, _, way = case.name.partition('/')
     way = WAY.fullmatch(way)
-    model = golden.fill(model_zoo.segmentor(name), case.recipe).eval()
+    model = model_zoo.filled(model_zoo.segmentor, name, case.recipe).eval()
     for key, value in CHANGES.get(way['change'], {}).items():
         setattr(model, key, value)
     for field in case.fields:

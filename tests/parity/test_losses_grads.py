@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -79,11 +79,11 @@ def test_cross_entropy_numbers() -> None:
 # segmentors
 
 
-@lru_cache(maxsize=1)
+@cache  # the numbers and the arrays of a case are compared one after the other
 def run(name: str, scale: float = 1.) -> dict[str, Any]:
     """Forward and backward of a case 'model/recipe/mode/weighting'; ``scale`` multiplies the image."""
     model_name, recipe, mode, weighting = name.split('/')
-    model = golden.fill(model_zoo.segmentor(model_name), recipe)
+    model = model_zoo.filled(model_zoo.segmentor, model_name, recipe)
     golden.without_dropout(model).train(mode == 'train')
     weight = None
     if weighting == 'weighted':

@@ -1,4 +1,7 @@
-"""Any network of the timm library as a backbone: hierarchical ones as they are, plain ViTs with a feature pyramid."""
+"""Any network of the timm library as a backbone: hierarchical ones as they are, plain ViTs with a feature pyramid.
+
+timm is imported where it is needed: that takes over a second, which nobody waits for who uses another backbone.
+"""
 from __future__ import annotations
 
 import difflib
@@ -8,10 +11,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import timm
 import torch
 import torch.nn.functional as F
-from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
 from mmseg.checkpoint.pretrained import pretrained_source, read_weights
@@ -43,6 +44,8 @@ class FeaturePyramid(nn.Module):
     """
 
     def __init__(self, channels: Sequence[int], stride: int) -> None:
+        from timm.layers import LayerNorm2d
+
         super().__init__()
         self.norms = nn.ModuleList(LayerNorm2d(c) for c in channels)  # raw tokens have a few huge channels
         inputs = list(channels) * (len(STRIDES) // len(channels))
@@ -58,6 +61,8 @@ class FeaturePyramid(nn.Module):
 
 def _scaled(channels: int, up: int) -> nn.Module:
     """A map's size times 2**up; each doubling halves the channels."""
+    from timm.layers import LayerNorm2d
+
     if up <= 0:
         return nn.MaxPool2d(2**-up, ceil_mode=True) if up else nn.Identity()
     layers: list[nn.Module] = []
@@ -137,6 +142,8 @@ class TIMMBackbone(nn.Module):
         return None
 
     def _check_name(self) -> None:
+        import timm
+
         name = self.model_name
         if self.pretrained == PACKAGE:
             package_of(name)
@@ -150,6 +157,8 @@ class TIMMBackbone(nn.Module):
             raise ValueError(f'timm has no weights for {name}: set pretrained to a file or to None')
 
     def _create(self, **changes: Any) -> nn.Module:
+        import timm
+
         options = dict(features_only=True, out_indices=self.out_indices, in_chans=self.in_channels, **self.options)
         options.update(changes)
         for any_size in ANY_SIZE[:-1]:
@@ -199,6 +208,8 @@ class TIMMBackbone(nn.Module):
         return self._from_file(self.pretrained)
 
     def _from_hub(self) -> nn.Module:
+        import timm
+
         try:
             return self._create(pretrained=True)
         except Exception as error:  # the hub's client, its network library and timm raise kinds of their own
