@@ -44,6 +44,7 @@ def repository(tmp_path, monkeypatch) -> Path:
     """A folder with our configs, as the current one."""
     shutil.copytree(ROOT / 'configs', tmp_path / 'configs', ignore=shutil.ignore_patterns('generated'))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr('mmseg.config.reading.OWN', tmp_path / 'configs')  # those of the program, which are trusted
     return tmp_path
 
 

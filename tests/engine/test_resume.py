@@ -148,15 +148,6 @@ def test_auto_resume_goes_on_or_starts(images, tmp_path) -> None:
         assert [line['iter'] for line in lines if 'mode' in line] == expected
 
 
-def test_what_is_resumed_behind_its_last_iteration_is_evaluated(images, tmp_path) -> None:
-    """A signal may have ended the training in the middle of its last evaluation."""
-    for _ in range(2):
-        train(tiny_config(images, tmp_path / 'run', 2, evaluation=dict(interval=2), resume_from='auto'))
-    newest = max((tmp_path / 'run').glob('*.log.json'), key=lambda file: file.stat().st_mtime_ns)
-    lines = [json.loads(line) for line in newest.read_text().splitlines()]
-    assert [(line['mode'], line.get('step')) for line in lines if 'mode' in line] == [('val', 2)]
-
-
 def test_nohup_stays_in_force(monkeypatch) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
@@ -247,6 +238,15 @@ def test_a_second_training_in_a_folder_is_refused_while_the_first_runs(images, t
     process.communicate()
     cfg.runner.max_iters = 1
     train(cfg)  # nothing is left of the lock
+
+
+def test_what_is_resumed_behind_its_last_iteration_is_evaluated(images, tmp_path) -> None:
+    """A signal may have ended the training in the middle of its last evaluation."""
+    for _ in range(2):
+        train(tiny_config(images, tmp_path / 'run', 2, evaluation=dict(interval=2), resume_from='auto'))
+    newest = max((tmp_path / 'run').glob('*.log.json'), key=lambda file: file.stat().st_mtime_ns)
+    lines = [json.loads(line) for line in newest.read_text().splitlines()]
+    assert [(line['mode'], line.get('step')) for line in lines if 'mode' in line] == [('val', 2)]
 
 
 def test_another_length_is_allowed_with_a_warning(images, tmp_path) -> None:
