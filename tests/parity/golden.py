@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 ROOT = Path(os.environ.get('GOLDENS') or Path(__file__).parents[1] / 'data')
 DEVICE = os.environ.get('PARITY_DEVICE', 'cpu')
+torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # no number was recorded with TF32
 SUFFIXES = ('shape', 'stats', 'stride', 'sample')
 
 

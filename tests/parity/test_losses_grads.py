@@ -40,7 +40,7 @@ def cross_entropy(name: str) -> tuple[Tensor, Tensor]:
     if match['weighted']:
         weight = golden.tensor(np.random.RandomState(502).random_sample((2, 24, 32)).astype(np.float32))
     avg_factor = (label != 255).sum().item() if match['avg'] else None
-    loss = criterion(logits, label, weight, avg_factor, reduction_override=match['reduction'])
+    loss = criterion.to(golden.DEVICE)(logits, label, weight, avg_factor, reduction_override=match['reduction'])
     return loss, logits
 
 

@@ -18,7 +18,7 @@ def checks(miniature: bool) -> Iterator[Job]:
     yield Job('waiting', tuple(f'no waiting: {method}' for method in METHODS), 600 if miniature else 90)
     for group in (list(PARITY)[-1:] if miniature else PARITY):
         yield Job('parity', (f'parity: {group}', ), 600 if miniature else 75, dict(group=group))
-    yield Job('trainings', (REPEATED, RESUMED, SEVERAL), 600 if miniature else 120)
+    yield Job('trainings', (REPEATED, RESUMED, SEVERAL), 600 if miniature else 180)
 
 
 def _measured(method: str, precision: str, how: str) -> Job:
