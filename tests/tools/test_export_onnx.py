@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,10 +51,22 @@ def session(path: Path):
 
 
 @pytest.fixture(scope='module')
-def exported(run: TinyRun) -> Path:
+def programs() -> list[torch.onnx.ONNXProgram]:
+    """What torch's exporter, which takes seconds, made of the network of ``run``."""
+    return []
+
+
+@pytest.fixture(scope='module')
+def exported(run: TinyRun, programs: list[torch.onnx.ONNXProgram]) -> Path:
     """The network of ``run`` for the size of its images."""
-    out = run.folder / 'new' / 'net.onnx'
-    assert 0 <= export_onnx.main([str(run.config), str(run.checkpoint), str(out), '--size', '64', '96']) < 1e-4
+    def export(*args: Any, **kwargs: Any) -> torch.onnx.ONNXProgram:
+        programs.append(exporter(*args, **kwargs))
+        return programs[0]
+
+    out, exporter = run.folder / 'new' / 'net.onnx', torch.onnx.export
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.onnx, 'export', export)
+        assert 0 <= export_onnx.main([str(run.config), str(run.checkpoint), str(out), '--size', '64', '96']) < 1e-4
     return out
 
 
@@ -101,11 +114,13 @@ def test_hrda_with_its_detail_windows(tmp_path: Path) -> None:
 
 
 @needs_onnx
-def test_a_file_with_other_numbers_is_not_written(run: TinyRun, tmp_path: Path,
+@pytest.mark.usefixtures('exported')
+def test_a_file_with_other_numbers_is_not_written(run: TinyRun, programs: list[torch.onnx.ONNXProgram], tmp_path: Path,
                                                   monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_export, 'TOLERANCE', -1)
+    monkeypatch.setattr(torch.onnx, 'export', lambda *_, **__: programs[0])
     with pytest.raises(ExportError, match='other logits than torch.*no file'):
-        export_onnx.main([str(run.config), str(run.checkpoint), str(tmp_path / 'net.onnx'), '--size', '64', '64'])
+        export_onnx.main([str(run.config), str(run.checkpoint), str(tmp_path / 'net.onnx'), '--size', '64', '96'])
     assert not list(tmp_path.iterdir())
 
 

@@ -29,7 +29,8 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog='python -m tools.certify', description='Check and measure a GPU, and write a '
                                      'page about it. Exit status 0: nothing failed, 1: something did')
-    parser.add_argument('--minutes', type=float, default=10, help='all that it may take; what does not fit is named; default 10')
+    parser.add_argument('--minutes', type=float, default=10,
+                        help='all that it may take; what does not fit is named; default 10')
     parser.add_argument('--only', nargs='+', metavar='NAME', default=[''],
                         help='what the names of wanted checks and measurements begin with, as the page shows them')
     parser.add_argument('--device', help="'cuda', 'cuda:1', 'cpu' or 'auto' (default): a GPU if there is one")
