@@ -83,12 +83,14 @@ class Certification:
 def main(args: Sequence[str] | None = None) -> int:
     """Certify; returns 1 if something failed."""
     certification = Certification(parse_args(args))
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # ends what it has started, too
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # ends what it started, too
     try:
         certification.certify()
     except KeyboardInterrupt:
         print('stopped; the page holds what was done')
         return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
     page = certification.page
     print(f'{page.sum()}\n{page.folder / "certificate.md"}')
     return int(bool(page.failed()))
