@@ -16,7 +16,7 @@ $(STAMP): requirements.txt requirements-dev.txt setup.py
 	touch $@
 
 demo: $(STAMP)
-	$(BIN)/python -m tools.run_toy_benchmark --demo
+	$(BIN)/python -m tools.demo
 
 # a process per core; tests of one file stay together, since they share what is slow to make
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
@@ -36,4 +36,4 @@ reference: $(STAMP)
 	$(BIN)/python -m dev.config_reference
 
 benchmark-toy: $(STAMP)
-	$(BIN)/python -m tools.run_toy_benchmark
+	$(BIN)/python run_experiments.py --exp 202 --methods source_only dacs daformer oracle --jobs 2 --resume

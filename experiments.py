@@ -1,5 +1,8 @@
-"""The experiments of the papers by number, one row each. ``python run_experiments.py --list`` names them,
-``python run_experiments.py --exp ID`` runs one. What the settings mean: mmseg/experiments/runs.py."""
+"""The experiments of the papers, and suites of configs, by number, one row each.
+
+``python run_experiments.py --list`` names them, ``python run_experiments.py --exp ID`` runs one. What the settings
+mean: mmseg/experiments/runs.py and suites.py.
+"""
 from __future__ import annotations
 
 from math import inf
@@ -7,6 +10,7 @@ from typing import Any
 
 from mmseg.config.in_code import IN_SYNTHIA
 from mmseg.experiments.runs import HRDA, SGD, Experiment, balance, each, grid, instances, masks, rebuilds
+from mmseg.experiments.suites import Suite
 
 DLV2, SEGFORMER = 'dlv2red@r101v1c', 'segformer@mitb5'
 # The UDA method of DAFormer; margins without pseudo labels by crop (DAFormer), by image (HRDA), or none.
@@ -115,15 +119,31 @@ EXPERIMENTS = (
          dict(uda='dacs_fd'), dict(uda='dacs_fdthings'), dict(uda='dacs_fdthings', rcs=0.01), DAFORMER]), seeds=(0, )),
 )
 
+SUITES = (
+    Suite(200, 'streets', 'from CamVid to Cityscapes, from ImageNet weights'),
+    Suite(201, 'camvid/lite0', 'CamVid from day to dusk, from ImageNet weights'),
+    Suite(202, 'toy', 'the built-in benchmark, from random weights', drawn=True),
+    Suite(203, 'camvid', 'CamVid from day to dusk, from random weights'),
+    Suite(204, 'demo', 'the scenes of the built-in benchmark, from ImageNet weights: make demo', drawn=True),
+)
+
+
+def find_suite(number: int | None) -> Suite | None:
+    """The suite of a number, if it is one."""
+    return next((suite for suite in SUITES if suite.number == number), None)
+
 
 def generate_experiment_cfgs(number: int) -> list[dict[str, Any]]:
-    """The configs of an experiment, one dict per run; ``_base_`` entries are relative to configs.
+    """The configs of an experiment or suite, one dict per run; ``_base_`` entries are relative to configs.
 
     Raises:
         ValueError: if there is no experiment of this number.
     """
+    suite = find_suite(number)
+    if suite is not None:
+        return suite.runs()
     for experiment in EXPERIMENTS:
         if experiment.number == number:
             return [run.config(number) for run in experiment.runs]
-    known = ', '.join(str(experiment.number) for experiment in EXPERIMENTS)
+    known = ', '.join(str(row.number) for row in (*EXPERIMENTS, *SUITES))
     raise ValueError(f'there is no experiment {number}, only {known}; run_experiments.py --list says what they are')

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from mmseg.config import load_config
 from mmseg.config.meanings import MEANINGS
 from mmseg.config.sections import LOG_HOOKS, OPTIMIZER, SECTIONS, VALUES
-from mmseg.datasets.kinds import DATASET, STEPS
+from mmseg.datasets.kinds import DATASET, STEPS, STYLE
 from mmseg.engine.custom_hooks import HOOK
 from mmseg.errors import command
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
@@ -26,6 +26,7 @@ from mmseg.models.layers.factory import LAYER
 from mmseg.models.uda.base import KEYS, UDADecorator
 from mmseg.registry import OBJECTIVES, UDA
 from mmseg.utils.kinds import ANY, FIXED, NAME, Each, Either, Kind, Needed, Section, Typed
+from mmseg.utils.markdown import table
 from mmseg.utils.options import OptionsOf, kind_of, optional, options, parameters, registered, takes_more
 
 ROOT = Path(__file__).parents[1]
@@ -127,12 +128,6 @@ def shown(value: Any) -> str:
     text = f'dict({", ".join(f"{key}={entry!r}" for key, entry in value.items())})' if isinstance(value, dict) else \
         repr(value)
     return f'`{text}`'
-
-
-def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [titles, ['---'] * len(titles), *rows]
-    return '\n'.join('| ' + ' | '.join(cell.replace('|', '\\|') for cell in line) + ' |' for line in lines)
 
 
 def key_table(owner: str, rows: Sequence[Row]) -> str:
@@ -273,7 +268,8 @@ def blocks() -> dict[str, Callable[[], str]]:
         classes = [cls for key, cls in networks.items() if cls.__module__.startswith(module) and key not in ALONE]
         made[name] = lambda classes=classes: family(classes)
     made['layers'] = layers
-    for name, kind in (('samplers', SAMPLER), ('transforms', STEPS.kind), ('data sets', DATASET.kinds[0])):
+    for name, kind in (('samplers', SAMPLER), ('transforms', STEPS.kind), ('source styles', STYLE),
+                       ('data sets', DATASET.kinds[0])):
         made[name] = lambda kind=kind: family(ours(kind.table()).values(), kind.read)
     made['all methods'] = lambda: uda_table(UDADecorator, KEYS)
     hosts = {name: cls for name, cls in ours(registered(UDA)).items() if hasattr(cls, 'config_keys')}

@@ -79,19 +79,17 @@ EBDA = Figure(
          entropy=(3, 1, 'entropy H\nof each pixel', 'added'), loss=(4, 1, '0.1 mean (H - 0.4)²', 'loss')),
     [('mixed', 'student'), ('student', 'logits'), ('logits', 'ce'), ('logits', 'entropy'), ('entropy', 'loss')])
 
-DIDA = Figure(
+DIDA = Figure(  # as published
     dict(mixed=(0, 0, 'mixed image', 'data'), second=(1, 0, 'student:\nembedding', 'student'),
-         mine=(3, 0, "similarities q'", 'added'), source=(0, 1, 'source image', 'data'),
+         mine=(3, 0, "products s'", 'added'), source=(0, 1, 'source image', 'data'),
          first=(1, 1, 'student:\nembedding', 'student'), means=(2, 1, 'class means', 'added'),
          bank=(3, 1, 'bank: K rows\nwith classes', 'added'), loss=(4, 1, 'relation loss', 'loss'),
-         target=(0, 2.5, 'target image', 'data'), teacher=(1, 2.5, 'teacher', 'teacher'),
-         embedding=(2, 2, 'embedding', 'data'), theirs=(3, 2, 'similarities q,\nscattered: r', 'added'),
-         classes=(2, 3, 'class scores p', 'data'), gather=(3, 3, 'gather:\na p + (1 - a) g', 'added'),
-         pseudo=(4, 3, 'pseudo label,\nweight w', 'data')),
+         target=(0, 2, 'target image', 'data'), teacher=(1, 2, 'teacher:\nembedding', 'teacher'),
+         theirs=(3, 2, 'products s,\nscattered: r', 'added'), again=(0, 3, 'mixed image', 'data'),
+         scores=(1, 3, 'student:\nclass scores y', 'student')),
     [('mixed', 'second'), ('second', 'mine'), ('source', 'first'), ('first', 'means'), ('means', 'bank'),
      ('bank', 'mine'), ('bank', 'theirs'), ('mine', 'loss'), ('theirs', 'loss'), ('target', 'teacher'),
-     ('teacher', 'embedding'), ('teacher', 'classes'), ('embedding', 'theirs'), ('classes', 'theirs'),
-     ('theirs', 'gather'), ('classes', 'gather'), ('gather', 'pseudo')])
+     ('teacher', 'theirs'), ('again', 'scores'), ('scores', 'theirs')])
 
 FIGURES = dict(daformer=DAFORMER, hrda=HRDA, mic=MIC, mrm=MRM, ebda=EBDA, dida=DIDA)
 

@@ -11,4 +11,5 @@ OBJECTIVES = Registry('uda objective', scope='mmseg', locations=['mmseg.models.u
 PIXEL_SAMPLERS = Registry('pixel sampler', scope='mmseg', locations=['mmseg.models'])
 DATASETS = Registry('dataset', scope='mmseg', locations=['mmseg.datasets'])
 PIPELINES = Registry('pipeline', scope='mmseg', locations=['mmseg.datasets'])
+STYLES = Registry('source style', scope='mmseg', locations=['mmseg.datasets'])
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmseg', locations=['mmseg.engine'])

@@ -75,8 +75,10 @@ def test_commands_name_files_that_exist(page: Path):
     named = re.findall(r'(?:^|\s)(?:python|sh) (?!-)([\w./-]+\.(?:py|sh))', commands)
     modules = re.findall(r'python -m ((?:tools|dev|demo)\.[\w.]+)', commands)
     configs = re.findall(r'--config (configs/[\w./-]+)', commands)
-    paths = [*named, *configs, *(name.replace('.', '/') + '.py' for name in modules)]
-    missing = [path for path in paths if not (ROOT / path).exists() and not path.startswith('configs/mine')]
+    paths = [path for path in (*named, *configs) if not path.startswith('configs/mine')]
+    missing = [path for path in paths if not (ROOT / path).exists()]
+    missing += [name for name in modules if not any(
+        (ROOT / (name.replace('.', '/') + end)).exists() for end in ('.py', '/__main__.py'))]
     assert not missing, f'{page.relative_to(ROOT)} calls {missing}'
 
 
@@ -136,14 +138,15 @@ def documented_flags(heading: str) -> set[str]:
     return set(re.findall(r'`(--?[\w-]+)`', cells))
 
 
-PROGRAMS = [path for path in (ROOT / 'run_experiments.py', ROOT / 'create_buffer.py', *sorted(ROOT.glob('tools/*.py')),
-                              *sorted(ROOT.glob('demo/*.py')), *sorted(ROOT.glob('dev/*.py')))
-            if "if __name__ == '__main__':" in path.read_text()]
+PROGRAMS = [path for pattern in ('run_experiments.py', 'create_buffer.py', 'tools/*.py', 'tools/*/__main__.py',
+                                 'demo/*.py', 'dev/*.py')
+            for path in sorted(ROOT.glob(pattern)) if "if __name__ == '__main__':" in path.read_text()]
 
 
 @pytest.mark.parametrize('program', PROGRAMS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_flags_of_programs_are_those_of_the_reference(program: Path, monkeypatch, capsys):
-    assert documented_flags(program.relative_to(ROOT).as_posix()) == flags_of(program, monkeypatch, capsys)
+    heading = program.relative_to(ROOT).as_posix().removesuffix('/__main__.py')
+    assert documented_flags(heading) == flags_of(program, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize('program', sorted(ROOT.glob('tools/convert_datasets/*.py')), ids=lambda path: path.stem)

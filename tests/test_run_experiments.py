@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import EXPERIMENTS
+from experiments import EXPERIMENTS, SUITES
 from mmseg.config.reading import load_config
 from mmseg.errors import ConfigError, command
 from tests.engine.tiny import tiny_config, write_images
@@ -44,6 +44,7 @@ def repository(tmp_path, monkeypatch) -> Path:
     """A folder with our configs, as the current one."""
     shutil.copytree(ROOT / 'configs', tmp_path / 'configs', ignore=shutil.ignore_patterns('generated'))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr('mmseg.config.reading.OWN', tmp_path / 'configs')  # those of the program, which are trusted
     return tmp_path
 
 
@@ -87,8 +88,8 @@ def test_a_config_without_name_from_elsewhere(repository, trained, script, tmp_p
 @pytest.mark.skipif(shutil.which('git') is None, reason='git is absent')
 def test_the_git_revision_is_noted(repository, trained, script):
     git = ['git', '-c', 'user.name=a', '-c', 'user.email=a@b.c']
-    for arguments in (['init', '-q'], ['commit', '-q', '--allow-empty', '-m', 'first']):
-        subprocess.run([*git, *arguments], check=True)
+    for call in (['init', '-q'], ['commit', '-q', '--allow-empty', '-m', 'first']):
+        subprocess.run([*git, *call], check=True)
     script.main(['--config', DAFORMER])
     assert re.fullmatch('[0-9a-f]{40}', trained[0][1].git_rev)
 
@@ -179,8 +180,10 @@ def test_a_dry_run_names_runs_and_configs(repository, trained, script, capsys):
 def test_the_list_says_what_there_is(script, capsys):
     script.main(['--list'])
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == [str(experiment.number) for experiment in EXPERIMENTS]
+    assert [line.split()[0] for line in lines] == [str(row.number) for row in (*EXPERIMENTS, *SUITES)]
     assert re.search(r'^ 84  MIC +45 runs  .*block sizes', '\n'.join(lines), re.MULTILINE)
+    assert re.search(r'^200  suite +51 runs  .*ImageNet weights: source_only, photometric, fda', '\n'.join(lines),
+                     re.MULTILINE)
 
 
 def save(cfg, iteration: int) -> None:
@@ -267,8 +270,8 @@ def test_wrong_names_end_in_one_message(script, arguments, message):
 
 
 def test_as_a_program_it_ends_in_one_message():
-    program = [sys.executable, 'run_experiments.py', '--exp', '50']
-    run = subprocess.run(program, cwd=ROOT, capture_output=True, text=True)
+    call = [sys.executable, 'run_experiments.py', '--exp', '50']
+    run = subprocess.run(call, cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 1 and 'Traceback' not in run.stderr
     assert run.stderr.startswith('error: there is no experiment 50, only 1, ')
 

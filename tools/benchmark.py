@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import DictAction
 
 from mmseg.apis import load_config
+from mmseg.config.command_line import add_config_options
 from mmseg.datasets import build_dataset, build_train_loader
-from mmseg.datasets.made_up import synthetic_batch
+from mmseg.datasets.synthetic import synthetic_batch
 from mmseg.engine.optim import build_optim_wrapper
 from mmseg.errors import command
 from mmseg.models import build_train_model
@@ -47,7 +47,7 @@ def parse_args(args: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--amp', choices=('bfloat16', ), help='autocast type')
     parser.add_argument('--tf32', action='store_true', help='allow TF32 on the GPU')
     parser.add_argument('--compile', action='store_true', help='compile backbone and decode head')
-    parser.add_argument('--options', nargs='+', action=DictAction, help='config overrides: key=value')
+    add_config_options(parser)
     parser.add_argument('--out', help='write the result as JSON to this file')
     return parser.parse_args(args)
 
@@ -156,7 +156,7 @@ def main(args: list[str] | None = None) -> dict[str, Any]:
     """Run the command; returns what was measured."""
     args = parse_args(args)
     imports = peak_memory_mib(torch.device('cpu'))
-    cfg = load_config(args.config, args.options)
+    cfg = load_config(args.config, args.options, trust=args.trust_config)
     if args.amp:
         cfg.amp = dict(dtype=args.amp)
     device = torch.device(args.device)

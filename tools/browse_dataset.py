@@ -5,11 +5,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine import DictAction
-
 from mmseg.apis import load_config
 from mmseg.apis.browse import fed_images, write_page, write_pictures
 from mmseg.checkpoint.networks import add_network_option
+from mmseg.config.command_line import add_config_options
 from mmseg.errors import command
 from mmseg.utils.device import resolve_device
 
@@ -25,7 +24,7 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--start', type=int, default=0, metavar='ITERATION', help='0-based iteration to begin with')
     parser.add_argument('--checkpoint', metavar='FILE', help='weights for the pseudo labels; default: random ones')
     add_network_option(parser)
-    parser.add_argument('--options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries')
+    add_config_options(parser)
     parser.add_argument('--device', default='auto', help="e.g. 'cuda:0' or 'cpu'; default: the GPU if there is one")
     args = parser.parse_args(args)
     if args.num < 1 or args.start < 0:
@@ -37,7 +36,7 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
 def main(args: Sequence[str] | None = None) -> None:
     """Draw. Errors are left to the caller."""
     args = parse_args(args)
-    cfg = load_config(args.config, args.options)
+    cfg = load_config(args.config, args.options, trust=args.trust_config)
     images = fed_images(cfg, args.num, start=args.start, checkpoint=args.checkpoint, network=args.network,
                         device=resolve_device(args.device))
     if args.out.suffix == '.html':

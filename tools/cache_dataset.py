@@ -8,9 +8,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from mmengine.config import DictAction
-
 from mmseg.apis import load_config
+from mmseg.config.command_line import add_config_options
 from mmseg.datasets.sample_cache import cache_dataset
 from mmseg.errors import command
 
@@ -22,14 +21,14 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('config')
     parser.add_argument('--out', required=True, help='folder of the cache; data.train.cache names it afterwards')
     parser.add_argument('--nproc', type=int, default=4, help='processes (default: %(default)s)')
-    parser.add_argument('--options', nargs='+', action=DictAction, help='KEY=VALUE: config overrides')
+    add_config_options(parser)
     return parser.parse_args(args)
 
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the program."""
     options = parse_args(args)
-    data = load_config(options.config, options.options).get('data') or {}
+    data = load_config(options.config, options.options, trust=options.trust_config).get('data') or {}
     cache_dataset(data.get('train'), options.out, options.nproc)
     print(f'Use it with data=dict(train=dict(cache={options.out!r})) in the config, or --options '
           f'data.train.cache={options.out}')

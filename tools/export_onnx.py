@@ -5,11 +5,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine import DictAction
-
 from mmseg.apis import init_segmentor, load_config
 from mmseg.apis.onnx_export import export_onnx
 from mmseg.checkpoint.networks import add_network_option
+from mmseg.config.command_line import add_config_options
 from mmseg.errors import command
 
 
@@ -22,9 +21,10 @@ def main(args: Sequence[str] | None = None) -> float:
     parser.add_argument('--size', type=int, nargs=2, default=(512, 1024), metavar=('H', 'W'),
                         help='height and width of the images; default: 512 1024')
     add_network_option(parser)
-    parser.add_argument('--options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries')
+    add_config_options(parser)
     args = parser.parse_args(args)
-    model = init_segmentor(load_config(args.config, args.options), args.checkpoint, 'cpu', args.network)
+    cfg = load_config(args.config, args.options, trust=args.trust_config)
+    model = init_segmentor(cfg, args.checkpoint, 'cpu', args.network)
     difference = export_onnx(model, args.out, tuple(args.size))
     print(f'wrote {args.out}; its logits and those of torch differ by {difference:.1e} at most')
     return difference

@@ -5,9 +5,9 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmengine import DictAction
 from prettytable import PrettyTable
 
+from mmseg.config.command_line import add_config_options
 from mmseg.config.reading import load_config
 from mmseg.errors import ConfigError, command
 from mmseg.models.outline import outline
@@ -34,10 +34,10 @@ def main(args: Sequence[str] | None = None) -> None:
     """Print one table per config. Errors are left to the caller."""
     parser = argparse.ArgumentParser(description='Count the parameters of the network of a config, part by part')
     parser.add_argument('config', nargs='+', help='config file (.py, .json, .yaml)')
-    parser.add_argument('--options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries')
+    add_config_options(parser)
     args = parser.parse_args(args)
     for config in args.config:
-        cfg = load_config(config, args.options)
+        cfg = load_config(config, args.options, trust=args.trust_config)
         if 'model' not in cfg:
             raise ValueError(f'{config} has no model section')
         parts = count(cfg.model)

@@ -122,9 +122,9 @@ def make_toy_data(out: Path, seed: int, num: tuple[int, int, int], size: tuple[i
     return True
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Run the command."""
-    args = parse_args()
+    args = parse_args(argv)
     if make_toy_data(args.out, args.seed, tuple(args.num), tuple(args.size), args.nproc):
         print(f'{sum(args.num)} scenes are in {args.out}')
     else:

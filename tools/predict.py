@@ -7,11 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine import DictAction
-
 from mmseg.apis import init_segmentor, load_config
 from mmseg.apis.predict import find_jobs, image_suffixes, predict_files
 from mmseg.checkpoint.networks import add_network_option
+from mmseg.config.command_line import add_config_options
 from mmseg.engine.optim import bfloat16_is_slow
 from mmseg.errors import command
 from mmseg.evaluation import config_changes
@@ -31,7 +30,7 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--device', help="e.g. 'cuda:0' or 'cpu'; default: the GPU if there is one")
     parser.add_argument('--bf16', action='store_true', help='compute in bfloat16')
     parser.add_argument('--batch-windows', action='store_true', help='all sliding windows of an image in one batch')
-    parser.add_argument('--options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries')
+    add_config_options(parser)
     parsed = parser.parse_args(args)
     if not 0 < parsed.opacity <= 1:
         parser.error(f'--opacity {parsed.opacity}: must be above 0 and at most 1')
@@ -41,7 +40,7 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
 def main(args: Sequence[str] | None = None) -> int:
     """Predict, and return the exit status: 1 if a file failed. Other errors are left to the caller."""
     args = parse_args(args)
-    cfg = load_config(args.config, args.options)
+    cfg = load_config(args.config, args.options, trust=args.trust_config)
     jobs, left_out = find_jobs(args.input, args.out, args.ids, args.opacity, image_suffixes(cfg))
     if left_out:
         more = ', ...' if len(left_out) > 5 else ''

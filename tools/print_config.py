@@ -4,8 +4,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from mmengine import DictAction
-
+from mmseg.config.command_line import add_config_options
 from mmseg.config.reading import load_config
 from mmseg.errors import command
 from mmseg.utils.config_text import format_config
@@ -15,9 +14,9 @@ def main(args: Sequence[str] | None = None) -> None:
     """Print the config as Python source. Errors are left to the caller."""
     parser = argparse.ArgumentParser(description='Print a config with its bases merged and old spellings translated')
     parser.add_argument('config', help='config file (.py, .json, .yaml)')
-    parser.add_argument('--options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries')
+    add_config_options(parser)
     args = parser.parse_args(args)
-    print(format_config(load_config(args.config, args.options).to_dict()), end='')
+    print(format_config(load_config(args.config, args.options, trust=args.trust_config).to_dict()), end='')
 
 
 if __name__ == '__main__':

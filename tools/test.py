@@ -9,6 +9,7 @@ from mmengine import DictAction
 from mmseg.apis import load_config
 from mmseg.apis.test import TestOutputs, run_test
 from mmseg.checkpoint.networks import add_network_option
+from mmseg.config.command_line import add_config_options
 from mmseg.distributed.launch import LAUNCHERS, joined
 from mmseg.errors import command
 from mmseg.evaluation import config_changes
@@ -39,7 +40,7 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--test-set', action='store_true', help="read the folders 'test' instead of 'val'")
     parser.add_argument('--hrda-out', choices=['', 'LR', 'HR', 'ATT'], default='',
                         help="HRDA's low-resolution or detail prediction, or its scale attention")
-    parser.add_argument('--options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries')
+    add_config_options(parser)
     parser.add_argument('--device', default='auto', help="e.g. 'cuda:0' or 'cpu'; default: the GPU if there is one")
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none',
                         help='who has started the processes: torchrun (tools/dist_test.sh) or Slurm')
@@ -64,7 +65,7 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
 def main(args: Sequence[str] | None = None) -> dict[str, float]:
     """Run the test and return its scores in 0..1."""
     args = parse_args(args)
-    cfg = load_config(args.config, args.options)
+    cfg = load_config(args.config, args.options, trust=args.trust_config)
     if args.aug_test:
         config_changes.use_augmentation(cfg)
     if args.test_set:

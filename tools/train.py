@@ -5,12 +5,14 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine import Config, DictAction
+from mmengine import Config
 
 from mmseg.apis import load_config, train_segmentor
+from mmseg.checkpoint.claim import claim
+from mmseg.config.command_line import add_config_options
 from mmseg.config.low_memory import save_memory
 from mmseg.config.memory import check_memory
-from mmseg.config.reading import dump_config
+from mmseg.config.reading import dump_config, require_sections
 from mmseg.datasets import build_dataset
 from mmseg.distributed import processes
 from mmseg.distributed.launch import LAUNCHERS, joined
@@ -31,7 +33,7 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--new-classifier', action='store_true',
                         help='of --load-from take all weights but those of the classifier, e.g. for other classes')
     parser.add_argument('--resume-from', metavar='FILE',
-                        help="continue the training of this checkpoint; 'auto': latest.pth of the work-dir, if any")
+                        help="continue the training of this checkpoint; 'auto': the newest whole one there, if any")
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate during training')
     gpus = parser.add_mutually_exclusive_group()
     gpus.add_argument('--gpus', type=int, metavar='N', help='only 1: a process uses one GPU')
@@ -42,7 +44,10 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--amp', choices=['bf16', 'bfloat16'], help='forward passes in bfloat16')
     parser.add_argument('--memory', choices=['low'],
                         help='low: for small cards: bfloat16, recomputation, one image at a time')
-    parser.add_argument('--options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override config entries')
+    parser.add_argument('--meters', action='store_true',
+                        help='log how good the pseudo labels are, if the target has labels, and the gradient of each '
+                             'loss; training is the same')
+    add_config_options(parser)
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none',
                         help='who has started the processes: torchrun (tools/dist_train.sh) or Slurm')
     parser.add_argument('--local_rank', type=int, help='accepted, has no effect: the environment says it')
@@ -54,7 +59,8 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
 
 def configure(args: argparse.Namespace) -> Config:
     """The config with the command line merged in."""
-    cfg = load_config(args.config, args.options)
+    cfg = load_config(args.config, args.options, trust=args.trust_config)
+    require_sections(cfg)
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
     if args.seed is not None:
         cfg.seed = args.seed
@@ -66,6 +72,8 @@ def configure(args: argparse.Namespace) -> Config:
         cfg.amp = dict(dtype='bfloat16')
     if args.memory:
         save_memory(cfg)
+    if args.meters:
+        cfg.log_config = dict(cfg.get('log_config') or {}, meters=True)
     if args.no_validate:
         cfg.evaluation = None
     if args.device or args.gpu_ids:
@@ -86,8 +94,10 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def prepare(args: argparse.Namespace, cfg: Config) -> Config:
-    """Make the work-dir; the config that is left for this training."""
+    """Make the work-dir, unless it belongs to another training; the config that is left for this one."""
     work_dir = Path(cfg.work_dir)
+    claim(Path((cfg.get('checkpoint_config') or {}).get('out_dir') or work_dir),
+          args.resume_from or cfg.get('resume_from'))
     work_dir.mkdir(parents=True, exist_ok=True)
     dump_config(cfg, work_dir / Path(args.config).name)
     archive_sources(work_dir / 'code.tar.gz')

@@ -1,4 +1,4 @@
-# DAFormer's training: DACS with rare class sampling and the feature distance on persons and vehicles. In a thousand
+# DAFormer's training: DACS with rare class sampling and the feature distance on persons and vehicles. In two thousand
 # iterations a teacher of alpha 0.999 would still average over the first ones, so alpha stays at 0.99.
 _base_ = ['dacs.py']
 uda = dict(

@@ -11,7 +11,7 @@ from mmengine import Config
 from torch import nn
 
 from mmseg.checkpoint.networks import load_segmentor
-from mmseg.config.reading import load_config
+from mmseg.config.reading import load_config, require_sections
 from mmseg.datasets.pipelines.compose import Compose
 from mmseg.datasets.pipelines.loading import LoadImageFromFile, loaded
 from mmseg.errors import DataError
@@ -60,6 +60,7 @@ def init_segmentor(config: str | os.PathLike | Config, checkpoint: str | None = 
         config = load_config(config)
     elif not isinstance(config, Config):
         raise TypeError(f'config must be a path or a Config, got {type(config).__name__}')
+    require_sections(config, ['model'])
     model_cfg = config.model.copy()
     model_cfg.update(pretrained=None, train_cfg=None)
     model = build_segmentor(model_cfg)

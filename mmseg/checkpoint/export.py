@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,15 @@ def slim(path: str | Path, network: str = 'student') -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: it cannot be read, or lacks the network.
+        CheckpointError: it cannot be read, lacks the network, or the network holds NaN.
     """
     checkpoint = read_checkpoint(path)
     try:
         state = segmentor_state(checkpoint, network)
     except CheckpointError as error:
         raise CheckpointError(f'{path}: {error}') from error
-    meta = checkpoint.get('meta') or {}
+    meta = checkpoint.get('meta')
+    meta = meta if isinstance(meta, Mapping) else {}
     # copies: a tensor may be a part of a larger one, which would be written as a whole
     return {
         'meta': plain({**{key: meta[key] for key in KEPT_META if key in meta}, 'network': network_name(network)}),

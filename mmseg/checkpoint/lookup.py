@@ -1,22 +1,50 @@
 """Which checkpoints a folder holds, and which is the newest."""
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
 from pathlib import Path
 
+from mmseg.checkpoint.file import read_checkpoint
 from mmseg.errors import CheckpointError
 from mmseg.utils.atomic import UNFINISHED
 
 _NUMBERED = re.compile(r'iter_(\d+)\.pth')
 
 
-def numbered_checkpoints(folder: Path, until: int) -> list[Path]:
+def numbered_checkpoints(folder: Path, until: float = math.inf) -> list[Path]:
     """The ``iter_N.pth`` files in ``folder`` with N <= ``until``, oldest first."""
     found = [(int(match[1]), path) for path in folder.glob('iter_*.pth')
              if (match := _NUMBERED.fullmatch(path.name)) and int(match[1]) <= until]
     return [path for _, path in sorted(found)]
+
+
+def newest_whole(folder: Path) -> tuple[Path | None, str]:
+    """The checkpoint to go on from: ``latest.pth``, else the newest ``iter_N.pth`` that can be read.
+
+    Returns:
+        The file, None if there is no checkpoint at all; and why newer ones were passed over, '' if none was.
+
+    Raises:
+        CheckpointError: if there are checkpoints, but none can be read.
+    """
+    latest, problems = folder / 'latest.pth', []
+    numbered = numbered_checkpoints(folder)
+    if numbered and not os.path.lexists(latest):
+        problems.append(f'{latest} is missing')
+    for path in [*([latest] if os.path.lexists(latest) else []), *reversed(numbered)]:
+        try:
+            read_checkpoint(path)
+        except (CheckpointError, OSError) as error:
+            problems.append(str(error))
+        else:
+            return path, '; '.join(problems)
+    if numbered or latest.is_file():
+        raise CheckpointError(f'no checkpoint in {folder} can be read ({problems[0]}): put a whole one there, or '
+                              'remove them to start anew')
+    return None, '; '.join(problems)
 
 
 def point_latest(path: Path) -> None:

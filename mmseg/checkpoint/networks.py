@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
+from mmseg.checkpoint.contents import check_finite, weights_of
 from mmseg.checkpoint.file import differences, load_parameters, read_checkpoint
 from mmseg.errors import CheckpointError
 from mmseg.registry import OBJECTIVES
@@ -62,17 +63,15 @@ def segmentor_state(checkpoint: Mapping[str, Any], network: str = 'student') -> 
         network: 'student' (or the only network), 'teacher', 'imnet_model' or 'mic.teacher.ema_model'.
 
     Raises:
-        CheckpointError: if the checkpoint lacks this network.
+        CheckpointError: if the checkpoint lacks this network, an entry of its weights is no tensor, or one holds NaN.
     """
-    state = checkpoint.get('state_dict', checkpoint)
-    if not isinstance(state, Mapping):
-        raise CheckpointError(f'its state_dict is a {type(state).__name__}, not a dict with weights')
-    state = _without_wrapper({k: v for k, v in state.items() if isinstance(v, Tensor)})
+    state = _without_wrapper(weights_of(checkpoint))
     name, prefixes = network_name(network), _prefixes()
     found = _without_wrapper(_below(state, f'{prefixes.get(name, name)}.'))
     if not found and name == 'student':
         found = {k: v for k, v in state.items() if k.startswith(SEGMENTOR_PARTS)}
     if found:
+        check_finite(found)
         return found
     present = [known for known, prefix in prefixes.items() if any(k.startswith(f'{prefix}.') for k in state)]
     if not present and any(k.startswith(SEGMENTOR_PARTS) for k in state):

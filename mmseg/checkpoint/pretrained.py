@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mmseg.checkpoint.contents import check_finite, weights_of
 from mmseg.checkpoint.file import load_parameters, read_checkpoint
 from mmseg.errors import CheckpointError
 from mmseg.utils.download import download
@@ -104,15 +105,20 @@ def read_weights(source: str, help_text: str = '') -> State:
 
     Raises:
         FileNotFoundError: if there is no such file, or it cannot be downloaded.
-        CheckpointError: if it cannot be read.
+        CheckpointError: if it cannot be read, or its weights are no tensors or hold NaN.
     """
     path = local_file(source)
     try:
         content = read_checkpoint(path)
     except FileNotFoundError as error:
         raise FileNotFoundError(f'no pretrained weights at {path}. {help_text}'.rstrip()) from error
-    state = next((content[k] for k in ('state_dict', 'model') if isinstance(content.get(k), Mapping)), content)
-    state = {k.removeprefix('module.').removeprefix('model.'): v for k, v in state.items() if isinstance(v, Tensor)}
+    inside = next((content[k] for k in ('state_dict', 'model') if isinstance(content.get(k), Mapping)), None)
+    try:
+        state = weights_of(content if inside is None else {'state_dict': inside})
+        check_finite(state)
+    except CheckpointError as error:
+        raise CheckpointError(f'{path}: {error}') from error
+    state = {k.removeprefix('module.').removeprefix('model.'): v for k, v in state.items()}
     inner = {k.removeprefix('backbone.'): v for k, v in state.items() if k.startswith('backbone.')}
     return inner or state
 

@@ -64,11 +64,13 @@ def _windows(content: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _margins(content: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Rows without pseudo labels that leave none."""
-    crop = training_crop(content)
+    crop, total, also = training_crop(content), 0, ''
     for name in ('pseudo_weight_ignore_top', 'pseudo_weight_ignore_bottom'):
         rows = (content.get('uda') or {}).get(name) or 0
-        if crop and rows >= crop[0]:
-            yield f'uda.{name}', f'{rows} rows leave no pseudo label in crops of {crop[0]} rows'
+        total += rows
+        if crop and total >= crop[0]:
+            yield f'uda.{name}', f'{rows} rows leave no pseudo label in crops of {crop[0]} rows{also}'
+        also = f', {rows} at the top being left out already'
 
 
 def _best(content: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -119,14 +119,15 @@ def _fix_loss(head: dict[str, Any]) -> None:
     for name, value in INACTIVE_LOSS_KEYS.items():
         if name in loss and loss[name] == value:
             del loss[name]
-    if loss.get('type') == 'LogitConstraintLoss':  # of EBDA, where it computes plain cross-entropy, whatever it is told
+    if loss.get('type') == 'LogitConstraintLoss':  # of EBDA, where it is plain cross-entropy
         known = signature(CrossEntropyLoss).parameters
         head['loss_decode'] = dict({name: loss[name] for name in loss if name in known}, type='CrossEntropyLoss')
 
 
 def _rename(section: dict[str, Any], key: str) -> None:
-    if section.get(key) in MODEL_TYPES:
-        section[key] = MODEL_TYPES[section[key]]
+    name = section.get(key)
+    if isinstance(name, str):  # anything else is refused later, by name
+        section[key] = MODEL_TYPES.get(name, name)
 
 
 def _fix_uda(content: dict[str, Any]) -> None:

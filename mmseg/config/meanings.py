@@ -81,6 +81,8 @@ MEANINGS: dict[str, dict[str, Meaning]] = {
         interval=Meaning('iterations between log lines', '`50`'),
         img_interval=Meaning('iterations between training panels in `<work_dir>/debug`, from the first one on; absent '
                              'draws none', '`None`'),
+        meters=Meaning('measure pseudo labels and the gradient of each loss before each evaluation (`--meters`, '
+                       '[meters](../how-to/meters.md))', '`False`'),
         hooks=Meaning('what else is written, see below')),
     'log_config.hooks': dict(
         interval=Meaning(f'{_WITHOUT_EFFECT}: all follow `log_config.interval`'),
@@ -116,7 +118,7 @@ MEANINGS: dict[str, dict[str, Meaning]] = {
         cudnn_benchmark=Meaning('let cuDNN choose the fastest convolutions', '`False`'),
         work_dir=Meaning('folder of logs and checkpoints', '`work_dirs/<config>`'),
         load_from=Meaning('a checkpoint to start from, with its weights alone', '`None`'),
-        resume_from=Meaning("a checkpoint to continue; `'auto'` takes the work_dir's `latest.pth` if there is one",
+        resume_from=Meaning("a checkpoint to continue; `'auto'` takes the newest whole one of the work_dir",
                             '`None`'),
         new_classifier=Meaning('of `load_from` take all but the classifier (`--new-classifier`)', '`False`'),
         log_level=Meaning("as in Python's logging: `'INFO'`, `'ERROR'`, ...", "`'INFO'`"),

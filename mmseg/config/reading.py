@@ -13,25 +13,46 @@ from pathlib import Path
 from typing import Any
 
 import mmengine
+import yaml
 from mmengine.config import Config
+from mmengine.fileio import register_handler
+from mmengine.fileio.handlers import YamlHandler
 
+import mmseg
 from mmseg.config.in_code import warn_of_methods_in_code
 from mmseg.config.legacy import apply_legacy_fixes
 from mmseg.config.schema import check_content, unknown
 from mmseg.errors import ConfigError, ConfigFileNotFound, ConfigKeyMissing, ConfigMergeError
 from mmseg.utils.config_text import format_config
+from mmseg.utils.nested import leaves
 
 __all__ = ['ConfigError', 'dump_config', 'format_config', 'load_config', 'validate_config']
 
 SUFFIXES = ('.py', '.json', '.yml', '.yaml')
+TRAINING = ('model', 'data', 'runner', 'optimizer')  # sections that every training needs
+OWN = Path(mmseg.__file__).parents[1] / 'configs'  # of the program itself
+UNTRUSTED = (', which would run code, and a .json or .yaml file is read as data. If you trust it, load it with '
+             '--trust-config (in Python load_config(path, trust=True)), or write it as a .py file')
 
 
 _parsing = threading.RLock()  # Python 3.11 has one counter for the syntax trees of all threads
 
 
-def load_config(path: str | Path, options: dict[str, Any] | None = None,
-                mistakes: list[ConfigError] | None = None) -> Config:
+@register_handler(['yaml', 'yml'])
+class SafeYamlHandler(YamlHandler):
+    """MMEngine's reader of YAML, which would run the code that a tag names, without tags."""
+
+    def load_from_fileobj(self, file: Any, **kwargs: Any) -> Any:
+        """The plain values in an open file."""
+        return yaml.load(file, getattr(yaml, 'CSafeLoader', yaml.SafeLoader))
+
+
+def load_config(path: str | Path, options: dict[str, Any] | None = None, mistakes: list[ConfigError] | None = None,
+                trust: bool = False) -> Config:
     """Read a config file with everything that it inherits, translate what older files say, and check the result.
+
+    A .py file is a program, which runs. The others are data: they inherit from no .py file but those in the configs
+    folder of this program, and import nothing.
 
     Args:
         path: a .py, .json, .yml or .yaml file. ``_base_`` in it names one file or several, relative to it.
@@ -39,6 +60,7 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None,
             ``--options``; a whole number in the key is a position in a list (``data.train.pipeline.2.img_scale``).
         mistakes: a list that gets what is wrong with single entries, which are left out then, and what is missing;
             without it the first one is raised.
+        trust: let .json and .yaml files inherit from any .py file and name ``custom_imports``.
 
     Raises:
         ConfigError: for whatever cannot be used, naming the file, the dotted key and the nearest known name. A missing
@@ -47,7 +69,7 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None,
     path, options = Path(path).expanduser(), options or {}
     try:
         with _parsing:
-            files = _inheritance(path)
+            files = _inheritance(path, trust)
             cfg = Config.fromfile(str(path), lazy_import=False)
     except ConfigError:
         raise
@@ -86,6 +108,18 @@ def validate_config(cfg: Config) -> None:
         raise ConfigError(f'{cfg.filename or "config"}: {error}', error.word, error.key) from error
 
 
+def require_sections(cfg: Config, names: Iterable[str] = TRAINING) -> None:
+    """Refuse a config that lacks a section, as one that others inherit from may.
+
+    Raises:
+        ConfigKeyMissing: naming the section.
+    """
+    for name in names:
+        if not cfg.get(name):
+            raise ConfigKeyMissing(f'{cfg.filename or "config"}: there is no section {name}: inherit from the files in '
+                                   'configs/_base_', name, name)
+
+
 def dump_config(cfg: Config, path: str | Path) -> None:
     """Write a merged config in the format that the suffix of ``path`` says."""
     content = cfg.to_dict()
@@ -97,7 +131,7 @@ def dump_config(cfg: Config, path: str | Path) -> None:
         mmengine.dump(json.loads(json.dumps(content)), str(path), sort_keys=False)
 
 
-def _inheritance(path: Path, children: Sequence[Path] = ()) -> list[Path]:
+def _inheritance(path: Path, trust: bool, children: Sequence[Path] = ()) -> list[Path]:
     """``path`` and all files that it inherits from, after checks that MMEngine does not make or not clearly."""
     child = children[-1] if children else None
     if not path.is_file():
@@ -108,12 +142,18 @@ def _inheritance(path: Path, children: Sequence[Path] = ()) -> list[Path]:
     if path.resolve() in [parent.resolve() for parent in children]:
         raise ConfigError(f'{child}: inherits from itself through _base_: {" -> ".join(map(str, chain))}')
     files = [path]
-    for base in _bases(path):
+    for base in _bases(path, trust):
         if '::' in base:
             raise ConfigError(f'{path}: _base_ {base!r} names a file inside of an installed package, which is not '
                               'supported (it needs pkg_resources): copy that file and name its path')
-        files += _inheritance(path.parent / base, chain)
+        if base.endswith('.py') and path.suffix != '.py' and not trust and not _is_own(path.parent / base):
+            raise ConfigError(f'{path}: _base_ {base} is a Python file{UNTRUSTED}', base, '_base_')
+        files += _inheritance(path.parent / base, trust, chain)
     return files
+
+
+def _is_own(path: Path) -> bool:
+    return path.resolve().is_relative_to(OWN)
 
 
 def _missing(path: Path, child: Path | None) -> ConfigFileNotFound:
@@ -136,8 +176,8 @@ def _filled_in(path: Path) -> str:
     return re.sub(variable, lambda match: os.environ.get(match[1], match[2]), text)
 
 
-def _bases(path: Path) -> list[str]:
-    """What ``_base_`` says in one file."""
+def _bases(path: Path, trust: bool) -> list[str]:
+    """What ``_base_`` says in one file, after a look at what else a file that is data may not say."""
     try:
         text = _filled_in(path)
         if path.suffix == '.py':
@@ -149,7 +189,13 @@ def _bases(path: Path) -> list[str]:
             content = mmengine.load(io.StringIO(text), file_format=path.suffix[1:])
             if not isinstance(content, dict):
                 raise TypeError(f'the file holds a {type(content).__name__}, not the sections of a config')
+            for _ in leaves(content):  # ends, or raises
+                pass
+            if content.get('custom_imports') and not trust:
+                raise ConfigError(f'{path}: custom_imports names modules{UNTRUSTED}', *['custom_imports'] * 2)
             bases = content.get('_base_', [])
+    except ConfigError:
+        raise
     except Exception as error:
         raise _reading_error(path, error) from error
     return [bases] if isinstance(bases, str) else list(bases)

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 NOT_BY_EPOCH = Kind('False: training counts iterations', lambda value: value is False)
 METRIC, NETWORK = one_of(METRIC_COLUMNS), one_of(['student', 'teacher'])
 
+SEED = whole(0, 2**63 - 1)  # what torch takes
 _LOG = dict(by_epoch=FLAG, interval=COUNT, ignore_last=FLAG, reset_flag=FLAG)
 LOG_HOOKS = dict(
     TextLoggerHook=_LOG,
@@ -65,12 +66,13 @@ SECTIONS: dict[str, dict[str, Kind]] = {
     'evaluation': dict(interval=COUNT, start=WHOLE | NONE, by_epoch=NOT_BY_EPOCH, metric=METRIC | list_of(METRIC),
                        model=NETWORK | list_of(NETWORK), save_best=NAME | NONE, rule=one_of(['greater']) | NONE,
                        efficient_test=FLAG, pre_eval=FLAG, gpu_collect=FLAG),
-    'log_config': dict(interval=COUNT, img_interval=COUNT | NONE, hooks=Each(Typed(lambda: LOG_HOOKS, dict))),
+    'log_config': dict(interval=COUNT, img_interval=COUNT | NONE, meters=FLAG,
+                       hooks=Each(Typed(lambda: LOG_HOOKS, dict))),
     'amp': dict(dtype=Needed(one_of(BFLOAT16_NAMES))),
     'data': dict(samples_per_gpu=COUNT, workers_per_gpu=WHOLE, persistent_workers=FLAG, pin_memory=FLAG,
                  train=DATASET | NONE, val=DATASET | NONE, test=DATASET | NONE),
 }
-VALUES = dict(seed=WHOLE, deterministic=FLAG, auto_scale_lr=FLAG, device=NAME, work_dir=NAME, load_from=NAME,
+VALUES = dict(seed=SEED, deterministic=FLAG, auto_scale_lr=FLAG, device=NAME, work_dir=NAME, load_from=NAME,
               resume_from=NAME, new_classifier=FLAG, compile=FLAG | DICT, cudnn_benchmark=FLAG, log_level=NAME | WHOLE)
 _CUSTOM_KEYS = Values(Section(dict(lr_mult=AMOUNT, decay_mult=AMOUNT)))
 

@@ -9,6 +9,7 @@ from mmseg.datasets.dark_zurich import DarkZurichDataset
 from mmseg.datasets.dataset_wrappers import ConcatDataset, RepeatDataset
 from mmseg.datasets.foggy_rain import CityscapesFoggyRainDataset
 from mmseg.datasets.folder import FolderDataset
+from mmseg.datasets.fourier_adaptation import FourierAdaptation
 from mmseg.datasets.gta import GTADataset
 from mmseg.datasets.loader import build_eval_loader, build_train_loader
 from mmseg.datasets.mapillary import MapillaryDataset
@@ -19,7 +20,7 @@ from mmseg.errors import DataError
 
 __all__ = [
     'ACDCDataset', 'BDD100KDataset', 'CamVidDataset', 'CityscapesDataset', 'CityscapesFoggyRainDataset',
-    'ConcatDataset', 'CustomDataset', 'DATASETS', 'DarkZurichDataset', 'DataError', 'FolderDataset', 'GTADataset',
-    'MapillaryDataset', 'MultiSource', 'PIPELINES', 'RepeatDataset', 'SynthiaDataset', 'UDADataset', 'build_dataset',
-    'build_eval_loader', 'build_train_loader', 'get_palette'
+    'ConcatDataset', 'CustomDataset', 'DATASETS', 'DarkZurichDataset', 'DataError', 'FolderDataset',
+    'FourierAdaptation', 'GTADataset', 'MapillaryDataset', 'MultiSource', 'PIPELINES', 'RepeatDataset',
+    'SynthiaDataset', 'UDADataset', 'build_dataset', 'build_eval_loader', 'build_train_loader', 'get_palette'
 ]

@@ -13,7 +13,7 @@ import zlib
 from functools import cache
 from typing import BinaryIO
 
-from mmseg.datasets.limits import VARIABLE, max_bytes
+from mmseg.datasets.limits import VARIABLE, max_bytes, require_file
 from mmseg.errors import DataError
 
 _PATH = re.compile(r'(?P<archive>.*?\.zip)(?:[/\\](?P<member>.*))?', re.IGNORECASE | re.DOTALL)
@@ -63,6 +63,7 @@ class Archive:
 
     def _add(self, file: str) -> None:
         try:
+            require_file(file)
             with open(file, 'rb') as stream, zipfile.ZipFile(stream) as archive:
                 _check(stream, archive)
                 entries = [entry for entry in archive.infolist() if not entry.is_dir()]

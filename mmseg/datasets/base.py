@@ -110,3 +110,20 @@ class SampledDataset(Dataset):
     def without_labels(self) -> SampledDataset:
         """The same dataset, not reading label maps where the pipeline does not need them; itself if it cannot."""
         return self
+
+    def with_labels_as(self, key: str) -> SampledDataset:
+        """The same dataset, whose samples hold the label map under ``key``, too: resized, cropped and flipped with the
+        image, without another effect on the sample.
+
+        Raises:
+            DataError: if images have no label map, or it cannot be delivered.
+        """
+        raise DataError(f'a {type(self).__name__} does not deliver labels beside its samples')
+
+    def deliver_target_labels(self) -> None:
+        """Let samples of pairs hold the target's label map, too, for those who measure; nothing is trained on it.
+
+        Raises:
+            DataError: if there are no target images, or not all of them have a label map.
+        """
+        raise DataError(f'a {type(self).__name__} has no target images')

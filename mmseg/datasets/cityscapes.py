@@ -59,5 +59,6 @@ class CityscapesDataset(CustomDataset):
         """What the first transform of the pipeline gets for image ``idx``."""
         results = super().describe(idx)
         if self._valid_pseudo_mask is not None:
-            results.update(valid_pseudo_mask=self._valid_pseudo_mask, seg_fields=['valid_pseudo_mask'])
+            results['valid_pseudo_mask'] = self._valid_pseudo_mask
+            results['seg_fields'].append('valid_pseudo_mask')
         return results

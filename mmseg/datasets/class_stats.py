@@ -5,7 +5,6 @@ import json
 import os
 import warnings
 import zlib
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing.pool import Pool, ThreadPool
@@ -168,6 +167,22 @@ def save_stats(counts: FileCounts, folder: str | os.PathLike) -> None:
     write_json(folder / STATS_FILE, [{**classes, 'file': file} for file, classes in counts.items()])
 
 
+def _sorted(samples: dict[int, list[tuple[str, int]]]) -> dict[int, list[tuple[str, int]]]:
+    return {c: sorted(found) for c, found in samples.items() if found}
+
+
+def _class_id(text: Any) -> int:
+    if not 0 <= int(text) < IGNORED:
+        raise ValueError(f'{text!r} is no class')
+    return int(text)
+
+
+def _pixels(number: Any) -> int:
+    if type(number) is not int or number < 1:
+        raise ValueError(f'{number!r} is no number of pixels')
+    return number
+
+
 def load_stats(folder: str | os.PathLike) -> ClassStats | None:
     """Read the statistics files in ``folder``; None if there are none.
 
@@ -179,12 +194,14 @@ def load_stats(folder: str | os.PathLike) -> ClassStats | None:
         return None
     try:
         per_file, samples = (json.loads(path.read_text()) for path in paths)
-        totals: Counter[int] = Counter()
-        for entry in per_file:
-            totals.update({int(c): n for c, n in entry.items() if c != 'file'})
-        return ClassStats(dict(totals), {int(c): [(f, int(n)) for f, n in s] for c, s in samples.items()},
-                          [entry['file'] for entry in per_file])
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        counts = {entry['file']: {_class_id(c): _pixels(n) for c, n in entry.items() if c != 'file'}
+                  for entry in per_file}
+        listed = {_class_id(c): [(file, n) for file, n in found] for c, found in samples.items()}
+        if len(counts) < len(per_file) or _sorted(listed) != _sorted(samples_of(counts)):
+            raise ValueError('they contradict each other')
+        return ClassStats({c: sum(n for _, n in found) for c, found in samples_of(counts).items()}, listed,
+                          list(counts))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DataError(f'the class statistics {paths[0]} and {paths[1].name} cannot be read ({error}): delete them, '
                         'they are counted again at the next start') from error
 

@@ -9,6 +9,7 @@ import torch
 
 from mmseg.datasets.label_format import count_ids
 from mmseg.errors import DataError
+from mmseg.utils.labels import TARGET_LABEL
 
 
 def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -17,7 +18,8 @@ def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
     Returns:
         ``img`` [B, 3, H, W] (uint8, not yet normalised, or float32), ``img_metas`` list of B dicts,
         ``gt_semantic_seg`` [B, 1, H, W] uint8, ``classes`` (the label ids of the batch in ascending order, int64, 255
-        included), of UDA samples also ``target_img``, ``target_img_metas`` and perhaps ``valid_pseudo_mask``.
+        included), of UDA samples also ``target_img``, ``target_img_metas`` and perhaps ``valid_pseudo_mask`` and
+        ``target_gt_for_meters`` (both [B, 1, H, W] uint8).
 
     Raises:
         DataError: if the images have different shapes.
@@ -33,7 +35,7 @@ def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _stack(key: str, samples: Sequence[dict[str, Any]]) -> torch.Tensor:
     tensors = [sample[key] for sample in samples]
     if len({tensor.shape for tensor in tensors}) > 1:
-        metas = 'target_img_metas' if key in ('target_img', 'valid_pseudo_mask') else 'img_metas'
+        metas = 'target_img_metas' if key in ('target_img', 'valid_pseudo_mask', TARGET_LABEL) else 'img_metas'
         shapes = ', '.join(f'{s[metas].get("filename")} {tuple(s[key].shape)}' for s in samples)
         raise DataError(f'images of one batch differ in size ({key}: {shapes}): add RandomCrop and Pad with the same '
                         'size to the end of the train pipeline')

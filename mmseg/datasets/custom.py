@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mmseg.datasets.base import SampledDataset
+from mmseg.datasets.files import read_header
 from mmseg.datasets.kinds import STEPS
 from mmseg.datasets.label_format import LabelFormat, Meaning, id_table
 from mmseg.datasets.pairs import fitted
@@ -90,6 +91,7 @@ class CustomDataset(SampledDataset):
         self.pipeline = Compose(agreed(pipeline, type(self).__name__, self.label_format))
         self.img_infos = self._list_images()
         self._cache: SampleCache | None = None
+        self._label_key: str | None = None
 
     def _choose_classes(self, classes: str | Sequence[str] | None, palette: Sequence[Sequence[int]] | None
                         ) -> np.ndarray | None:
@@ -162,6 +164,9 @@ class CustomDataset(SampledDataset):
         results: dict[str, Any] = dict(img_info=info, img_prefix=self.img_dir, seg_fields=[])
         if not self.test_mode:
             results.update(ann_info=info['ann'], seg_prefix=self.ann_dir, label_format=self.label_format)
+        if self._label_key is not None:
+            results[self._label_key] = self.label(idx)
+            results['seg_fields'].append(self._label_key)
         return results
 
     def prepare(self, idx: int) -> dict[str, Any]:
@@ -233,4 +238,17 @@ class CustomDataset(SampledDataset):
         """A copy that reads no label map unless its crops depend on them; samples are otherwise the same."""
         other = copy.copy(self)
         other.pipeline = self.pipeline.without_labels()
+        return other
+
+    def with_labels_as(self, key: str) -> CustomDataset:
+        """See the parent class. The first pair is looked at, so that a wrong folder shows at once."""
+        folder, there = self._label_folder(), set(self._labels.values())
+        missing = [idx for idx, info in enumerate(self.img_infos) if info['ann']['seg_map'] not in there]
+        if missing:
+            raise DataError(f'{len(missing)} of {len(self)} images in {self.img_dir} have no label map in {folder}, '
+                            f'such as {self.image_path(missing[0])}')
+        header = read_header(self.image_path(0))
+        self.label(0, (header.height, header.width))
+        other = copy.copy(self)
+        other.pipeline, other._label_key = self.pipeline.collecting(key), key
         return other

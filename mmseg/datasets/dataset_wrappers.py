@@ -65,6 +65,10 @@ class ConcatDataset(SampledDataset):
         """The same images, no part reading label maps where its pipeline does not need them."""
         return ConcatDataset([dataset.without_labels() for dataset in self.datasets])
 
+    def with_labels_as(self, key: str) -> ConcatDataset:
+        """The same images, with the label maps of all parts."""
+        return ConcatDataset([dataset.with_labels_as(key) for dataset in self.datasets])
+
 
 @DATASETS.register_module()
 class RepeatDataset(SampledDataset):
@@ -95,3 +99,7 @@ class RepeatDataset(SampledDataset):
     def without_labels(self) -> RepeatDataset:
         """As often, not reading label maps where the pipeline does not need them."""
         return RepeatDataset(self.dataset.without_labels(), self.times)
+
+    def with_labels_as(self, key: str) -> RepeatDataset:
+        """As often, with label maps."""
+        return RepeatDataset(self.dataset.with_labels_as(key), self.times)

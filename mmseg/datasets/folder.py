@@ -26,7 +26,7 @@ LabelMap = Mapping[Any, 'str | int | None']
 
 
 def read_classes(classes: str | Sequence[str]) -> tuple[list[str], list[list[int]] | None]:
-    """Names of the classes, and their colours if they are told.
+    """Names of the classes, and their colours if they are given.
 
     Args:
         classes: the names; or a .json, .yaml or .yml file with a list of names or a mapping from name to colour; or a
@@ -39,12 +39,12 @@ def read_classes(classes: str | Sequence[str]) -> tuple[list[str], list[list[int
     if isinstance(classes, str) and classes.endswith(('.json', '.yaml', '.yml')):
         try:
             content = (json.loads if classes.endswith('.json') else yaml.safe_load)(read_text(classes, 'classes'))
-        except (ValueError, yaml.YAMLError) as error:
+        except (ValueError, RecursionError, yaml.YAMLError) as error:
             raise DataError(f'classes={classes!r} is no valid file: {error}') from None
-        if not isinstance(content, (list, dict)):
+        found = list(content.values()) if isinstance(content, dict) else []
+        if not isinstance(content, (list, dict)) or not all(isinstance(colour, list) for colour in found):
             raise DataError(f'classes={classes!r} holds neither a list of names nor a mapping from name to colour')
-        names = list(content)
-        colours = [list(colour) for colour in content.values()] if isinstance(content, dict) else None
+        names, colours = list(content), found or None
     else:
         names = list(class_names(classes))
     if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names) or not names:

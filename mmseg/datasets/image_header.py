@@ -116,7 +116,7 @@ def _tiff_fields(content: bytes) -> dict[int, tuple[str, int]]:
 
 
 def as_stored(content: bytes) -> bytes:
-    """A TIFF whose orientation tag is 1; decoders obey the tag whatever they are told."""
+    """A TIFF whose orientation tag is 1; decoders obey the tag however they are asked."""
     layout, place = _tiff_fields(content)[_ORIENTATION]
     number = struct.pack(layout, 1)
     return content[:place] + number + content[place + len(number):]

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mmseg.registry import DATASETS, PIPELINES
+from mmseg.registry import DATASETS, PIPELINES, STYLES
 from mmseg.utils.kinds import AMOUNT, NONE, SIZE, Each, Kind, Needed, Section, Typed, number
 from mmseg.utils.options import options, registered
 
@@ -21,4 +21,5 @@ STEPS = Each(Typed(lambda: registered(PIPELINES), options))
 # an infinite temperature draws all classes alike
 RARE_CLASS_SAMPLING = Section(dict(min_pixels=AMOUNT, class_temp=number(above=0, infinite=True),
                                    min_crop_ratio=AMOUNT)) | NONE
-PAIRS = dict(rare_class_sampling=RARE_CLASS_SAMPLING, sync_crop_size=SIZE | NONE)
+STYLE = Typed(lambda: registered(STYLES), options)
+PAIRS = dict(rare_class_sampling=RARE_CLASS_SAMPLING, sync_crop_size=SIZE | NONE, source_style=STYLE | NONE)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from mmseg.errors import DataError
 
@@ -24,5 +25,17 @@ def max_pixels() -> int:
 
 
 def max_bytes() -> int:
-    """Most bytes of a file that is unpacked from an archive; see :func:`max_pixels`."""
+    """Most bytes of an image or label map, on disk or unpacked from an archive; see :func:`max_pixels`."""
     return _BYTES_PER_PIXEL * max_pixels()
+
+
+def require_file(path: str | os.PathLike) -> int:
+    """The size of a file in bytes; pipes and devices, which may have no end, are not to be opened.
+
+    Raises:
+        OSError: if it does not exist, or is a folder, pipe or device.
+    """
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError('it is a folder, pipe or device, not a file')
+    return status.st_size

@@ -5,6 +5,7 @@ workers, and a resumed run starts at its iteration without reading what came bef
 """
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -77,6 +78,11 @@ class EvalImages(Dataset):
             size = tuple(sample['img_metas'][0]['ori_shape'][:2])
             image['label'] = torch.from_numpy(self.dataset.label(idx, size))
         return image
+
+
+def is_dead_worker(error: BaseException) -> bool:
+    """Whether an error says that a worker process has died, which torch raises wherever the program is."""
+    return isinstance(error, RuntimeError) and re.match(r'DataLoader worker \(pid', str(error)) is not None
 
 
 class Loader:

@@ -30,7 +30,7 @@ class MultiSource(SampledDataset):
         target: data set whose classes are learned; its labels are not read.
         weights: of each source, a number above 0: it is drawn with its share of their sum. None: its number of images.
         rare_class_sampling: as in UDADataset. Each source has statistics and probabilities of its own.
-        sync_crop_size, cache: as in UDADataset.
+        sync_crop_size, cache, source_style: as in UDADataset.
 
     Raises:
         DataError: if a source has a class that the target does not have, there is not a weight for each source, or the
@@ -41,15 +41,21 @@ class MultiSource(SampledDataset):
 
     def __init__(self, sources: Sequence[SampledDataset], target: SampledDataset,
                  weights: Sequence[float] | None = None, rare_class_sampling: dict[str, Any] | None = None,
-                 sync_crop_size: tuple[int, int] | None = None, cache: str | None = None) -> None:
+                 sync_crop_size: tuple[int, int] | None = None, cache: str | None = None,
+                 source_style: dict[str, Any] | None = None) -> None:
         self.CLASSES, self.PALETTE = target.CLASSES, target.PALETTE
         self.sources = [_matched(source, target, f'sources.{i}') for i, source in enumerate(sources)]
         self.target = target.without_labels()
         self.probabilities = _shares([len(source) for source in sources] if weights is None else weights, len(sources))
         if cache is not None:
             use_caches(self, cache)
-        self.pairs = ConcatDataset([UDADataset(source, self.target, rare_class_sampling, sync_crop_size)
-                                    for source in self.sources])
+        self.pairs = ConcatDataset([UDADataset(source, self.target, rare_class_sampling, sync_crop_size,
+                                               source_style=source_style) for source in self.sources])
+
+    def deliver_target_labels(self) -> None:
+        """See the parent class."""
+        for pairs in self.pairs.datasets:
+            pairs.deliver_target_labels()
 
     def leaves(self, name: str = '') -> Iterator[tuple[str, SampledDataset]]:
         """Those of the sources, then those of the target."""

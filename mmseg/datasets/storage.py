@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmseg.datasets.archives import open_archive, split_path
+from mmseg.datasets.limits import VARIABLE, max_bytes, require_file
 from mmseg.errors import DataError
 
 _CHECKS = {
@@ -100,6 +101,7 @@ def read_text(path: str | os.PathLike, key: str) -> str:
         DataError: if it cannot be read.
     """
     try:
+        require_file(path)
         return Path(path).read_text(encoding='utf-8-sig')
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f'{key}={str(path)!r} cannot be read as a text file: {error}') from None
@@ -136,11 +138,16 @@ def read_bytes(path: str, what: str) -> bytes:
         what: 'image' or 'label map', for messages.
 
     Raises:
-        DataError: if it is missing or cannot be read.
+        DataError: if it is missing, too large (``MMSEG_MAX_PIXELS``) or cannot be read.
     """
     try:
         place = split_path(path)
-        return Path(path).read_bytes() if place is None else open_archive(place[0]).read(place[1])
+        if place is not None:
+            return open_archive(place[0]).read(place[1])
+        size, limit = require_file(path), max_bytes()
+        if size > limit:
+            raise OSError(f'it has {size} bytes, the limit is {limit}: raise it by the environment variable {VARIABLE}')
+        return Path(path).read_bytes()
     except FileNotFoundError:
         raise DataError(f'{what} {path} does not exist: {_CHECKS[what]}') from None
     except OSError as error:

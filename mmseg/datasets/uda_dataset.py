@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 
 from mmseg.datasets.base import Inner, SampledDataset, shuffled_index
+from mmseg.datasets.construction import build
+from mmseg.datasets.fourier_adaptation import Style, restyled
 from mmseg.datasets.kinds import PAIRS
 from mmseg.datasets.rare_class_sampling import RareClassSampler, build_sampler
 from mmseg.errors import DataError
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, STYLES
+from mmseg.utils.labels import TARGET_LABEL
 
 MAX_REDRAWS = 10  # of a crop that shows too little of the drawn class
 
@@ -27,7 +30,8 @@ class UDADataset(SampledDataset):
     """Source and target; a sample holds ``img``, ``gt_semantic_seg``, ``img_metas`` of the source and ``target_img``,
     ``target_img_metas`` and perhaps ``valid_pseudo_mask`` of the target.
 
-    Target labels are not read, unless the crops of the target's pipeline depend on them.
+    Target labels are not read, unless the crops of the target's pipeline depend on them or meters (``--meters``) want
+    to compare pseudo labels with them.
 
     Args:
         source: data set with labels.
@@ -40,6 +44,8 @@ class UDADataset(SampledDataset):
         cache: folder that tools/cache_dataset.py filled: equal samples without decoding. Refused if it was made of
             other file names, labels or scales; samples that are damaged or whose files have changed are decoded, with a
             warning.
+        source_style: ``dict(type='FourierAdaptation', beta=0.01)``: a source image gets the style of the target image
+            beside it.
 
     Raises:
         DataError: if source and target differ in classes or palette, or the cache does not fit.
@@ -49,7 +55,8 @@ class UDADataset(SampledDataset):
 
     def __init__(self, source: SampledDataset, target: SampledDataset,
                  rare_class_sampling: dict[str, Any] | None = None,
-                 sync_crop_size: tuple[int, int] | None = None, cache: str | None = None) -> None:
+                 sync_crop_size: tuple[int, int] | None = None, cache: str | None = None,
+                 source_style: dict[str, Any] | None = None) -> None:
         for name in ('CLASSES', 'PALETTE'):
             if getattr(source, name) != getattr(target, name):
                 raise DataError(f'source and target differ in {name}: {getattr(source, name)} and '
@@ -57,11 +64,16 @@ class UDADataset(SampledDataset):
         self.source, self.target = source, target.without_labels()
         self.CLASSES, self.PALETTE = source.CLASSES, source.PALETTE
         self.sync_crop_size = sync_crop_size
+        self.style: Style | None = None if source_style is None else build(STYLES, source_style, 'source style')
         if cache is not None:
             use_caches(self, cache)
         self.sampler: RareClassSampler | None = None
         if rare_class_sampling is not None:
             self.sampler = build_sampler(source, **rare_class_sampling)
+
+    def deliver_target_labels(self) -> None:
+        """See the parent class; they stand in ``target_gt_for_meters``, uint8 [1, H, W]."""
+        self.target = self.target.with_labels_as(TARGET_LABEL)
 
     def leaves(self, name: str = '') -> Iterator[tuple[str, SampledDataset]]:
         """Those of the source, then those of the target."""
@@ -101,9 +113,10 @@ class UDADataset(SampledDataset):
 
     def _join(self, source: dict[str, Any], target: dict[str, Any], rng: np.random.RandomState) -> dict[str, Any]:
         pair = {**source, 'target_img': target['img'], 'target_img_metas': target['img_metas']}
-        if 'valid_pseudo_mask' in target:
-            pair['valid_pseudo_mask'] = target['valid_pseudo_mask']
-        return pair if self.sync_crop_size is None else _crop(pair, self.sync_crop_size, rng)
+        pair.update((key, target[key]) for key in ('valid_pseudo_mask', TARGET_LABEL) if key in target)
+        if self.sync_crop_size is not None:
+            pair = _crop(pair, self.sync_crop_size, rng)
+        return pair if self.style is None else restyled(pair, self.style)
 
 
 def _crop(pair: dict[str, Any], size: tuple[int, int], rng: np.random.RandomState) -> dict[str, Any]:

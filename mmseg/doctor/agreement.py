@@ -64,7 +64,7 @@ def _check_palettes(report: Report, datasets: Mapping[str, SampledDataset]) -> N
 
 
 def _check_names(report: Report, whose: str, found: Sequence[str], wanted: Sequence[str], remedy: str) -> None:
-    """Compare names of as many classes; other numbers are told elsewhere."""
+    """Compare names of as many classes; another check compares their numbers."""
     if len(found) == len(wanted) and list(found) != list(wanted):
         pairs = [f'{i}: {mine} for {other}' for i, (mine, other) in enumerate(zip(found, wanted)) if mine != other]
         report.warn(f'{whose} other classes than the first data set: {named(pairs)}', remedy)

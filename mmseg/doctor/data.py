@@ -10,6 +10,7 @@ from mmengine import Config
 
 from mmseg.datasets import CustomDataset, build_dataset
 from mmseg.datasets.base import SampledDataset
+from mmseg.datasets.sections import walk
 from mmseg.datasets.storage import file_size, is_packed
 from mmseg.doctor.classes import check_classes
 from mmseg.doctor.images import check_images
@@ -38,7 +39,19 @@ def check_data(report: Report, cfg: Config) -> dict[str, SampledDataset]:
                 if not place.own_classes:
                     built[place.key] = dataset
                 _check_place(report, place, dataset)
+    _tell_style(report, cfg.get('data') or {})
     return built
+
+
+def _tell_style(report: Report, data: Mapping[str, Any]) -> None:
+    """That source images are not fed as they are."""
+    for place in walk(data.get('train'), 'data.train'):
+        style = dict(place.section.get('source_style') or {})
+        if style:
+            report.section(f'{place.key}.source_style')
+            values = ', '.join(f'{key}={value!r}' for key, value in style.items() if key != 'type')
+            report.ok(f'source images get the style of target images: {style.get("type")}({values}); '
+                      'python -m tools.browse_dataset draws them')
 
 
 def _check_evaluation(report: Report, cfg: Config) -> None:

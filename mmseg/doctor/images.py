@@ -72,11 +72,11 @@ def _check_depth(report: Report, dataset: CustomDataset, seen: Survey[Seen]) -> 
     if not deep:
         return
     brightest = max(deep, key=lambda idx: deep[idx].bits)
-    used, told = deep[brightest].bits, getattr(dataset.pipeline.transforms[0], 'bits', None)
-    is_dark, is_cut = max(depth.brightest for depth in deep.values()) < DARK, told is not None and used > told
+    used, stated = deep[brightest].bits, getattr(dataset.pipeline.transforms[0], 'bits', None)
+    is_dark, is_cut = max(depth.brightest for depth in deep.values()) < DARK, stated is not None and used > stated
     if is_dark or is_cut:
         report.warn(f'images of 16 bits use {used} of them at most, such as {dataset.image_path(brightest)} '
-                    f'({len(deep):,} were decoded), and are read as having {told or 16}: '
+                    f'({len(deep):,} were decoded), and are read as having {stated or 16}: '
                     + ('they are nearly black' if is_dark else 'larger values are cut'),
                     f"dict(type='LoadImageFromFile', bits={max(used, 9)}) in all pipelines; nothing, if this is meant")
 

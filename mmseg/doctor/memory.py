@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from mmseg.config.memory import GIB
-from mmseg.datasets.made_up import synthetic_batch
+from mmseg.datasets.synthetic import synthetic_batch
 from mmseg.engine.optim import build_optim_wrapper
 from mmseg.models import build_train_model, preprocess
 from mmseg.models.layers import DepthwiseConv2d

@@ -15,8 +15,8 @@ from mmseg.checkpoint.pretrained import FOLDER, address
 from mmseg.config.memory import GIB, total_memory
 from mmseg.datasets import CustomDataset, build_dataset, build_train_loader
 from mmseg.datasets.base import SampledDataset
-from mmseg.datasets.made_up import synthetic_batch
 from mmseg.datasets.sections import Place, walk
+from mmseg.datasets.synthetic import synthetic_batch
 from mmseg.doctor.agreement import check_agreement
 from mmseg.doctor.classes import complete_stats
 from mmseg.doctor.memory import card, estimated_bytes
@@ -72,7 +72,7 @@ def check_step(report: Report, cfg: Config, device: torch.device, readable: bool
     """Try a training iteration with the config's data: of small crops, on a GPU then of the full size.
 
     Args:
-        readable: whether the data is fit; else the images are made up.
+        readable: whether the data is fit; else the images are synthetic.
     """
     report.section('one training iteration')
     crop = training_crop(cfg)
@@ -126,7 +126,7 @@ def _measure_memory(report: Report, cfg: Config, batch: dict[str, Any], device: 
 
 
 def _batch(report: Report, cfg: Config, crop: tuple[int, int] | None, readable: bool) -> dict[str, Any]:
-    """The first batch of a training, without counting classes for hours; a made-up one if the data cannot be read."""
+    """The first batch of a training, without counting classes for hours; a synthetic one if the data cannot be read."""
     samples = cfg.data.get('samples_per_gpu', 2)
     if readable:
         with report.guarded('correct the training pipelines (docs/reference/config.md, data)'):
@@ -138,7 +138,7 @@ def _batch(report: Report, cfg: Config, crop: tuple[int, int] | None, readable: 
             batch = next(iter(build_train_loader(build_dataset(train), samples, 0, seed=cfg.get('seed') or 0, stop=1)))
             report.ok(f'a batch is loaded in {time.perf_counter() - start:.1f} s in one process')
             return batch
-    report.ok('with made-up images, since there are problems with the data')
+    report.ok('with synthetic images, since there are problems with the data')
     return synthetic_batch(samples, crop or (SMALL, SMALL), cfg.model.decode_head.num_classes)
 
 

@@ -1,4 +1,4 @@
-"""What the doctor has found: printed while it looks, every finding with a line that says how to mend it."""
+"""What the doctor has found: printed while it looks, every finding with a line that says how to fix it."""
 from __future__ import annotations
 
 import textwrap
@@ -53,7 +53,7 @@ class Report:
         if self._title:
             print(f'\n{self._title}')
             self._title = ''
-        for start, lines in ((state, text), ('', f'mend: {remedy}' if remedy else '')):
+        for start, lines in ((state, text), ('', f'fix: {remedy}' if remedy else '')):
             if lines:
                 block = textwrap.indent(lines, ' ' * (COLUMN + 2)).lstrip()
                 print(f'  {start:<{COLUMN}}{block}', flush=True)
@@ -63,7 +63,7 @@ class Report:
         """Turn an error or warning of the block into a finding, and go on behind it.
 
         Args:
-            remedy: how to mend what may go wrong in the block.
+            remedy: how to fix what may go wrong in the block.
         """
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter('always', UserWarning)

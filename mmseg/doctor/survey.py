@@ -1,4 +1,4 @@
-"""Looking at many files of a data set; what is wrong with them is told by kind, not by file."""
+"""Looking at many files of a data set; what is wrong with them is reported by kind, not by file."""
 from __future__ import annotations
 
 import os

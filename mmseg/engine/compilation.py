@@ -25,16 +25,21 @@ class _LimitWarning(logging.Handler):
                                 f'{record.getMessage().splitlines()[0]}')
 
 
+def is_wanted(setting: bool | dict[str, Any] | None) -> bool:
+    """Whether the config's ``compile`` asks for it; an empty dict does."""
+    return setting is not None and setting is not False
+
+
 def compile_student(student: nn.Module, setting: bool | dict[str, Any] | None, logger: logging.Logger) -> None:
     """Compile backbone and decode head of a segmentor.
 
     Args:
         setting: the config's ``compile``: None or False (off), True, or the arguments of ``torch.compile``.
-        logger: told when dynamo gives up.
+        logger: warned when dynamo gives up.
     """
-    if not setting and setting != {}:
+    if not is_wanted(setting):
         return
-    options = {} if setting is True else dict(setting)
+    options = dict(setting) if isinstance(setting, dict) else {}
     for part in ('backbone', 'decode_head'):
         student.get_submodule(part).compile(**options)
     dynamo = logging.getLogger('torch._dynamo.convert_frame')

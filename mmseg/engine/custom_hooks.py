@@ -120,12 +120,20 @@ def hook_states(hooks: Iterable[Hook]) -> dict[str, Any]:
     return {name: hook.state_dict() for name, hook in _stateful(hooks)}
 
 
-def restore_hooks(states: Mapping[str, Any], hooks: Iterable[Hook]) -> Iterator[str]:
-    """Put states of a checkpoint back; gives warnings about hooks that start anew and states that nobody takes."""
-    left = dict(states)
+def restore_hooks(states: Any, hooks: Iterable[Hook]) -> Iterator[str]:
+    """Put states of a checkpoint back; gives warnings about hooks that start anew and states that nobody takes.
+
+    Raises:
+        CheckpointError: if a hook cannot do anything with its state.
+    """
+    left = dict(states) if isinstance(states, Mapping) else {}
     for name, hook in _stateful(hooks):
         if name in left:
-            hook.load_state_dict(left.pop(name))
+            try:
+                hook.load_state_dict(left.pop(name))
+            except Exception as error:  # of somebody else's code
+                raise CheckpointError(f'{name} does not take over its state of the checkpoint ({error!r}): remove it '
+                                      'from custom_hooks, or start anew with --load-from') from error
         else:
             yield f'holds no state of {name}, which starts anew'
     if left:

@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 import tarfile
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -21,6 +22,7 @@ def collect_env() -> dict[str, str]:
     env = {'platform': platform.platform(), 'python': sys.version.split()[0]}
     env.update({name: _version(name) for name in LIBRARIES})
     env['git'] = git_revision()[:9] or 'unknown'
+    env['cpu'] = _processor()
     env['cpu threads'] = str(torch.get_num_threads())
     if torch.cuda.is_available():
         env['cuda'] = str(torch.version.cuda)
@@ -38,6 +40,15 @@ def _version(library: str) -> str:
         return metadata.version(library)
     except metadata.PackageNotFoundError:
         return 'not installed'
+
+
+def _processor() -> str:
+    """What the processor calls itself."""
+    with suppress(OSError):  # Linux alone has the file
+        for line in Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines():
+            if line.startswith('model name'):
+                return line.partition(':')[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def archive_sources(target: Path) -> bool:

@@ -60,14 +60,14 @@ class HealthHook(Hook):
         self.schedule, self.threshold = schedule, threshold
         self.stuck = {NO_LABELS: 0, ALL_LABELS: 0}
         self.best: dict[str, tuple[float, int]] = {}
-        self.told: set[str] = set()
+        self.reported: set[str] = set()
 
     def after_report(self, runner: TrainRunner, mode: str, values: dict[str, float], step: int) -> None:
-        """Look at the means of an interval ('train') or at the scores of an evaluation ('val').
+        """Look at the means of an interval ('train') or the scores of an evaluation ('val'), at nothing else.
 
         Args:
             runner: the runner.
-            mode: of the two.
+            mode: what is reported.
             values: what is logged.
             step: number of finished iterations.
 
@@ -80,10 +80,10 @@ class HealthHook(Hook):
                 *self.rates(runner.optim_wrapper.optimizer.param_groups, step),
                 *self.pseudo_labels(values, step / runner.max_iters)]
         else:
-            found = self.classes(values, step)
+            found = self.classes(values, step) if mode == 'val' else ()
         for problem, text in found:
-            if problem not in self.told:
-                self.told.add(problem)
+            if problem not in self.reported:
+                self.reported.add(problem)
                 runner.logger.warning(text)
 
     def before_checkpoint(self, runner: TrainRunner, means: dict[str, float]) -> None:
@@ -120,7 +120,7 @@ class HealthHook(Hook):
             if best >= KNOWN_IOU and now < COLLAPSED * best:
                 yield score, LOST_CLASS.format(score=score, now=now, best=best, when=when)
             else:
-                self.told.discard(score)
+                self.reported.discard(score)
             if now > best:
                 self.best[score] = now, step
 

@@ -105,9 +105,16 @@ class EvaluationHook(Hook):
     def after_train_iter(self, runner: TrainRunner, batch_idx: int, data_batch: Any = None,
                          outputs: Any = None) -> None:
         """Evaluate and report if an interval ends."""
+        if _due(runner, self.interval) and runner.train_loop.finished >= self.start:
+            self._evaluate(runner)
+
+    def before_train(self, runner: TrainRunner) -> None:
+        """Evaluate what is resumed behind its last iteration: that evaluation may have been interrupted."""
+        if runner.train_loop.finished >= runner.max_iters:
+            self._evaluate(runner)
+
+    def _evaluate(self, runner: TrainRunner) -> None:
         finished = runner.train_loop.finished
-        if not _due(runner, self.interval) or finished < self.start:
-            return
         average_running_statistics(runner.model)
         try:
             by_network = runner.val_loop.run()

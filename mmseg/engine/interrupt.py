@@ -1,21 +1,24 @@
-"""Ctrl-C and SIGTERM: finish the iteration, save, say how to go on."""
+"""Ctrl-C, SIGTERM and a closed terminal: finish the iteration, save, say how to go on."""
 from __future__ import annotations
 
 import os
 import signal
 import threading
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
 from mmseg.distributed import processes
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+HANG_UP = getattr(signal, 'SIGHUP', None)  # Windows has none
+SIGNALS = (signal.SIGINT, signal.SIGTERM, *([] if HANG_UP is None else [HANG_UP]))
 
 
 class StopRequest:
-    """While it is open, the first SIGINT or SIGTERM only sets :attr:`signal`; a second SIGINT quits at once.
+    """While it is open, the first of :data:`SIGNALS` only sets :attr:`signal`; a second SIGINT quits at once.
 
-    Outside of the main thread, where Python takes no handlers, it does nothing.
+    Under nohup a closed terminal stays ignored. Outside of the main thread, where Python takes no handlers, it does
+    nothing.
     """
 
     def __init__(self) -> None:
@@ -25,7 +28,8 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._handle) for number in SIGNALS}
+            self._previous = {number: signal.signal(number, self._handle) for number in SIGNALS
+                              if number != HANG_UP or signal.getsignal(number) is not signal.SIG_IGN}
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -34,7 +38,7 @@ class StopRequest:
 
     @property
     def exit_code(self) -> int:
-        """130 after Ctrl-C, 143 after SIGTERM."""
+        """130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP."""
         return 128 + int(self.signal or 0)
 
     def agreed(self) -> bool:
@@ -44,16 +48,20 @@ class StopRequest:
             self.signal = number
         return bool(number)
 
+    def ignore_workers(self) -> None:
+        """From now on the end of a data worker is nothing to raise for, as torch does wherever the program is."""
+        if hasattr(signal, 'SIGCHLD') and threading.current_thread() is threading.main_thread():
+            self._previous.setdefault(signal.SIGCHLD, signal.signal(signal.SIGCHLD, lambda *_: None))
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._process:
             return  # a data worker, forked with this handler: the main process decides
         if self.signal is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         if self.signal is None:
-            # torch raises, wherever the program is, when a worker dies; the signal may have reached the workers too
-            if hasattr(signal, 'SIGCHLD'):
-                self._previous[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
+            self.ignore_workers()  # the signal may have reached them, too
             name = 'Ctrl-C' if number == signal.SIGINT else signal.Signals(number).name
             if processes.is_main():
-                print(f'\n{name}: finishing the iteration, then saving. Ctrl-C again quits at once.', flush=True)
+                with suppress(OSError):  # the terminal is gone
+                    print(f'\n{name}: finishing the iteration, then saving. Ctrl-C again quits at once.', flush=True)
         self.signal = number

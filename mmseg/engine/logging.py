@@ -5,6 +5,7 @@ import datetime
 import json
 import math
 import os
+import re
 import shutil
 import sys
 from collections import deque
@@ -18,7 +19,8 @@ from torch import Tensor
 from mmseg.distributed import processes
 from mmseg.models.named_losses import Losses
 
-SCIENTIFIC = ('lr', )
+METERS = 'meters.'  # before the names of what meters find
+SCIENTIFIC = re.compile(rf'lr|{re.escape(METERS)}grad\..*')  # values that may be far below 1e-5
 TIMES = ('time', 'data_time')
 KEPT_LOSSES = 1000  # how far back the first loss that is no number can be found, in iterations (or their parts)
 
@@ -86,8 +88,9 @@ def duration(seconds: float) -> str:
     return str(datetime.timedelta(seconds=int(seconds)))
 
 
-def _text(name: str, value: Any) -> str:
-    if name in SCIENTIFIC:
+def text(name: str, value: Any) -> str:
+    """A value as a line of the log shows it."""
+    if SCIENTIFIC.fullmatch(name):
         return f'{name}: {value:.3e}'
     if name in TIMES:
         return f'{name}: {value:.3f}'
@@ -96,7 +99,7 @@ def _text(name: str, value: Any) -> str:
 
 def text_line(values: dict[str, Any], iteration: int, max_iters: int, eta: float) -> str:
     """The line that users know: ``Iter [50/40000]  lr: 1.958e-06, eta: 16:02:36, time: 1.446, ...``."""
-    parts = [_text(name, value) for name, value in values.items()]
+    parts = [text(name, value) for name, value in values.items()]
     parts.insert(1, f'eta: {duration(eta)}')
     return f'Iter [{iteration}/{max_iters}]\t{", ".join(parts)}'
 
@@ -104,7 +107,7 @@ def text_line(values: dict[str, Any], iteration: int, max_iters: int, eta: float
 def _rounded(value: Any, name: str = '') -> Any:
     if isinstance(value, float):
         # learning rates are far below 1e-5 during warm-up: five significant digits instead of five decimals
-        return float(f'{value:.5g}') if name in SCIENTIFIC else round(value, 5)
+        return float(f'{value:.5g}') if SCIENTIFIC.fullmatch(name) else round(value, 5)
     if isinstance(value, dict):
         return {key: _rounded(entry, key) for key, entry in value.items()}
     return value

@@ -99,28 +99,6 @@ def build_optimizer(model: nn.Module, optimizer_cfg: dict[str, Any]) -> Optimize
     return kind(parameter_groups(model, optimizer_cfg), **settings)
 
 
-def optimizer_state(optimizer: Optimizer) -> dict[str, Any]:
-    """The optimizer's state as plain containers of CPU tensors."""
-    state = optimizer.state_dict()
-    state['state'] = {index: {key: value.cpu() if isinstance(value, Tensor) else value for key, value in entry.items()}
-                      for index, entry in state['state'].items()}
-    return state
-
-
-def load_optimizer_state(optimizer: Optimizer, saved: dict[str, Any]) -> None:
-    """Take over moments and step counts; learning rates, decay and kernels stay those of the present config.
-
-    Raises:
-        ValueError: if the saved state belongs to other parameters, or to another grouping of them.
-    """
-    own = optimizer.state_dict()
-    names = [group.get('names') for group in own['param_groups']]
-    if names != [group.get('names') for group in saved['param_groups']]:
-        raise ValueError('the optimizer state of the checkpoint belongs to other parameter groups: resume with the '
-                         'model, optimizer and paramwise_cfg it was trained with, or start anew with --load-from')
-    optimizer.load_state_dict({'state': saved['state'], 'param_groups': own['param_groups']})
-
-
 class StepWrapper(OptimWrapper):
     """MMEngine's optimizer wrapper with bfloat16 autocast on any device and without host synchronisation.
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from logging import FileHandler, Logger
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from mmengine.visualization import Visualizer
 from torch import nn
 
 import mmseg
+from mmseg.checkpoint.claim import claim, release
+from mmseg.checkpoint.lookup import newest_whole
 from mmseg.checkpoint.networks import load_segmentor
 from mmseg.datasets import build_dataset, build_eval_loader, build_train_loader
 from mmseg.distributed import processes
@@ -28,19 +30,23 @@ from mmseg.engine.hooks import CheckpointHook, EvaluationHook, LogHook, Schedule
 from mmseg.engine.interrupt import StopRequest
 from mmseg.engine.logging import JsonLog, LogBuffer, claim_timestamp
 from mmseg.engine.loops import TrainLoop, ValLoop
+from mmseg.engine.meters_hook import MetersHook
 from mmseg.engine.optim import StepWrapper, bfloat16_is_slow, build_optim_wrapper
 from mmseg.engine.panel_hook import PanelHook
+from mmseg.engine.rescue import after_trouble, resume_command, whole_beside
 from mmseg.engine.saving import read_for_resume, restore
 from mmseg.engine.schedule import LearningRate
 from mmseg.engine.seeds import random_seed, seed_everything
 from mmseg.engine.trackers import NoTrackers, tracker_backends
-from mmseg.errors import DataError, ProcessLost
+from mmseg.errors import CheckpointError
 from mmseg.evaluation import class_subsets
 from mmseg.models.outline import classifier_entries
 from mmseg.models.trainable import Trainable
 from mmseg.models.uda.base import KEYS
 from mmseg.utils.config_text import format_config
 from mmseg.utils.device import resolve_device
+
+EVALUATION_INTERVAL = 1000  # iterations, where the config says none
 
 
 class TrainRunner(Runner):
@@ -56,7 +62,7 @@ class TrainRunner(Runner):
     * ``register_default_hooks``: MMEngine's read every value to the host in every iteration.
     * ``dump_config``: the command has written the config before anything was built.
     * ``_log_env``, ``get_hooks_info``: what is logged at the start.
-    * ``train``: saves on signals, lost processes and lost data. ``load_or_resume``, ``resume``: restore everything,
+    * ``train``: saves on signals and errors. ``load_or_resume``, ``resume``: restore everything,
       or the student's weights into student and teacher; no batch is read twice.
 
     Of several processes each has a runner; they start from one state, and process 0 logs and saves.
@@ -183,10 +189,13 @@ class TrainRunner(Runner):
 
         Raises:
             SystemExit: after Ctrl-C (130) or SIGTERM (143), when a checkpoint has been saved.
-            ProcessLost: if another process has ended, when a checkpoint has been saved.
-            DataError: if a file cannot be read, when a checkpoint of what is done has been saved.
+            CheckpointError: if the folder of the checkpoints belongs to another training.
+            Exception: whatever has ended the training, when what is done has been saved, if it can be.
         """
-        with StopRequest() as self.stop:
+        with StopRequest() as self.stop, ExitStack() as at_end:
+            if self.rank == 0:
+                claim(self.checkpoints.folder, self.cfg.get('resume_from'))
+                at_end.callback(release, self.checkpoints.folder)
             self.call_hook('before_run')
             self.load_or_resume()
             self.model.first_pass(self.train_loop.first_batches(), self.logger.info)
@@ -194,35 +203,20 @@ class TrainRunner(Runner):
             compile_student(self.model.networks()['student'], self.cfg.get('compile'), self.logger)
             try:
                 self.train_loop.run()
-            except ProcessLost as lost:
-                raise ProcessLost(f'{lost}. {self._rescue()}') from lost
-            except DataError as error:
-                if self.rank or not self.train_loop.finished:
+            except Exception as error:
+                told = after_trouble(self, error)
+                if told is error:
                     raise
-                raise DataError(f'{error}. {self._rescue()}') from error
+                raise told from error
             finally:
                 self.call_hook('after_run')
                 self.visualizer.close()
                 self._close_log()
             if self.stop.agreed():
                 path = self.checkpoints.save(self)
-                self.logger.warning(f'stopped, saved {path}; go on with: {self.resume_command()}')
+                self.logger.warning(f'stopped, saved {path}; go on with: {resume_command(self)}')
                 raise SystemExit(self.stop.exit_code)
         return self.model
-
-    def _rescue(self) -> str:
-        """Save what there is when another process or the data is lost; says what is saved and how to go on.
-
-        Process 0 saves, then leaves; without it, process 1 does. The iteration in which the process was lost is done
-        again after resuming: teacher, running statistics and bank have seen a part of it, the weights have not.
-        """
-        command = self.resume_command()
-        processes.go_on_alone()
-        path = self.checkpoints.folder / f'iter_{self.train_loop.finished}.pth'
-        if self.rank > 1 or (self.rank == 1 and path.exists()):
-            return f'The training has stopped at iteration {self.train_loop.finished}'
-        self.checkpoints.save(self)
-        return f'Saved {path}; go on with: {command}'
 
     def _close_log(self) -> None:
         """Let go of the log file, for processes with many runs; a later message opens it again."""
@@ -230,22 +224,13 @@ class TrainRunner(Runner):
             with suppress(OSError):
                 handler.close()
 
-    def resume_command(self) -> str:
-        """The command line that continues this run."""
-        config = Path(self.work_dir) / Path(self.cfg.filename or '').name
-        latest = self.checkpoints.folder / 'latest.pth'
-        if not config.is_file():
-            return f'cfg.resume_from = {str(latest)!r}'
-        if processes.count() > 1:
-            return f'sh tools/dist_train.sh {config} {processes.count()} --resume-from {latest}'
-        return f'python -m tools.train {config} --resume-from {latest}'
-
     def load_or_resume(self) -> None:
-        """Follow ``resume_from`` (a file, or 'auto' for the work_dir's latest.pth) or ``load_from``."""
+        """Follow ``resume_from`` (a file, or 'auto' for the newest whole one of this run's folder) or ``load_from``."""
         resume_from, load_from = self.cfg.get('resume_from'), self.cfg.get('load_from')
         if resume_from == 'auto':
-            latest = self.checkpoints.folder / 'latest.pth'
-            resume_from = latest if latest.exists() else None
+            resume_from, passed_over = newest_whole(self.checkpoints.folder)
+            if passed_over:
+                self.logger.warning(f'{passed_over}; going on from {resume_from or "the start"}')
         if resume_from:
             self.resume(Path(resume_from))
         elif load_from:
@@ -266,9 +251,12 @@ class TrainRunner(Runner):
 
         Raises:
             FileNotFoundError: there is no such file.
-            CheckpointError: it is not one of ours, or of another model.
+            CheckpointError: it is damaged, not one of ours, or of another model.
         """
-        checkpoint = read_for_resume(filename)
+        try:
+            checkpoint = read_for_resume(filename)
+        except (CheckpointError, FileNotFoundError) as error:
+            raise type(error)(f'{error}{whole_beside(filename)}') from error
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         restore(checkpoint, filename, self.model, self.optim_wrapper.optimizer)
         for warning in restore_hooks(checkpoint.get('hooks', {}), self.hooks):
@@ -290,7 +278,7 @@ class TrainRunner(Runner):
             self.logger.warning(f'all {self.max_iters} iterations are done, nothing is left to train')
 
     def add_scalars(self, mode: str, values: dict[str, float], step: int) -> None:
-        """Hand what was logged in ``mode`` 'train' or 'val' to trackers, if there are any, and to the hooks."""
+        """Hand what was logged in ``mode`` 'train', 'val' or 'meters' to trackers, if any, and to the hooks."""
         self.call_hook('after_report', mode=mode, values=values, step=step)
         self.visualizer.add_scalars({f'{mode}/{key}': value for key, value in values.items()}, step)
 
@@ -324,7 +312,7 @@ def _hooks(cfg: Any, work_dir: Path, validate: bool) -> list[Hook]:
     if img_interval:
         hooks.append(PanelHook(img_interval))
     if validate:
-        hooks.append(EvaluationHook(evaluation.get('interval', 1000), evaluation.get('start') or 0,
+        hooks.append(EvaluationHook(evaluation.get('interval', EVALUATION_INTERVAL), evaluation.get('start') or 0,
                                     evaluation.get('save_best')))
     return [*hooks, _checkpoint_hook(cfg, work_dir), *build_custom_hooks(cfg.get('custom_hooks'))]
 
@@ -378,9 +366,12 @@ def build_runner(cfg: Config, model: Trainable, dataset: Any, work_dir: str | Pa
     meta = dict(meta or {}, CLASSES=dataset.CLASSES, PALETTE=dataset.PALETTE, config=format_config(cfg.to_dict()),
                 mmseg_version=mmseg.__version__)
     validate = validate and cfg.get('evaluation') is not None
+    hooks = _hooks(cfg, Path(work_dir), validate)
+    if (cfg.get('log_config') or {}).get('meters'):
+        hooks.append(MetersHook((cfg.get('evaluation') or {}).get('interval', EVALUATION_INTERVAL), model, dataset))
     runner = TrainRunner(model, cfg, work_dir, optim_wrapper=build_optim_wrapper(model, cfg),
-                         make_loader=_loader_of(dataset, cfg.data, device), device=device, seed=seed,
-                         hooks=_hooks(cfg, Path(work_dir), validate), meta=meta, timestamp=timestamp)
+                         make_loader=_loader_of(dataset, cfg.data, device), device=device, seed=seed, hooks=hooks,
+                         meta=meta, timestamp=timestamp)
     runner.logger.info(f'training data: {len(dataset)} samples of {type(dataset).__name__}')
     if processes.count() > 1:
         scaled = 'times that number' if cfg.get('auto_scale_lr') else 'as it stands in the config'

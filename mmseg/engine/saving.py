@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,22 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 import mmseg
+from mmseg.checkpoint.contents import check_finite, weights_of
 from mmseg.checkpoint.file import describe_difference, plain, read_checkpoint
+from mmseg.datasets.loader import is_dead_worker
 from mmseg.engine.logging import unwritable
-from mmseg.engine.optim import load_optimizer_state, optimizer_state
+from mmseg.engine.optim_state import load_optimizer_state, optimizer_state
 from mmseg.errors import CheckpointError
 from mmseg.models.trainable import Trainable
 from mmseg.utils.atomic import write_atomically
+from mmseg.utils.kinds import COUNT, NONE, NUMBER, WHOLE, Kind, Needed, Section
 
 SCHEMA_VERSION = 1  # in meta: what the originals' files lack, and what resuming relies on
+# The file of the best score so far is deleted when there is a better one, so it can be nothing else.
+_BEST_FILE = Kind('the name of a best_*.pth file', lambda name: isinstance(name, str) and bool(
+    re.fullmatch(r'best_[^/\\]+_iter_\d+\.pth', name)))
+META = Section(dict(iter=Needed(WHOLE), max_iters=Needed(COUNT), seed=Needed(WHOLE), processes=COUNT, hook_msgs=Section(
+    dict(best_score=NUMBER, best_ckpt=_BEST_FILE), free=True) | NONE))
 
 
 def pack(model: Trainable, optimizer: Optimizer | None, meta: dict[str, Any]) -> dict[str, Any]:
@@ -55,6 +64,8 @@ def write(checkpoint: dict[str, Any], path: Path) -> None:
             raise FileNotFoundError(path.parent)
         write_atomically(path, save)
     except (OSError, RuntimeError) as error:
+        if is_dead_worker(error):
+            raise
         raise CheckpointError(unwritable(path, error)) from error
 
 
@@ -66,16 +77,19 @@ def read_for_resume(path: Path) -> dict[str, Any]:
         CheckpointError: it cannot be read, or does not hold the state of a training of this program.
     """
     checkpoint = read_checkpoint(path)
-    version = (checkpoint.get('meta') or {}).get('schema_version')
-    if version is None:
+    meta = checkpoint.get('meta')
+    if not isinstance(meta, dict) or not isinstance(meta.get('schema_version'), int):
         raise CheckpointError(f'{path} was not written by this program, so it lacks what resuming needs: start from '
                               f'its weights with --load-from {path}')
-    if version > SCHEMA_VERSION:
+    if meta['schema_version'] > SCHEMA_VERSION:
         raise CheckpointError(f'{path} was written by a newer version of this program: update it, or start from its '
                               f'weights with --load-from {path}')
     if 'optimizer' not in checkpoint:
         raise CheckpointError(f'{path} holds no optimizer state (checkpoint_config.save_optimizer=False): start from '
                               f'its weights with --load-from {path}')
+    for problem in META.problems({key: value for key, value in meta.items() if key in META.kinds}, 'meta'):
+        raise CheckpointError(f'{path}: {problem.key} {problem.text}: get the file again, or start from its weights '
+                              f'with --load-from {path}')
     return checkpoint
 
 
@@ -83,18 +97,21 @@ def restore(checkpoint: dict[str, Any], path: Path, model: Trainable, optimizer:
     """Put weights and optimizer states back, all of it or nothing.
 
     Raises:
-        CheckpointError: if the checkpoint belongs to another model or optimizer.
+        CheckpointError: if the checkpoint belongs to another model or optimizer, or what it holds is not what such a
+            training writes.
     """
-    state = checkpoint['state_dict']
-    difference = describe_difference(model, state)
-    if difference:
-        raise CheckpointError(f'{path} was written by another model or method than the config describes '
-                              f'({difference}): resume with the config beside it, or start from its weights with '
-                              f'--load-from {path}')
     try:
-        for name, own in model.own_optimizers().items():
-            load_optimizer_state(own, checkpoint['own_optimizers'][name])
+        state = weights_of(checkpoint)
+        difference = describe_difference(model, state)
+        if difference:
+            raise CheckpointError('written by another model or method than the config describes '
+                                  f'({difference}): resume with the config beside it, or start from its weights with '
+                                  f'--load-from {path}')
+        check_finite(state)
+        own = checkpoint.get('own_optimizers')
+        for name, each in model.own_optimizers().items():
+            load_optimizer_state(each, own.get(name) if isinstance(own, dict) else None)
         load_optimizer_state(optimizer, checkpoint['optimizer'])
-    except (ValueError, KeyError) as error:
+    except CheckpointError as error:
         raise CheckpointError(f'{path}: {error}') from error
     model.load_state_dict(state)

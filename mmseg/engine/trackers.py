@@ -47,7 +47,7 @@ def tracker_backends(hooks: list[dict[str, Any]], work_dir: Path, logger: Any) -
     Args:
         hooks: the dicts there; those that are no trackers are left out.
         work_dir: where the back ends write files.
-        logger: told if TensorBoard, which many configs name, is not installed; nothing else happens then.
+        logger: warned if TensorBoard, which many configs name, is not installed; nothing else happens then.
 
     Raises:
         ValueError: if W&B or MLflow is asked for and not installed.

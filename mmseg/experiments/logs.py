@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmseg.errors import LogError
+from mmseg.utils import markdown
 
 PERCENT = re.compile(r'(^|[._])(mIoU\d*|mAcc|aAcc|mDice|mFscore|IoU|Acc|Dice|Fscore|Precision|Recall)(\.|$)')
 TIMESTAMP = re.compile(r'\d{8}_\d{6}(_\d+)?')
@@ -26,11 +27,14 @@ class Log:
 
     Attributes:
         name: what to call the run: the stem of its log file, or the run's folder if the file is named by its time.
-        train, val: the logged values by training iteration.
+        train, val, meters: the logged values by training iteration; the last are those of ``--meters``.
+        environment: versions and machine by name, of the last file that says them.
     """
     name: str
     train: dict[int, dict[str, float]] = field(default_factory=dict)
     val: dict[int, dict[str, float]] = field(default_factory=dict)
+    meters: dict[int, dict[str, float]] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def group(self) -> str:
@@ -43,16 +47,17 @@ class Log:
         Raises:
             LogError: if the run never logged it; the message lists what it logged.
         """
-        for records in (self.train, self.val):
+        every = (self.train, self.val, self.meters)
+        for records in every:
             points = [(i, values[key]) for i, values in sorted(records.items()) if key in values]
             if points:
                 return [i for i, _ in points], [value for _, value in points]
-        known = sorted({name for records in (self.train, self.val) for values in records.values() for name in values})
+        known = sorted({name for records in every for values in records.values() for name in values})
         raise LogError(f'{self.name} has no values of {key!r}; it has: {", ".join(known) or "nothing"}')
 
 
 def _add_file(log: Log, path: Path) -> None:
-    """Add one file. Lines without a mode (environment, config) are skipped, and so is an unfinished last line."""
+    """Add one file. An unfinished last line is skipped."""
     lines = path.read_text().splitlines()
     last_train = 0
     for number, line in enumerate(lines, 1):
@@ -62,13 +67,17 @@ def _add_file(log: Log, path: Path) -> None:
             if number == len(lines):
                 break
             raise LogError(f'{path}, line {number}: no JSON object ({error.msg})') from error
-        if not isinstance(record, dict) or record.get('mode') not in ('train', 'val'):
+        if isinstance(record, dict) and 'env_info' in record:
+            log.environment = dict(fact.split(': ', 1) for fact in record['env_info'].splitlines() if ': ' in fact)
+        if not isinstance(record, dict) or record.get('mode') not in ('train', 'val', 'meters'):
             continue
         values = {key: value for key, value in record.items()
                   if isinstance(value, (int, float)) and key not in ('epoch', 'iter', 'step')}
         if record['mode'] == 'train':
             last_train = record['iter']
             log.train[last_train] = values
+        elif record['mode'] == 'meters':
+            log.meters[record['iter']] = values
         else:
             # A validation's ``iter`` counts its images; the training iteration is in ``step``, if it is there at all.
             log.val[record.get('step') or last_train or record['iter']] = values
@@ -104,7 +113,7 @@ def table(logs: Sequence[Log], keys: Sequence[str]) -> str:
     groups: dict[str, list[Log]] = {}
     for log in logs:
         groups.setdefault(log.group, []).append(log)
-    lines = ['| run | seeds | iteration | ' + ' | '.join(keys) + ' |', '|---' * (len(keys) + 3) + '|']
+    rows = []
     for name, members in groups.items():
         seeds = [match[1] for log in members if (match := SEED.search(log.name))]
         ends = sorted({log.series(keys[0])[0][-1] for log in members})
@@ -113,5 +122,5 @@ def table(logs: Sequence[Log], keys: Sequence[str]) -> str:
             scale = 100 if PERCENT.search(key) else 1
             cells.append(spread([scale * log.series(key)[1][-1] for log in members]))
         runs = ', '.join(seeds) if len(seeds) == len(members) else str(len(members))
-        lines.append(f'| {name} | {runs} | {", ".join(map(str, ends))} | {" | ".join(cells)} |')
-    return '\n'.join(lines)
+        rows.append([name, runs, ', '.join(map(str, ends)), *cells])
+    return markdown.table(['run', 'seeds', 'iteration', *keys], rows)

@@ -64,7 +64,8 @@ def _progress(config: Path) -> int:
     return int(saved[-1].stem.partition('_')[2]) if saved else 0
 
 
-def _is_finished(config: Path) -> bool:
+def is_finished(config: Path) -> bool:
+    """Whether the run of a generated config has a checkpoint of its last iteration."""
     return _progress(config) == load_config(config).runner.max_iters
 
 
@@ -159,7 +160,7 @@ def run_all(configs: Iterable[Path], train: Callable[[list[str]], None], *, resu
     """
     configs = list(configs)
     for position, config in enumerate(configs, 1):
-        finished = resume and _is_finished(config)
+        finished = resume and is_finished(config)
         print(f'Run {position} of {len(configs)}: {config.stem} ({config})' + (': finished' if finished else ''),
               flush=True)
         if not (finished or dry_run):

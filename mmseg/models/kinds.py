@@ -53,8 +53,18 @@ class Part(Typed):
         further = getattr(self._thing(value.get('type')), 'FURTHER', None)
         if further in value and self._thing(value[further]) is None:
             yield unknown(value[further], self.table(), f'{key}.{further}')
-        else:
-            yield from super()._named(value, key)
+            return
+        found = list(super()._named(value, key))
+        yield from found or self._refused(value, key)
+
+    def _refused(self, value: dict[str, Any], key: str) -> Iterator[Problem]:
+        """Arguments beyond those of the class that the network of another library does not take."""
+        thing = self._thing(value.get('type'))
+        ask = getattr(thing, 'refused_option', None)
+        if ask is not None and set(value).difference(options(thing), ['type']):
+            name = ask({name: entry for name, entry in value.items() if name != 'type'})
+            if name is not None:
+                yield Problem(f'{key}.{name}', name, f'{name!r} is not known to {value["type"]}, nor to its network')
 
     def section(self, thing: Any, value: dict[str, Any]) -> Section:
         """What the class takes, and what the one takes that gets the rest."""

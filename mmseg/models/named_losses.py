@@ -1,4 +1,4 @@
-"""What a forward returns to be trained and to be logged, told apart by type and not by name."""
+"""What a forward returns to be trained and to be logged, distinguished by type and not by name."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping

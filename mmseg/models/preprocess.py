@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmseg.utils.labels import IGNORED
+from mmseg.utils.labels import IGNORED, TARGET_LABEL
 from mmseg.utils.transfer import to_device
 
 IMAGES = {'img': 'img_metas', 'target_img': 'target_img_metas'}
+DTYPES = {'gt_semantic_seg': torch.int64, 'valid_pseudo_mask': torch.float32, TARGET_LABEL: torch.int64}
 
 
 @lru_cache(maxsize=32)
@@ -70,13 +71,14 @@ def prepare(batch: dict[str, Any], device: torch.device | str) -> dict[str, Any]
 
     Returns:
         The batch with ``img`` and ``target_img`` as normalised fp32 [B, 3, H, W] (uint8 is normalised, float is taken
-        as normalised), ``gt_semantic_seg`` as int64 [B, H, W] and ``valid_pseudo_mask`` as fp32 [B, H, W].
+        as normalised), ``gt_semantic_seg`` and ``target_gt_for_meters`` as int64 [B, H, W] and ``valid_pseudo_mask``
+        as fp32 [B, H, W].
     """
     ready = {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
     for name, metas in IMAGES.items():
         if name in ready and ready[name].dtype == torch.uint8:
             ready[name] = normalize(ready[name], ready[metas])
-    for name, dtype in (('gt_semantic_seg', torch.int64), ('valid_pseudo_mask', torch.float32)):
+    for name, dtype in DTYPES.items():
         if name in ready:
             value = ready[name]
             ready[name] = (value.squeeze(1) if value.dim() == 4 else value).to(dtype)

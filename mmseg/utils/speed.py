@@ -21,10 +21,10 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def calibrate(device: torch.device) -> float:
-    """Rate of a large float32 matrix product in GFLOP/s (median of 5)."""
+def calibrate(device: torch.device, dtype: torch.dtype = torch.float32) -> float:
+    """Rate of a large matrix product of numbers of a type in GFLOP/s (median of 5)."""
     side = SIDES[device.type]
-    a = torch.randn(side, side, device=device)
+    a = torch.randn(side, side, device=device, dtype=dtype)
     times = []
     for _ in range(6):
         synchronize(device)

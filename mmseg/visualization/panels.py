@@ -14,6 +14,9 @@ from torch import Tensor
 from mmseg.visualization.palettes import Palette, colourise
 
 INCHES, TITLE_INCHES, COLUMNS = 3, 0.35, 5
+# What may be said of a predicted pixel, and its colour: green, red, grey; black where nothing is known.
+RIGHT, WRONG, UNSURE, UNKNOWN = 0, 1, 2, 3
+VERDICTS = ((60, 160, 75), (220, 40, 40), (150, 150, 150), (0, 0, 0))
 
 
 @dataclass(frozen=True)
@@ -22,12 +25,13 @@ class Panel:
 
     Attributes:
         title: printed above it.
-        kind: 'image' (normalised float [B, 3, H, W]), 'label' (ids [B, H, W]), 'mask' or 'weight' ([B, H, W], 0..1).
-            Labels, masks and weights may have a channel axis of length 1.
+        kind: 'image' (normalised float [B, 3, H, W]), 'label' (ids [B, H, W]), 'verdict' (RIGHT, WRONG, UNSURE or
+            UNKNOWN, [B, H, W]), 'mask' or 'weight' ([B, H, W], 0..1). All but images may have a channel axis of length
+            1.
         tensor: the batch of maps, on any device.
     """
     title: str
-    kind: Literal['image', 'label', 'mask', 'weight']
+    kind: Literal['image', 'label', 'verdict', 'mask', 'weight']
     tensor: Tensor
 
     def cpu(self) -> Panel:
@@ -75,8 +79,9 @@ def _draw(axes, panel: Panel, palette: Palette, mean: Sequence[float], std: Sequ
         axes.imshow(denormalise(values, mean, std))
     else:
         values = values.reshape(values.shape[-2:]).float().numpy()
-        if panel.kind == 'label':
-            axes.imshow(colourise(values, palette), interpolation='nearest')
+        if panel.kind in ('label', 'verdict'):
+            colours = palette if panel.kind == 'label' else VERDICTS
+            axes.imshow(colourise(values, colours), interpolation='nearest')
         else:
             cmap = 'gray' if panel.kind == 'mask' else 'viridis'
             axes.imshow(values, cmap=cmap, vmin=0, vmax=1, interpolation='nearest')

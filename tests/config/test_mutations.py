@@ -2,16 +2,16 @@
 from __future__ import annotations
 
 import inspect
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dev.mutations.configs import CHANGES, READ, at, entries, is_harmless, plain
 from mmseg.config.reading import load_config
 from mmseg.config.schema import check_content
-from mmseg.config.sections import OPTIMIZER, SECTIONS
+from mmseg.config.sections import OPTIMIZER
 from mmseg.datasets.kinds import DATASET, STEPS
 from mmseg.engine.custom_hooks import HOOK
 from mmseg.errors import ConfigError
@@ -21,62 +21,12 @@ from mmseg.utils.kinds import FIXED, Kind, Missing, Needed, Problem, Typed
 from mmseg.utils.options import OptionsOf, optional, options, parameters, required, takes_more
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
-READ = {*SECTIONS, 'model', 'uda', 'optimizer', 'seed'}
 CHOSEN = (
     'combined/gtaHR2csHR_mic_hrda_mrm_dida.py', 'combined/csHR2acdcHR_mic_hrda_mrm_eb.py',
     '_base_/uda/advseg.py', '_base_/uda/minent.py', '_base_/models/danet_r50-d8.py',
     '_base_/models/deeplabv2_r50-d8.py', '_base_/models/deeplabv3plus_r50-d8.py', '_base_/models/segformer_r101.py',
     '_base_/models/daformer_isa_mitb5.py', '_base_/models/upernet_mit.py', '_base_/schedules/sgd.py')
-CHANGES = ('x', None, -1, math.nan, [[1], 'x'])
-
-OWN_TEXT = "a file, folder or text of the user's own: whether it exists shows when it is opened, by name"
-ABSENT = 'None says that there is none, or leaves it to the default'
-LATER = 'the thing itself names what is wrong when it is built, before the training'
-# Changes that pass, by the last name in the key and the new value; None also passes where it is an argument's default.
-HARMLESS = {
-    **{(key, 'x'): OWN_TEXT for key in (
-        'data_root', 'img_dir', 'ann_dir', 'split', 'img_suffix', 'seg_map_suffix', 'classes', 'cache', 'pretrained',
-        'checkpoint_path', 'bank', 'class_weight', 'json_trace_path')},
-    **{(key, None): ABSENT for key in (
-        'interval', 'img_interval', 'seed', 'warmup', 'mask_mode', 'norm_cfg', 'act_cfg', 'conv_cfg', 'context_cfg',
-        'init_cfg', 'paramwise_cfg', 'checkpoint_path', 'mask_pseudo_threshold', 'grad_clip', 'pretrained', 'prob',
-        'ann_dir', 'data_root', 'size', 'imnet_feature_dist_classes', 'split',
-        'target', 'target_normalised', 'save_best')},
-    ('imnet_feature_dist_scale_min_ratio', None): LATER,
-    ('bank', None): "an empty one; the preset 'dida_code', which needs a filled one, names it when it is built",
-    ('ignore_index', None): 'a head that ignores what the label files leave out, as is the default',
-    **{(key, 'x'): LATER for key in ('model_name', 'adjust_lr_fn', 'line_search_fn')},
-    ('style', 'x'): 'of a MiT: accepted for old configs, without effect',
-    ('in_index', '-1'): 'counts from the last level',
-    ('mean', '-1'): 'images may have any range',
-    ('max_keep_ckpts', '-1'): 'keeps all',
-    ('frozen_stages', '-1'): 'freezes nothing',
-    ('beta2_decay', '-1'): "negative in torch's own default",
-    ('ns_coefficients', '-1'): "negative in torch's own default",
-}
 TRIED: set[str] = set()  # in the configs so far: most have whole sections in common
-FREE = ('optimizer.paramwise_cfg.custom_keys', 'model.decode_head.init_cfg.override')  # dicts with any keys
-
-
-def entries(node: Any, path: tuple = ()) -> Iterator[tuple]:
-    """Paths of all that a config holds."""
-    for name, entry in list(node.items() if isinstance(node, dict) else enumerate(node)):
-        yield *path, name
-        if isinstance(entry, (dict, list)):
-            yield from entries(entry, (*path, name))
-
-
-def at(node: Any, path: Iterable) -> Any:
-    for name in path:
-        node = node[name]
-    return node
-
-
-def plain(node: Any) -> Any:
-    """A copy with lists in the place of tuples."""
-    if isinstance(node, dict):
-        return {name: plain(entry) for name, entry in node.items()}
-    return [plain(entry) for entry in node] if isinstance(node, (list, tuple)) else node
 
 
 def changed(content: dict[str, Any], tried: set[str] | None = None) -> Iterator[tuple[tuple, Any]]:
@@ -104,12 +54,6 @@ def changed(content: dict[str, Any], tried: set[str] | None = None) -> Iterator[
             if change != before[name]:
                 yield path, change
             parent[name] = before[name]
-
-
-def is_harmless(key: str, name: str, change: Any) -> bool:
-    if change == 'misspelt':
-        return key.rpartition('.')[0] in FREE
-    return key.startswith(FREE[1]) or (name, str(change) if change == -1 else change) in HARMLESS
 
 
 def check_changes(content: dict[str, Any], tried: set[str] | None = None) -> int:

@@ -9,10 +9,11 @@ from textwrap import dedent
 import pytest
 from mmengine.config import Config, DictAction
 
-from mmseg.config.reading import dump_config, load_config, validate_config
+from mmseg.config.reading import TRAINING, dump_config, load_config, validate_config
 from mmseg.errors import ConfigError
 from mmseg.models.uda import Objective
 from mmseg.registry import OBJECTIVES, PIPELINES
+from tools import train
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'configs'
@@ -126,7 +127,8 @@ def test_variables_of_files_and_bases(write, monkeypatch):
     write('base.py', 'seed = 3')
     assert load_config(write('a.py', "_base_ = '{{ fileDirname }}/base.py'\nname = '{{ fileBasenameNoExtension }}'")) \
         .to_dict() == dict(seed=3, name='a')
-    cfg = load_config(write('b.json', '{"_base_": "{{$BASE_FOLDER:nowhere}}/base.py", "my_seed": {{ _base_.seed }}}'))
+    write('base.json', '{"seed": 3}')
+    cfg = load_config(write('b.json', '{"_base_": "{{$BASE_FOLDER:nowhere}}/base.json", "my_seed": {{ _base_.seed }}}'))
     assert cfg.my_seed == 3
 
 
@@ -326,7 +328,7 @@ RUNNABLE = '''
     ('fp16 = dict(loss_scale=512.)', 'fp16', "amp=dict(dtype='bfloat16')"),
     ('optimiser = dict()', 'optimiser', 'optimizer'),
     ('evalution = dict()', 'evalution', 'evaluation'),
-    ('seed = -1', 'seed', 'at least 0'),
+    ('seed = -1', 'seed', 'a whole number from 0'),
     ('new_classifier = 1', 'new_classifier', 'True or False'),
     ("data['workers_per_gpu'] = 10**9", 'data.workers_per_gpu', '256 at most'),
     ("optimizer_config = dict(accumulate=10**9)", 'optimizer_config.accumulate', '10000 at most'),
@@ -404,7 +406,7 @@ def test_missing_files_name_who_asked_and_what_is_near(write):
 
 def test_package_bases_are_refused_wherever_they_stand(write):
     write('middle.py', "_base_ = 'mmdet::_base_/default_runtime.py'")
-    message = refusal(write('child.json', '{"_base_": ["middle.py"]}'))
+    message = refusal(write('child.py', '_base_ = ["middle.py"]'))
     assert 'middle.py' in message and 'mmdet::_base_/default_runtime.py' in message and 'copy that file' in message
 
 
@@ -663,3 +665,35 @@ def test_settings_for_another_target_warn(write, target, uda, margins, named):
 def test_settings_for_their_own_target_do_not_warn(write, recwarn, source, target, uda):
     load_config(write('a.py', ADVERSE.format(source=source, target=target, uda=uda, margins='')))
     assert not recwarn.list
+
+
+@pytest.mark.parametrize('name', TRAINING)
+def test_a_training_without_a_section_is_refused_by_name(name, write):
+    content = {key: value for key, value in load_config(DAFORMER).to_dict().items() if key != name}
+    path = write('part.json', json.dumps(content))
+    with pytest.raises(ConfigError, match=rf'part\.json: there is no section {name}: inherit'):
+        train.configure(train.parse_args([str(path)]))
+
+
+@pytest.mark.parametrize('key', ['model.type', 'model.decode_head.type', 'model.backbone.type', 'uda.type'])
+@pytest.mark.parametrize('value', [[1], {}, 3])
+def test_a_type_that_is_no_name_is_refused(key, value):
+    assert f'{key.rpartition(".")[0]}' in refusal(DAFORMER, {key: value})
+
+
+def test_rows_without_pseudo_labels_are_added_up():
+    margins = {'uda.pseudo_weight_ignore_top': 300, 'uda.pseudo_weight_ignore_bottom': 250}
+    message = refusal(DAFORMER, margins)
+    assert 'pseudo_weight_ignore_bottom: 250 rows leave no pseudo label in crops of 512 rows, 300 at the' in message
+
+
+@pytest.mark.parametrize('seed', [-1, 2**63, 1.5, '3'])
+def test_a_seed_is_one_that_torch_takes(seed):
+    assert 'seed: has to be a whole number from 0 to' in refusal(DAFORMER, {'seed': seed})
+
+
+@pytest.mark.parametrize('key, value', [('depths', [1, 1, 1]), ('num_heads', [1, 2, 4]), ('sr_ratios', [8, 4, 2, 1, 1]),
+                                        ('mlp_ratios', [4, 4]), ('embed_dims', [64])])
+def test_stages_of_a_mit_are_four(key, value, write):
+    backbone = f"model = dict(type='EncoderDecoder', backbone=dict(type='MixVisionTransformer', {key}={value}))"
+    assert f'model.backbone.{key}: has to be a list of 4 values' in refusal(write('a.py', backbone))

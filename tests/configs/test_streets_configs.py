@@ -19,6 +19,7 @@ FOLDERS = ('streets', 'camvid/lite0')
 BELOW = {  # method: what it adds to, and the objectives that it trains with
     'source_only': ('common', None),
     'photometric': ('source_only', None),
+    'fda': ('common', []),
     'oracle': ('source_only', None),
     'dacs': ('common', []),
     'daformer': ('dacs', ['feature_distance']),

@@ -1,12 +1,17 @@
 """Everything that can be wrong with the data ends in one message that names the thing and the remedy."""
 from __future__ import annotations
 
+import os
+
 import cv2
 import numpy as np
 import pytest
 
 from mmseg.datasets import build_dataset
+from mmseg.datasets.files import read_image, read_label
 from mmseg.datasets.pipelines import Compose
+from mmseg.datasets.pipelines.transforms import Normalize
+from mmseg.datasets.storage import read_text
 from mmseg.errors import DataError
 from tests.datasets import scenes
 
@@ -124,3 +129,42 @@ def test_collect_names_what_is_missing(game) -> None:
     pipeline = [dict(type='LoadImageFromFile'), dict(type='Collect', keys=['img', 'gt_semantic_seg'])]
     with pytest.raises(DataError, match="Collect wants .'gt_semantic_seg'"):
         load(game, pipeline=pipeline)
+
+
+@pytest.mark.parametrize('place', ['images/00000.png', 'labels/00000_labelTrainIds.png'])
+@pytest.mark.parametrize('kind', ['pipe', 'device', 'folder'])
+def test_what_is_no_file_is_refused_instead_of_waited_for(game, place, kind) -> None:
+    path = game / place
+    path.unlink()
+    if kind == 'pipe':
+        os.mkfifo(path)
+    elif kind == 'device':
+        path.symlink_to('/dev/zero')
+    else:
+        path.mkdir()
+    with pytest.raises(DataError, match=f'{path} cannot be read: it is a folder, pipe or device'):
+        read_image(str(path)) if 'images' in place else read_label(str(path))
+
+
+def test_archives_and_lists_that_are_pipes(tmp_path) -> None:
+    os.mkfifo(tmp_path / 'a.zip')
+    with pytest.raises(DataError, match='a.zip is damaged or incomplete.*pipe'):
+        read_image(str(tmp_path / 'a.zip/1.png'))
+    os.mkfifo(tmp_path / 'split.txt')
+    with pytest.raises(DataError, match='split.txt.*cannot be read as a text file.*pipe'):
+        read_text(tmp_path / 'split.txt', 'split')
+
+
+def test_a_file_out_of_all_proportion_is_not_read(game, monkeypatch) -> None:
+    path = game / 'images/00000.png'
+    with path.open('ab') as file:
+        file.truncate(2**40)  # of which the disk holds the beginning only
+    with pytest.raises(DataError, match=rf'00000.png cannot be read: it has {2**40} bytes.*MMSEG_MAX_PIXELS'):
+        read_image(str(path))
+
+
+@pytest.mark.parametrize('mean, std, to_rgb', [([1., 2.], [1., 1., 1.], True), ([1., 2.], [1., 1.], True),
+                                               ([1.], [1., 1.], False)])
+def test_normalising_needs_a_number_for_each_channel(mean, std, to_rgb) -> None:
+    with pytest.raises(ValueError, match='Normalize: mean=.* one number per channel'):
+        Normalize(mean, std, to_rgb)

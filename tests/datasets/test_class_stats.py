@@ -9,7 +9,7 @@ import pytest
 
 from mmseg.datasets import build_dataset
 from mmseg.datasets.cityscapes import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
-from mmseg.datasets.class_stats import cache_folder
+from mmseg.datasets.class_stats import cache_folder, load_stats, save_stats
 from mmseg.errors import DataError
 from tests.datasets import scenes
 
@@ -157,6 +157,9 @@ def test_statistics_of_other_labels(game, city) -> None:
     stats = json.loads((game / FILES[0]).read_text())
     stats[0]['26'] = 700
     (game / FILES[0]).write_text(json.dumps(stats))
+    samples = json.loads((game / FILES[2]).read_text())
+    samples['26'] = [[stats[0]['file'], 700]]
+    (game / FILES[2]).write_text(json.dumps(samples))
     with pytest.raises(DataError, match=r'hold the ids \[26\], the data set 19 classes'):
         build(game, city)
 
@@ -174,3 +177,32 @@ def test_same_label_name_in_two_folders(city, tmp_path) -> None:
         (tmp_path / name).write_text(text.replace('/x_', '\\\\x_'))
     images = build_dataset(cfg).sampler.images
     assert {c: list(found) for c, found in images.items()} == {1: [0], 0: [1], 2: [0, 1]}
+
+
+COUNTS = {'a.png': {0: 5, 2: 7}, 'b.png': {2: 1}}
+
+
+@pytest.mark.parametrize('name, change', [
+    (FILES[0], lambda c: c[0].update({'0': 6})), (FILES[0], lambda c: c[0].update({'0': -5})),
+    (FILES[0], lambda c: c[0].update({'0': '5'})), (FILES[0], lambda c: c[0].update({'0': None})),
+    (FILES[0], lambda c: c[0].update({'300': 5})), (FILES[0], lambda c: c[0].update({'1': 5})),
+    (FILES[0], lambda c: c[0].update(file='c.png')), (FILES[0], lambda c: c[0].update(file=[1])),
+    (FILES[0], lambda c: c.append(c[0])), (FILES[0], lambda c: c.pop()), (FILES[0], lambda c: c.append(3)),
+    (FILES[2], lambda c: c['2'].pop()), (FILES[2], lambda c: c.pop('0')), (FILES[2], lambda c: c.update({'7': 1})),
+    (FILES[2], lambda c: c['0'].append(['a.png'])), (FILES[2], lambda c: c['0'].append(['a.png', 5])),
+])
+def test_statistics_that_no_counting_gives(tmp_path, name, change) -> None:
+    save_stats(COUNTS, tmp_path)
+    assert load_stats(tmp_path).totals == {0: 5, 2: 8}
+    content = json.loads((tmp_path / name).read_text())
+    change(content)
+    (tmp_path / name).write_text(json.dumps(content))
+    with pytest.raises(DataError, match='sample_class_stats.json.*delete them, they are counted again'):
+        load_stats(tmp_path)
+
+
+def test_statistics_nested_without_end(tmp_path) -> None:
+    save_stats(COUNTS, tmp_path)
+    (tmp_path / FILES[0]).write_text('[' * 10**5)
+    with pytest.raises(DataError, match='delete them'):
+        load_stats(tmp_path)

@@ -87,6 +87,17 @@ def test_of_the_target_only_images_are_kept(cfg, tmp_path) -> None:
     assert abs(source - (3 * 80 * 40 + 80 * 32) * 4) < 2000 and abs(target - 3 * 96 * 48 * 3) < 1000
 
 
+def test_target_labels_that_are_asked_for_stand_beside_the_cache(cfg, tmp_path) -> None:
+    cache_dataset(cfg, str(tmp_path / 'cache'), 1)
+    plain, cached = build_dataset(cfg), build_dataset(dict(cfg, cache=str(tmp_path / 'cache')))
+    for dataset in (plain, cached):
+        dataset.deliver_target_labels()
+    for seed in range(5):
+        sample, expected = (dataset.get(seed, np.random.RandomState(seed)) for dataset in (cached, plain))
+        assert_equal(sample, expected)
+        assert len(sample['target_gt_for_meters'].unique()) > 1
+
+
 def test_lists_of_folders(game, city, tmp_path) -> None:
     scenes.write_city(city, 'val', 2)
     target = dict(img_dir=['leftImg8bit/train', 'leftImg8bit/val'], ann_dir=['gtFine/train', 'gtFine/val'])

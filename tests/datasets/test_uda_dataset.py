@@ -61,6 +61,40 @@ def test_target_labels_are_read_where_they_steer_the_crop(game, city) -> None:
         build_dataset(cfg)[0]
 
 
+@pytest.mark.parametrize('target', ['plain', 'margins', 'folders', 'repeated', 'without loading', 'multi source'])
+def test_target_labels_that_are_asked_for_follow_the_image(game, tmp_path, target) -> None:
+    """The label map is the red channel: whatever is cropped, flipped and padded, they stay the same picture."""
+    root = scenes.write_city(tmp_path / 'city')
+    for path in (root / 'gtFine').rglob('*.png'):
+        label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        image = root / 'leftImg8bit/train/ulm' / path.name.replace('gtFine_labelTrainIds', 'leftImg8bit')
+        cv2.imwrite(str(image), np.stack([label] * 3, axis=2))
+    section = scenes.city_cfg(root, pipeline=scenes.train_pipeline((64, 80), labels='without' not in target))
+    if target == 'margins':
+        section['crop_pseudo_margins'] = [30, 240, 30, 30]
+    elif target == 'folders':
+        section.update(img_dir=[section['img_dir']] * 2, ann_dir=[section['ann_dir']] * 2)
+    elif target == 'repeated':
+        section = dict(type='RepeatDataset', dataset=section, times=2)
+    pipeline = scenes.train_pipeline((64, 80))
+    cfg = dict(type='UDADataset', source=scenes.game_cfg(game, pipeline=pipeline), target=section)
+    if target == 'multi source':
+        cfg = dict(type='MultiSource', sources=[cfg['source']] * 2, target=section)
+    plain, dataset = build_dataset(cfg), build_dataset(cfg)
+    dataset.deliver_target_labels()
+    dataset.deliver_target_labels()  # once more changes nothing
+    flips, padded = set(), 0
+    for seed in range(6):
+        sample, before = (each.sample(seed, np.random.RandomState(seed)) for each in (dataset, plain))
+        label = sample.pop('target_gt_for_meters')
+        assert equal(sample, before) and label.dtype == torch.uint8 and label.shape == (1, 64, 80)
+        height = sample['target_img_metas']['img_shape'][0]
+        assert torch.equal(label[0, :height], sample['target_img'][0, :height]) and (label[0, height:] == 255).all()
+        flips.add(sample['target_img_metas']['flip'])
+        padded += 64 - height
+    assert flips == {True, False} and padded
+
+
 def drawn_the_long_way(dataset, rng: np.random.RandomState) -> dict:
     """Rare class sampling as the originals do it: every redraw reads, decodes and resizes again."""
     sampler, source, target = dataset.sampler, dataset.source, dataset.target

@@ -59,6 +59,7 @@ def folder(seven: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp('runs')
     for name, uda in METHODS.items():
         tiny_config(seven, folder / name, 4, uda=uda, checkpoint_config=SAVING,
+                    log_config=dict(interval=1, meters=name == 'dacs'),
                     evaluation=dict(interval=4, metric='mIoU', model=['student', 'teacher'] if name == 'dacs' else
                                     ['student']))
         tiny_config(seven, folder / f'{name}_resumed', 4, uda=uda, resume_from=str(folder / name / 'iter_2.pth'))
@@ -179,6 +180,13 @@ def test_seven_images_are_counted_once_each(folder, found) -> None:
 def logged(work_dir: Path) -> list[dict[str, Any]]:
     [file] = work_dir.glob('*.log.json')
     return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def test_meters_count_the_images_of_all_processes(folder, found) -> None:
+    assert found[0]['measured'] == found[1]['measured']
+    assert found[0]['measured']['pseudo.aAcc'] == 0.75 and found[0]['measured']['grad.a'] == 1.5
+    [record] = [line for line in logged(folder / 'dacs') if line.get('mode') == 'meters']
+    assert record['iter'] == 4 and {'meters.pseudo.mIoU', 'meters.grad.mix.decode.loss_seg'} <= set(record)
 
 
 def test_process_0_logs_and_decides(folder, found) -> None:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -21,9 +22,11 @@ from mmseg.datasets import build_dataset, build_eval_loader
 from mmseg.distributed import processes
 from mmseg.distributed.launch import joined
 from mmseg.distributed.synchronise import average_gradients
+from mmseg.engine.meters_hook import of_all_processes
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.models.uda.cells import class_counts
 from mmseg.models.uda.dida.prototypes import class_means
+from mmseg.models.uda.meters import Reading
 from tests.engine.tiny import train
 from tools import train as command
 
@@ -69,6 +72,13 @@ def class_entries() -> tuple[torch.Tensor, torch.Tensor]:
     return class_means(embedding[mine], class_counts(label[mine], (4, 4), 3)[..., :-1])
 
 
+def measured() -> dict[str, float]:
+    """Scores of one pixel in process 0, which is right, and three in process 1, one of which is wrong."""
+    counts = [[[[1, 0], [0, 0], [0, 0]]], [[[0, 1], [0, 2], [0, 0]]]][processes.rank()]
+    stage = np.array([*counts, [[0, 0]] * 3])
+    return of_all_processes(Reading({'pseudo': stage}, {'a': (1. + processes.rank(), 1)}), ('road', 'sky'))
+
+
 def batch() -> tuple[torch.Tensor, torch.Tensor]:
     """Features [2, 5, 4, 4] and labels [2, 8, 8]; class 2 is in the second image only."""
     generator = torch.Generator().manual_seed(0)
@@ -93,7 +103,8 @@ def main(folder: Path) -> None:
         found: dict[str, Any] = {path.stem.removeprefix('config_'): trained(path)
                                  for path in sorted(folder.glob('config_*.py'))}
         found.update(signalled=signalled(folder / 'apart' / 'config_signalled.py'), gradients=averaged_gradients(),
-                     entries=class_entries(), tested=tested(folder), gathered=processes.gather(processes.rank()),
+                     entries=class_entries(), measured=measured(), tested=tested(folder),
+                     gathered=processes.gather(processes.rank()),
                      seed=processes.from_main(lambda: processes.rank() + 7))
         torch.save(found, folder / f'{processes.rank()}.pt')
         die(str(folder / 'apart' / 'config_dying.py'))

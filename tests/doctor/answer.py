@@ -16,7 +16,7 @@ class Answer:
         flags = ['--options', *options] if options else []
         self.status = doctor.main([str(getattr(config, 'filename', config)), '--device', 'cpu', *flags])
         self.text = capsys.readouterr().out
-        self.problems = re.findall(r'^  problem   (.+(?:\n {12}(?!mend).*)*)', self.text, re.MULTILINE)
+        self.problems = re.findall(r'^  problem   (.+(?:\n {12}(?!fix:).*)*)', self.text, re.MULTILINE)
         self.warnings = re.findall(r'^  warning   (.+)', self.text, re.MULTILINE)
 
     def blocks(self, state: str) -> list[str]:

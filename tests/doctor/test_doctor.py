@@ -1,4 +1,4 @@
-"""tools/doctor.py: finds what is wrong, says how to mend it, and never gives up."""
+"""tools/doctor.py: finds what is wrong, says how to fix it, and never gives up."""
 from __future__ import annotations
 
 import re
@@ -35,11 +35,16 @@ def test_a_fit_training(cfg: Config, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert any('random weights' in warning for warning in answer.warnings)
 
 
+def test_a_source_style_is_told(cfg: Config, capsys: pytest.CaptureFixture) -> None:
+    answer = Answer(cfg, capsys, 'data.train.source_style.type=FourierAdaptation', 'data.train.source_style.beta=0.05')
+    assert answer.status == 0 and 'style of target images: FourierAdaptation(beta=0.05)' in answer.text
+
+
 def test_every_finding_says_how_to_mend_it(cfg: Config, images: Path, capsys: pytest.CaptureFixture) -> None:
     (images / 'img' / '2.png').write_bytes(b'no image')
     text = Answer(cfg, capsys, 'optimizer.lrr=1', 'model.decode_head.num_classes=5').text
     blocks = [block for block in re.split(r'\n(?=  \w|\n)', text) if re.match(r'\s*(problem|warning)', block)]
-    assert len(blocks) > 5 and all('\n            mend: ' in block for block in blocks)
+    assert len(blocks) > 5 and all('\n            fix: ' in block for block in blocks)
 
 
 def test_it_does_not_stop_at_the_first_mistake_in_a_config(cfg: Config, capsys: pytest.CaptureFixture) -> None:
@@ -124,7 +129,7 @@ def test_missing_folders_are_answered_with_the_tree(game: Config, tmp_path: Path
     (tmp_path / 'game' / 'images').rename(tmp_path / 'game' / 'pictures')
     shutil.rmtree(tmp_path / 'city' / 'leftImg8bit' / 'val')
     answer = Answer(game, capsys)
-    assert answer.status == 1 and 'with made-up images' in answer.text and 'crops of' in answer.text
+    assert answer.status == 1 and 'with synthetic images' in answer.text and 'crops of' in answer.text
     found = answer.problem('game/images does not exist')
     for part in ('game holds labels, pictures', '├── images/*.png', '└── labels/*_labelTrainIds.png',
                  f'python -m tools.convert_datasets.gta {tmp_path}/game'):
@@ -142,7 +147,7 @@ def test_own_folders_and_archives_have_a_tree_too() -> None:
 def test_labels_that_are_not_there(game: Config, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     (tmp_path / 'game' / 'labels' / '00001_labelTrainIds.png').unlink()
     found = Answer(game, capsys).problem('1 of 4 label maps do not exist, such as .*00001_labelTrainIds.png')
-    assert 'mend: python -m tools.convert_datasets.gta' in found
+    assert 'fix: python -m tools.convert_datasets.gta' in found
 
 
 def test_a_sample_of_the_files_is_read(game: Config, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -198,7 +203,7 @@ def test_number_of_classes(cfg: Config, capsys: pytest.CaptureFixture) -> None:
 
 
 def test_losses_that_are_no_numbers(cfg: Config, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    (tmp_path / 'weights.json').write_text(str(['NaN'] * cfg.model.decode_head.num_classes).replace("'", ''))
+    (tmp_path / 'weights.json').write_text(str([1e39] * cfg.model.decode_head.num_classes))
     answer = Answer(cfg, capsys, f'model.decode_head.loss_decode.class_weight={tmp_path}/weights.json')
     answer.problem('not a finite number: decode.loss_seg')
 

@@ -135,8 +135,8 @@ def test_a_signal_ends_the_pass_and_resuming_does_it_again(config, monkeypatch) 
 
 
 def test_it_is_left_out_where_nothing_has_to_be_known(config, tmp_path) -> None:
-    for bank in (dict(size=ROWS), dict(preset='cosine', size=ROWS)):
-        cfg = config(max_iters=1, bank=bank)
+    for name, bank in (('plain', dict(size=ROWS)), ('cosine', dict(preset='cosine', size=ROWS))):
+        cfg = config(name, max_iters=1, bank=bank)
         assert not train(cfg).instance_bank.bank.full
         assert 'rows from source images' not in logged(cfg)
 

@@ -45,7 +45,7 @@ def test_files_lie_in_the_work_dir_and_hold_the_familiar_lines(images, tmp_path)
     work_dir = tmp_path / 'run'
     train(tiny_config(images, work_dir, 5, log_config=dict(interval=2), evaluation=dict(interval=5, metric='mIoU')))
     assert sorted(re.sub(r'\d{8}_\d{6}', 'TIME', file.name) for file in work_dir.iterdir()) == [
-        'TIME.log', 'TIME.log.json', 'iter_5.pth', 'latest.pth']
+        '.training.lock', 'TIME.log', 'TIME.log.json', 'iter_5.pth', 'latest.pth']
     text = next(file for file in work_dir.glob('*.log')).read_text()
     number = r'[\d.]+'
     assert re.search(rf'Iter \[2/5\]\tlr: \d\.\d{{3}}e-\d\d, eta: \d+:\d\d:\d\d, time: {number}, data_time: {number}, '

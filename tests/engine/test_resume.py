@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from mmseg.checkpoint.lookup import newest_whole
+from mmseg.engine.interrupt import StopRequest
 from mmseg.errors import CheckpointError
 from tests.engine.tiny import tiny_config, train
 from tools import train as train_tool
@@ -76,7 +79,8 @@ def test_resuming_gives_the_losses_and_weights_of_an_uninterrupted_run(images, t
 
 def start(config: str, **kwargs: object) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, '-m', 'tools.train', config], stdout=subprocess.PIPE, text=True,
-                            stderr=subprocess.STDOUT, cwd=Path(__file__).parents[2], **kwargs)
+                            stderr=subprocess.STDOUT, cwd=Path(__file__).parents[2],
+                            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL), **kwargs)
 
 
 def wait_for(process: subprocess.Popen, condition: object) -> None:
@@ -115,6 +119,7 @@ def test_a_killed_run_loses_the_work_since_the_last_checkpoint_only(images, tmp_
     (signal.SIGTERM, 143, 0, os.kill),
     (signal.SIGINT, 130, 2, os.killpg),  # a terminal sends Ctrl-C to the workers too
     (signal.SIGTERM, 143, 2, os.killpg),  # as does the end of a batch job
+    (signal.SIGHUP, 129, 2, os.killpg),  # a closed terminal
 ])
 def test_a_signal_saves_and_says_how_to_go_on(images, tmp_path, whole, number, code, workers, send) -> None:
     run = tmp_path / 'run'
@@ -141,6 +146,107 @@ def test_auto_resume_goes_on_or_starts(images, tmp_path) -> None:
         newest = max((tmp_path / 'run').glob('*.log.json'), key=lambda file: file.stat().st_mtime_ns)
         lines = [json.loads(line) for line in newest.read_text().splitlines()]
         assert [line['iter'] for line in lines if 'mode' in line] == expected
+
+
+def test_nohup_stays_in_force(monkeypatch) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequest() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.signal is None and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def break_latest(folder: Path, how: str) -> None:
+    latest, content = folder / 'latest.pth', (folder / 'iter_4.pth').read_bytes()
+    latest.unlink()
+    if how in ('dangling', 'looping'):
+        latest.symlink_to('iter_99.pth' if how == 'dangling' else 'latest.pth')
+    elif how != 'absent':
+        latest.write_bytes(dict(empty=b'', truncated=content[:len(content) // 2])[how])
+
+
+@pytest.fixture(scope='module')
+def six(images, tmp_path_factory) -> Path:
+    """A run with iter_2.pth, iter_4.pth and iter_6.pth."""
+    folder = tmp_path_factory.mktemp('six') / 'run'
+    train(tiny_config(images, folder, 6, log_config=EXACT, checkpoint_config=dict(interval=2, max_keep_ckpts=-1)))
+    return folder
+
+
+def copy_of(run: Path, folder: Path, without: int | None = None) -> Path:
+    shutil.copytree(run, folder, symlinks=True, ignore=shutil.ignore_patterns(f'iter_{without}.pth', '*.log.json'))
+    return folder
+
+
+@pytest.mark.parametrize('how', ['dangling', 'looping', 'absent', 'empty', 'truncated'])
+def test_auto_resume_goes_on_from_the_newest_whole_file(images, tmp_path, six, how) -> None:
+    run = copy_of(six, tmp_path / 'run', without=6)
+    break_latest(run, how)
+    train(tiny_config(images, run, 6, log_config=EXACT, resume_from='auto',
+                      checkpoint_config=dict(interval=2, max_keep_ckpts=-1)))
+    assert sorted(losses(run)) == [5, 6]
+    assert_same_end(run, six)
+    assert any('latest.pth' in line and f'going on from {run}/iter_4.pth' in line
+               for file in run.glob('*.log') for line in file.read_text().splitlines())
+
+
+def test_auto_resume_passes_over_every_damaged_file(images, tmp_path, six) -> None:
+    run = copy_of(six, tmp_path / 'run')
+    (run / 'iter_6.pth').write_bytes((run / 'iter_6.pth').read_bytes()[:-1000])
+    assert newest_whole(run)[0] == run / 'iter_4.pth'
+    with pytest.raises(CheckpointError, match=rf'latest.pth.*damaged.*{run}/iter_4.pth is whole'):
+        train(tiny_config(images, run, 8, resume_from=str(run / 'latest.pth')))
+    for name in ('iter_2.pth', 'iter_4.pth'):
+        (run / name).write_bytes(b'x')
+    before = sorted(run.iterdir())
+    with pytest.raises(CheckpointError, match=f'no checkpoint in {run} can be read.*start anew'):
+        train(tiny_config(images, run, 8, resume_from='auto'))
+    assert not set(before) - set(run.iterdir())
+
+
+def test_a_missing_file_names_the_whole_one_beside_it(images, tmp_path, six) -> None:
+    run = copy_of(six, tmp_path / 'run')
+    with pytest.raises(FileNotFoundError, match=rf'iter_5.pth\. {run}/latest.pth is whole'):
+        train(tiny_config(images, run, 8, resume_from=str(run / 'iter_5.pth')))
+
+
+@pytest.mark.parametrize('change', [dict(), dict(load_from='iter_6.pth'), dict(resume_from='iter_6.pth')],
+                         ids=['anew', 'load', 'resume another'])
+def test_checkpoints_of_another_training_are_not_overwritten(images, tmp_path, six, change) -> None:
+    run = copy_of(six, tmp_path / 'run')
+    before = {path: path.read_bytes() for path in run.glob('*.pth')}
+    cfg = tiny_config(images, run, 6, **{key: str(six / name) for key, name in change.items()})
+    with pytest.raises(CheckpointError, match=f'{run} holds iter_2.pth of another training.*--resume-from auto'):
+        train_tool.main([cfg.filename])
+    with pytest.raises(CheckpointError, match='of another training'):
+        train(cfg)
+    assert {path: path.read_bytes() for path in run.glob('*.pth')} == before
+    assert not (run / 'code.tar.gz').exists()
+
+
+def test_a_second_training_in_a_folder_is_refused_while_the_first_runs(images, tmp_path) -> None:
+    cfg = tiny_config(images, tmp_path / 'run', 400, checkpoint_config=dict(interval=400))
+    process = start(cfg.filename)
+    wait_for(process, lambda: list((tmp_path / 'run').glob('*.log.json')))
+    for resume_from in (None, 'auto'):
+        cfg.resume_from = resume_from
+        with pytest.raises(CheckpointError, match=f'another training, process {process.pid}, is writing into'):
+            train(cfg)
+    process.kill()
+    process.communicate()
+    cfg.runner.max_iters = 1
+    train(cfg)  # nothing is left of the lock
+
+
+def test_what_is_resumed_behind_its_last_iteration_is_evaluated(images, tmp_path) -> None:
+    """A signal may have ended the training in the middle of its last evaluation."""
+    for _ in range(2):
+        train(tiny_config(images, tmp_path / 'run', 2, evaluation=dict(interval=2), resume_from='auto'))
+    newest = max((tmp_path / 'run').glob('*.log.json'), key=lambda file: file.stat().st_mtime_ns)
+    lines = [json.loads(line) for line in newest.read_text().splitlines()]
+    assert [(line['mode'], line.get('step')) for line in lines if 'mode' in line] == [('val', 2)]
 
 
 def test_another_length_is_allowed_with_a_warning(images, tmp_path) -> None:

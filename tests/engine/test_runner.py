@@ -81,11 +81,11 @@ def test_only_the_newest_checkpoints_stay_and_the_last_iteration_has_one(images,
 
 
 def test_files_of_another_run_are_not_removed(images, tmp_path) -> None:
-    (tmp_path / 'run').mkdir()
-    for name in ('iter_1.pth', 'iter_9000.pth'):
-        (tmp_path / 'run' / name).write_bytes(b'precious')
-    train(tiny_config(images, tmp_path / 'run', 4, checkpoint_config=dict(interval=2, max_keep_ckpts=1)))
-    assert names(tmp_path / 'run') == ['iter_1.pth', 'iter_4.pth', 'iter_9000.pth', 'latest.pth']
+    run, saving = tmp_path / 'run', dict(interval=2, max_keep_ckpts=1)
+    train(tiny_config(images, run, 2, checkpoint_config=saving))
+    (run / 'iter_9000.pth').write_bytes(b'precious')
+    train(tiny_config(images, run, 4, checkpoint_config=saving, resume_from=str(run / 'latest.pth')))
+    assert names(run) == ['iter_4.pth', 'iter_9000.pth', 'latest.pth']
 
 
 @pytest.mark.parametrize('missing', [(), ('symlink',), ('symlink', 'link')])

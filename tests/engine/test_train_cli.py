@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[2]
 def test_the_flags_are_those_that_users_know() -> None:
     flags = vars(train.parse_args(['config.py']))
     assert set(flags) == {'config', 'work_dir', 'load_from', 'new_classifier', 'resume_from', 'no_validate', 'gpus',
-                          'gpu_ids', 'device', 'seed', 'deterministic', 'amp', 'memory', 'options', 'launcher',
-                          'local_rank'}
+                          'gpu_ids', 'device', 'seed', 'deterministic', 'amp', 'memory', 'meters', 'options',
+                          'trust_config', 'launcher', 'local_rank'}
 
 
 def test_the_work_dir_holds_config_sources_logs_and_checkpoint(images, tmp_path, monkeypatch) -> None:

@@ -1,14 +1,17 @@
 """A full disk, an unreadable image, a lost folder in mid-run: one message, and the last checkpoint is whole."""
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 import torch
 
 from mmseg.engine.hooks import CheckpointHook
-from mmseg.errors import CheckpointError, DataError
+from mmseg.errors import CheckpointError, DataError, ProcessLost
+from tests.engine.test_resume import start, wait_for
 from tests.engine.tiny import tiny_config, train, write_images
 
 EVERY_OTHER = dict(interval=2, max_keep_ckpts=-1)
@@ -84,5 +87,73 @@ def test_a_log_on_a_full_disk_ends_in_one_message(images, tmp_path, monkeypatch,
     after(monkeypatch, 3, fill)
     with pytest.raises(OSError, match='No space left.*MB are free there. Earlier checkpoints are untouched') as error:
         train(tiny_config(images, run, 6, checkpoint_config=EVERY_OTHER))
-    assert not isinstance(error.value, FileNotFoundError) and saved(run) == 2
+    assert not isinstance(error.value, FileNotFoundError) and saved(run) == 4
     assert 'Traceback' not in capfd.readouterr().err
+
+
+def ended_by(monkeypatch: pytest.MonkeyPatch, images: Path, run: Path, error: Exception, at: int = 3,
+             **changes: object) -> pytest.ExceptionInfo:
+    """Train until ``error`` comes from somewhere after iteration ``at``."""
+    def fail() -> None:
+        raise error
+
+    after(monkeypatch, at, fail)
+    with pytest.raises(Exception) as caught:  # noqa: B017, the kind is what the tests are about
+        train(tiny_config(images, run, 6, **dict(dict(checkpoint_config=EVERY_OTHER), **changes)))
+    return caught
+
+
+@pytest.mark.parametrize('error', [RuntimeError('of a decoder'), KeyError('x'), MemoryError(), OSError(5, 'x'),
+                                   UnicodeDecodeError('utf-8', b'', 0, 1, 'x'), AssertionError()], ids=repr)
+def test_any_error_saves_what_is_done_and_says_how_to_go_on(images, tmp_path, monkeypatch, error) -> None:
+    caught = ended_by(monkeypatch, images, tmp_path / 'run', error)
+    assert caught.value is error and saved(tmp_path / 'run') == 3
+    log = next((tmp_path / 'run').glob('*.log')).read_text()
+    assert f'{type(error).__name__} has ended the training. Saved' in log and 'iter_3.pth; go on with: ' in log
+
+
+def test_an_error_that_lets_nothing_be_saved_stays_what_it_is(images, tmp_path, monkeypatch) -> None:
+    def fail(*args: object) -> None:
+        raise RuntimeError('the device is gone')
+
+    error = KeyError('first')
+    monkeypatch.setattr('mmseg.engine.hooks.pack', fail)
+    caught = ended_by(monkeypatch, images, tmp_path / 'run', error, at=1)
+    assert caught.value is error
+    assert 'could not be saved: the device is gone' in next((tmp_path / 'run').glob('*.log')).read_text()
+
+
+DEAD = RuntimeError('DataLoader worker (pid 123) is killed by signal: Killed. ')
+
+
+def test_a_dead_worker_is_a_lost_process(images, tmp_path, monkeypatch) -> None:
+    caught = ended_by(monkeypatch, images, tmp_path / 'run', DEAD)
+    assert caught.type is ProcessLost and saved(tmp_path / 'run') == 3
+    assert caught.match(r'worker \(pid 123\) is killed.*lower data.workers_per_gpu\. Saved .*iter_3.pth; go on with: ')
+
+
+def test_a_worker_that_dies_while_a_checkpoint_is_written_is_no_full_disk(images, tmp_path, monkeypatch) -> None:
+    original, calls = torch.save, []
+
+    def die(*args: object, **kwargs: object) -> None:
+        calls.append(args)
+        if len(calls) == 1:
+            raise DEAD
+        original(*args, **kwargs)
+
+    monkeypatch.setattr(torch, 'save', die)
+    with pytest.raises(ProcessLost, match='worker .pid 123.*Saved .*iter_2.pth'):
+        train(tiny_config(images, tmp_path / 'run', 6, checkpoint_config=EVERY_OTHER))
+    assert saved(tmp_path / 'run') == 2
+
+
+def test_a_killed_worker_ends_in_one_message(images, tmp_path) -> None:
+    run = tmp_path / 'run'
+    cfg = tiny_config(images, run, 400, data=dict(workers_per_gpu=2), checkpoint_config=dict(interval=400))
+    process = start(cfg.filename)
+    wait_for(process, lambda: any('"iter": 3' in file.read_text() for file in run.glob('*.log.json')))
+    children = Path(f'/proc/{process.pid}/task/{process.pid}/children').read_text().split()
+    os.kill(int(children[-1]), signal.SIGKILL)
+    output = process.communicate(timeout=90)[0]
+    assert process.returncode == 1 and 'Traceback' not in output, output
+    assert 'go on with: python -m tools.train' in output.splitlines()[-1] and saved(run) >= 3

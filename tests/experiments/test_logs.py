@@ -78,3 +78,12 @@ def test_unknown_keys_are_answered_with_the_known_ones(tmp_path: Path) -> None:
     log = read_log(write_log(tmp_path / 'a.log.json', 0.4))
     with pytest.raises(LogError, match="a has no values of 'mIou'; it has: IoU.road, decode.loss_seg, lr, mIoU"):
         log.series('mIou')
+
+
+def test_meters_are_read_beside_the_scores(tmp_path: Path) -> None:
+    path = write_log(tmp_path / 'a.log.json', 0.4)
+    with path.open('a') as file:
+        file.write('{"mode": "meters", "iter": 200, "meters.pseudo.mIoU": 0.5}\n')
+    log = read_log(path)
+    assert log.series('meters.pseudo.mIoU') == ([200], [0.5]) and log.series('mIoU')[0] == [100, 200]
+    assert 'meters.pseudo.mIoU' not in log.val[200]

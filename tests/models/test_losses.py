@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from mmseg.models.losses import CrossEntropyLoss, accuracy
+from mmseg.models.losses.cross_entropy_loss import load_class_weight
 
 
 def sample() -> tuple[torch.Tensor, torch.Tensor]:
@@ -69,3 +70,18 @@ def test_accuracy_counts_ignored_pixels_as_wrong() -> None:
     logits = F.one_hot(torch.tensor([[[0, 0, 1, 1]]]), 3).movedim(-1, 1).float()
     assert accuracy(logits, label) == 25
     assert [float(a) for a in accuracy(logits, label, topk=(1, 3))] == [25, 50]
+
+
+@pytest.mark.parametrize('name, content', [
+    ('w.npy', b'no numpy'), ('w.json', b'{'), ('w.json', b'{"a": 1}'), ('w.json', b'[1, NaN]'), ('w.json', b'[1, -1]'),
+    ('w.json', b'[1, "x"]'), ('w.json', b'[[1, 2]]'), ('w.json', b'[' * 10**5), ('w.json', b'\xff')])
+def test_class_weights_that_are_none_are_refused_by_the_name_of_the_file(tmp_path, name, content) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f'class_weight: {tmp_path / name}'):
+        load_class_weight(str(tmp_path / name))
+
+
+def test_class_weights_with_code_are_refused(tmp_path) -> None:
+    np.save(tmp_path / 'w.npy', np.array([dict()], dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match='w.npy cannot be read'):
+        load_class_weight(str(tmp_path / 'w.npy'))

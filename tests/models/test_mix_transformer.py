@@ -102,3 +102,8 @@ def test_pretrained_file_of_another_network_is_refused(tmp_path: Path) -> None:
     torch.save(state, tmp_path / 'mit.pth')
     with pytest.raises(CheckpointError, match=r'(?s)norm1\.bias.*norm4\.weight \(7,\) instead of \(32,\)'):
         tiny(pretrained=str(tmp_path / 'mit.pth')).init_weights()
+
+
+def test_heads_that_cannot_share_the_channels_are_refused() -> None:
+    with pytest.raises(ValueError, match=r'embed_dims=\[8, 8, 16, 16\] are no multiples of num_heads=\[3, 1, 2, 2\]'):
+        MixVisionTransformer(embed_dims=(8, 8, 16, 16), num_heads=(3, 1, 2, 2))

@@ -112,6 +112,16 @@ def test_a_whole_step_with_mrm(model, mrm) -> None:
     assert all(torch.allclose(saving[name], plain[name], atol=1e-5) for name in plain)
 
 
+def test_a_graph_that_is_kept_is_recomputed_each_time() -> None:
+    torch.manual_seed(0)
+    net = build_backbone(dict(type='ResNet', depth=18, with_cp=True, **RESNET)).train()
+    loss = weighted_sum(net(images()))
+    statistics = {name: value.clone() for name, value in net.named_buffers()}
+    first, second = (torch.autograd.grad(loss, list(net.parameters()), retain_graph=True) for _ in range(2))
+    assert all(map(torch.equal, first, second))
+    assert all(torch.equal(value, statistics[name]) for name, value in net.named_buffers())
+
+
 def test_nothing_is_recomputed_for_a_teacher() -> None:
     net = build_backbone(nets.backbone(with_cp=True)).train()
     with torch.no_grad():

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mmseg.apis import load_config
-from mmseg.errors import CheckpointError
+from mmseg.errors import CheckpointError, ConfigError
 from mmseg.models import build_backbone, build_segmentor
 from tests.models import nets
 from tests.models.base_backbone import BackboneTests, images
@@ -67,7 +67,7 @@ def test_maps_are_those_of_timm(name: str) -> None:
     torch.manual_seed(0)
     backbone = build_backbone(dict(type='TIMMBackbone', model_name=name)).eval()
     img = images(64, 96)
-    expected = backbone.timm_model(img)
+    expected = backbone.timm_model(img.contiguous(memory_format=torch.channels_last))  # the layout it takes on the CPU
     if backbone.pyramid is None:
         assert all(torch.equal(mine, theirs) for mine, theirs in zip(backbone(img), expected[-4:], strict=True))
     else:  # stride 16 is the last block's map, normalised per token
@@ -206,3 +206,11 @@ def test_wrong_options_are_named(cfg: dict[str, Any], words: str) -> None:
 def test_unknown_arguments_of_the_network_are_named() -> None:
     with pytest.raises(TypeError, match='dorp_path_rate'):
         build_backbone(dict(type='TIMMBackbone', model_name='test_vit', dorp_path_rate=0.1))
+
+
+@pytest.mark.parametrize('name', ['embed_dim', 'act_layerz'])
+def test_arguments_that_the_network_does_not_take_are_refused_with_the_config(name: str) -> None:
+    config = Path('configs', 'streets', 'daformer.py')
+    with pytest.raises(ConfigError, match=re.escape(f"model.backbone.{name}: '{name}' is not known")):
+        load_config(config, {f'model.backbone.{name}': 3})
+    load_config(config, {'model.backbone.stem_size': 16})

@@ -3,7 +3,7 @@
 The files stand in ``$GOLDENS`` (default tests/data). Cases come from the names inside the files, never from a list
 here: tests say ``@golden.cases('file.npz', split=...)``. A name that ``split`` does not understand is a failing case,
 so is an empty file; an absent file, or one without the cases that a test looks at, is a skipped case that says so.
-conftest.py reports cases per file.
+conftest.py reports cases per file. Networks and inputs are on ``$PARITY_DEVICE``, default the CPU.
 """
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ import torch
 from torch import Tensor, nn
 
 ROOT = Path(os.environ.get('GOLDENS') or Path(__file__).parents[1] / 'data')
+DEVICE = os.environ.get('PARITY_DEVICE', 'cpu')
+torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # no number was recorded with TF32
 SUFFIXES = ('shape', 'stats', 'stride', 'sample')
 
 
@@ -51,7 +53,7 @@ def fill(module: nn.Module, recipe: str) -> nn.Module:
     """
     if recipe not in 'AB':
         raise UnknownName(f'weight recipe {recipe!r}')
-    state = {key: _weight(key, tuple(value.shape), recipe).to(value.dtype, copy=True)
+    state = {key: _weight(key, tuple(value.shape), recipe).to(DEVICE, value.dtype, copy=True)
              for key, value in module.state_dict().items()}
     module.load_state_dict(state, assign=True)
     assert not any(value.is_meta for value in (*module.parameters(), *module.buffers()))
@@ -77,9 +79,14 @@ def _weight(key: str, shape: tuple[int, ...], recipe: str) -> Tensor:
     return torch.from_numpy(np.asarray(x, np.float32))
 
 
+def tensor(array: np.ndarray) -> Tensor:
+    """The numbers of an array on the device that is compared."""
+    return torch.from_numpy(array).to(DEVICE)
+
+
 def rnd(seed: int, shape: tuple[int, ...]) -> Tensor:
     """Standard normal numbers as float32."""
-    return torch.from_numpy(np.random.RandomState(seed).standard_normal(shape).astype(np.float32))
+    return tensor(np.random.RandomState(seed).standard_normal(shape).astype(np.float32))
 
 
 def labels(seed: int, n: int, h: int, w: int, block: int, ignore: float = 0.1) -> Tensor:
@@ -89,7 +96,7 @@ def labels(seed: int, n: int, h: int, w: int, block: int, ignore: float = 0.1) -
     label = rng.randint(0, 19, cells)
     label[rng.random_sample(cells) < ignore] = 255
     label = label.repeat(block, axis=1).repeat(block, axis=2)[:, None, :h, :w]
-    return torch.from_numpy(label.astype(np.int64))
+    return tensor(label.astype(np.int64))
 
 
 def without_dropout(module: nn.Module) -> nn.Module:
@@ -199,7 +206,7 @@ class Case:
         """Compare a label map: at most ``share`` of the pixels may differ."""
         expected = self.array(field)
         assert tuple(actual.shape) == expected.shape, self.entry(field)
-        different = float((actual.numpy() != expected).mean())
+        different = float((numbers(actual) != expected).mean())
         assert different <= share, f'{self.entry(field)}: {different:.2%} of the pixels differ'
 
 
@@ -255,6 +262,13 @@ def _cases_of(file: str, split: Callable[[str], tuple[str, str]], only: str, lev
 # comparison
 
 
+def numbers(value: Any) -> np.ndarray:
+    """The numbers of a tensor on any device, or of several, as an array."""
+    if isinstance(value, (list, tuple)):
+        return np.array([numbers(one) for one in value])
+    return np.asarray(value.detach().cpu() if isinstance(value, Tensor) else value)
+
+
 def check_array(arrays: dict[str, np.ndarray], name: str, actual: Tensor | np.ndarray, tolerance: Tolerance) -> None:
     """Compare with ``name``, stored as in README section 1: in full or every stride-th element, with statistics."""
     check_values(arrays, name, actual, tolerance)
@@ -264,7 +278,7 @@ def check_array(arrays: dict[str, np.ndarray], name: str, actual: Tensor | np.nd
 
 def elements(arrays: dict[str, np.ndarray], name: str, actual: Tensor | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The elements (all, or every stride-th) of ``actual`` and those recorded for ``name``; the shapes must agree."""
-    actual = np.asarray(actual.detach().cpu() if isinstance(actual, Tensor) else actual)
+    actual = numbers(actual)
     if name + '/shape' in arrays:
         assert actual.shape == tuple(arrays[name + '/shape']), name
     flat = actual.astype(np.float64).ravel()
@@ -285,7 +299,7 @@ def check_values(arrays: dict[str, np.ndarray], name: str, actual: Tensor | np.n
 
 def check_stats(arrays: dict[str, np.ndarray], name: str, actual: Tensor | np.ndarray, tolerance: Tolerance) -> None:
     """Compare mean, deviation, sum of absolute values, minimum, maximum and norm, within what the tolerance allows."""
-    x = np.asarray(actual.detach().cpu() if isinstance(actual, Tensor) else actual).astype(np.float64).ravel()
+    x = numbers(actual).astype(np.float64).ravel()
     stats = arrays[name + '/stats']
     rounding = 1e-6  # of the sums themselves
     rtol, atol = tolerance.rtol, tolerance.atol * np.abs(stats[3:5]).max()

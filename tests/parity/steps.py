@@ -34,7 +34,7 @@ def make_batch(batch: int, side: int, block: int) -> dict[str, Any]:
     label = golden.labels(702, batch, side, side, block)
     meta = dict(img_norm_cfg=NORM, img_shape=(side, side, 3), pad_shape=(side, side, 3))
     return dict(img=golden.rnd(700, (batch, 3, side, side)), img_metas=[meta] * batch, gt_semantic_seg=label,
-                classes=np.unique(label), target_img=golden.rnd(701, (batch, 3, side, side)),
+                classes=np.unique(golden.numbers(label)), target_img=golden.rnd(701, (batch, 3, side, side)),
                 target_img_metas=[meta] * batch)
 
 
@@ -47,7 +47,7 @@ def build_host(cfg: Any, recipe: str) -> Any:
 
 def fix_classes(chosen: list[list[int]], monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace the draw of the pasted classes by the recorded one."""
-    table = torch.zeros(len(chosen), 256, dtype=torch.bool)
+    table = torch.zeros(len(chosen), 256, dtype=torch.bool, device=golden.DEVICE)
     for row, classes in zip(table, chosen):
         row[classes] = True
     monkeypatch.setattr('mmseg.models.uda.dacs.draw_class_table', lambda *_: table)

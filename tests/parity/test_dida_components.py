@@ -72,8 +72,8 @@ def make(tmp_path: Any) -> Callable[..., published.PublishedInstanceBank]:
 
     def make_objective(bank: str = 'K38', **options: Any) -> published.PublishedInstanceBank:
         label = torch.from_numpy(bank_labels(bank))
-        write_bank(tmp_path, golden.rnd(800, (38, 256)).abs()[:len(label)], label)
-        return published.PublishedInstanceBank(19, 256, str(tmp_path), **options)
+        write_bank(tmp_path, golden.rnd(800, (38, 256)).abs().cpu()[:len(label)], label)
+        return published.PublishedInstanceBank(19, 256, str(tmp_path), **options).to(golden.DEVICE)
 
     return make_objective
 
@@ -115,7 +115,7 @@ def target(objective: Any, name: str) -> Tensor:
 @check('npz', r'bank/labels_(K\d+)\w*')
 def labels_of_rows(make: Callable, expected: Any, bank: str) -> None:
     np.testing.assert_array_equal(bank_labels(bank if bank == 'K38' else 'K32'), expected.array)
-    np.testing.assert_array_equal(make(bank).bank.label, expected.array)
+    np.testing.assert_array_equal(golden.numbers(make(bank).bank.label), expected.array)
 
 
 @check('npz', 'bank/z0')
@@ -125,7 +125,7 @@ def rows(make: Callable, expected: Any) -> None:
 
 @check('npz', 'bank/features_upsampled')
 def enlarged_features(make: Callable, expected: Any) -> None:
-    matrices = [published.interpolation(16, 64, False, torch.device('cpu'))] * 2
+    matrices = [published.interpolation(16, 64, False, torch.device(golden.DEVICE))] * 2
     expected.compare(published.interpolate(source_features(), *matrices), VALUES)
 
 
@@ -138,11 +138,11 @@ def entries(make: Callable, expected: Any, images: str) -> None:
 @check('npz', rf'bank/(?:(K32)_)?(?:mom({NUMBER})_)?after(\d+)')
 def updated(make: Callable, expected: Any, bank: str | None, momentum: str | None, updates: str) -> None:
     objective = make(bank or 'K38', momentum=float(momentum or 0.999), interval=1)
-    step = SimpleNamespace(draws=Draws(0), source=View(torch.empty(0), image_labels()),
+    step = SimpleNamespace(draws=Draws(0), source=View(torch.empty(0, device=golden.DEVICE), image_labels()),
                            student=SimpleNamespace(align_corners=False))
     for _ in range(int(updates)):
         objective.on_source(step, None, decoded(source_features()))
-    np.testing.assert_allclose(objective.bank.feature, expected.array, rtol=0, atol=BANK_ATOL)
+    np.testing.assert_allclose(golden.numbers(objective.bank.feature), expected.array, rtol=0, atol=BANK_ATOL)
 
 
 def proper_means() -> Tensor:
@@ -197,7 +197,7 @@ def similarity_numbers(make: Callable, wanted: dict[str, Any]) -> None:
     low, high = wanted['w_norm_sum_minmax']
     assert low == pytest.approx(1, abs=1e-6) and high == pytest.approx(1, abs=1e-6)
     embedding, rows = golden.rnd(820, (2, 256, 16, 16)).abs(), objective.bank.feature
-    matrices = [published.interpolation(16, 64, False, torch.device('cpu'))] * 2
+    matrices = [published.interpolation(16, 64, False, torch.device(golden.DEVICE))] * 2
     late = published.interpolate(products(objective, 'w'), *matrices)
     early = torch.einsum('bdhw,kd->bkhw', F.interpolate(embedding, (64, 64), mode='bilinear'), rows)
     assert ((late - early).abs().max() / early.abs().max()).item() < 1e-5
@@ -215,7 +215,7 @@ def scatter_numbers(make: Callable, wanted: dict[str, Any]) -> None:
     for name, numbers in wanted.items():
         if name == 'onehot_on_class_absent_from_bank':
             objective = make('K32')
-            onehot = F.one_hot(torch.full((2, 16, 16), 9), 19).permute(0, 3, 1, 2).float()
+            onehot = F.one_hot(torch.full((2, 16, 16), 9, device=golden.DEVICE), 19).permute(0, 3, 1, 2).float()
             aimed = published.strip_target(products(objective, 'w'), scatter(onehot, objective.bank.label))
             assert aimed.isnan().float().mean().item() == numbers['nan_fraction']
             continue
@@ -287,7 +287,7 @@ def refined(make: Callable, bank: str) -> tuple[Tensor, Tensor, Tensor]:
 def gathered(make: Callable, expected: Any, bank: str, field: str) -> None:
     _, class_sum, result = refined(make, bank)
     if field == 'pseudo_label_u8':
-        np.testing.assert_array_equal(result.argmax(dim=1), expected.array)
+        np.testing.assert_array_equal(golden.numbers(result.argmax(dim=1)), expected.array)
     else:
         expected.compare(result if field == 'published' else class_sum, VALUES)
 
@@ -322,12 +322,12 @@ def boundary(block: str) -> Tensor:
 
 @check('npz', r'boundary/block(\d+)/distinct_count_image0_clipped_window_u8')
 def boundary_of_clipped_windows(make: Callable, expected: Any, block: str) -> None:
-    np.testing.assert_array_equal(boundary(block)[0], expected.array >= 2)
+    np.testing.assert_array_equal(golden.numbers(boundary(block)[0]), expected.array >= 2)
 
 
 @check('npz', r'boundary/block(\d+)/distinct_count_u8')
 def boundary_of_the_program(make: Callable, expected: Any, block: str) -> None:
-    np.testing.assert_array_equal(boundary(block)[0, :, 1:-1], expected.array[0, :, 1:-1] >= 2)
+    np.testing.assert_array_equal(golden.numbers(boundary(block)[0, :, 1:-1]), expected.array[0, :, 1:-1] >= 2)
 
 
 @check('json', 'boundary')

@@ -44,9 +44,9 @@ def make_logits(match: re.Match) -> Tensor:
     if match['scale']:
         return int(match['scale']) * golden.rnd(SEEDS[classes], (2, classes, 20, 28))
     if match['gap']:
-        pixel = torch.arange(2 * 4 * 5).view(2, 4, 5) % classes
+        pixel = torch.arange(2 * 4 * 5, device=golden.DEVICE).view(2, 4, 5) % classes
         return int(match['gap']) * torch.nn.functional.one_hot(pixel, classes).permute(0, 3, 1, 2).float()
-    return torch.full((2, classes, 4, 5), 0. if match['uniform'] else 7.)
+    return torch.full((2, classes, 4, 5), 0. if match['uniform'] else 7., device=golden.DEVICE)
 
 
 def compute(match: re.Match) -> tuple[Tensor, Tensor, Tensor]:

@@ -38,9 +38,9 @@ def cross_entropy(name: str) -> tuple[Tensor, Tensor]:
         criterion = CrossEntropyLoss(class_weight=class_weight, loss_weight=float(match['weight']))
     weight = None
     if match['weighted']:
-        weight = torch.from_numpy(np.random.RandomState(502).random_sample((2, 24, 32)).astype(np.float32))
+        weight = golden.tensor(np.random.RandomState(502).random_sample((2, 24, 32)).astype(np.float32))
     avg_factor = (label != 255).sum().item() if match['avg'] else None
-    loss = criterion(logits, label, weight, avg_factor, reduction_override=match['reduction'])
+    loss = criterion.to(golden.DEVICE)(logits, label, weight, avg_factor, reduction_override=match['reduction'])
     return loss, logits
 
 
@@ -74,7 +74,7 @@ def test_cross_entropy_numbers() -> None:
     }
     for name, expected in golden.recorded('losses_grads.json', 'cross_entropy').items():
         actual = other[name] if name in other else cross_entropy(name)[0].detach()
-        np.testing.assert_allclose(actual, expected, rtol=1e-5, err_msg=name)
+        np.testing.assert_allclose(golden.numbers(actual), expected, rtol=1e-5, err_msg=name)
 
 
 # segmentors
@@ -95,7 +95,7 @@ def run(name: str, scale: float = 1.) -> dict[str, Any]:
     golden.without_dropout(model).train(mode == 'train')
     weight = None
     if weighting == 'weighted':
-        weight = torch.from_numpy(np.random.RandomState(512).random_sample((2, 128, 128)).astype(np.float32))
+        weight = golden.tensor(np.random.RandomState(512).random_sample((2, 128, 128)).astype(np.float32))
     box = None
     if model_name.startswith('hrda'):
         box = (0, 128, 0, 128) if '_full' in model_name else (24, 88, 40, 104)
@@ -134,19 +134,21 @@ def test_segmentor_numbers(case: Case) -> None:
     assert set(actual['log_vars']) == set(expected['log_vars'])
     for key, value in expected['log_vars'].items():
         tolerance = dict(atol=0.02) if 'acc' in key else dict(rtol=1e-5)
-        np.testing.assert_allclose(actual['log_vars'][key], value, err_msg=key, **{'rtol': 0, **tolerance})
+        np.testing.assert_allclose(golden.numbers(actual['log_vars'][key]), value, err_msg=key,
+                                   **{'rtol': 0, **tolerance})
     gradients = {k: g.double() for k, g in actual['grad'].items() if g is not None}
     assert [k for k in actual['grad'] if k not in gradients] == expected['grad_none']
     assert set(gradients) == set(expected['grad_l2'])
     for key, norm in expected['grad_l2'].items():
         if norm > 1e-6:
-            np.testing.assert_allclose(gradients[key].norm(), norm, rtol=1e-3, err_msg=key)
+            np.testing.assert_allclose(golden.numbers(gradients[key].norm()), norm, rtol=1e-3, err_msg=key)
     total = torch.stack([g.norm() for g in gradients.values()]).norm()
-    np.testing.assert_allclose(total, expected['grad_global_l2'], rtol=1e-4)
+    np.testing.assert_allclose(golden.numbers(total), expected['grad_global_l2'], rtol=1e-4)
     if expected['feat_last_stats'] is not None:
         features = actual['feat_last'].double()
         stats = features.mean(), features.std(correction=0), features.abs().sum(), features.min(), features.max()
-        np.testing.assert_allclose([*stats, features.norm()], expected['feat_last_stats'], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(golden.numbers([*stats, features.norm()]), expected['feat_last_stats'], rtol=1e-4,
+                                   atol=1e-5)
 
 
 def split_arrays(entry: str) -> tuple[str, str]:
@@ -194,7 +196,7 @@ def natural_spread(name: str) -> dict[str, float]:
     when the convolutions are computed by other kernels."""
     reference = run(name)['grad']
     others = [run.__wrapped__(name, scale)['grad'] for scale in (1 + 1e-6, 1 - 1e-6)]
-    with torch.backends.mkldnn.flags(enabled=False):
+    with torch.backends.mkldnn.flags(enabled=False), torch.backends.cudnn.flags(enabled=False, allow_tf32=False):
         others.append(run.__wrapped__(name)['grad'])
     spread = dict.fromkeys(reference, 0.)
     for other in others:

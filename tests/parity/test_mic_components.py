@@ -42,9 +42,9 @@ def test_masks(case: golden.Case) -> None:
     stem = case.name.rpartition('/')[0]
     grid = arrays[f'{stem}/grid_torchseed0']
     assert grid.shape[-2:] == mic.mask_grid_size(size, int(block))
-    masked = mic.apply_mask(torch.ones(2, 3, *size), torch.from_numpy(grid > float(ratio)))
+    masked = mic.apply_mask(torch.ones(2, 3, *size, device=golden.DEVICE), golden.tensor(grid > float(ratio)))
     for channel in masked.unbind(1):
-        np.testing.assert_array_equal(channel.numpy(), arrays[f'{stem}/mask_torchseed0_u8'].squeeze(1))
+        np.testing.assert_array_equal(golden.numbers(channel), arrays[f'{stem}/mask_torchseed0_u8'].squeeze(1))
 
 
 def check_mask(name: str, wanted: dict[str, Any]) -> None:
@@ -83,14 +83,15 @@ def run_pipeline(name: str, monkeypatch: pytest.MonkeyPatch) -> tuple[DACS, Step
     host = DACS(model, 10, mask_mode=match['mode'], mask_lambda=float(match['factor']), mask_generator=generator)
     golden.without_dropout(host)
     golden.fill(host.model, 'B').train()
+    host.to(golden.DEVICE)
     pseudo = golden.labels(663, 2, 128, 128, 12, 0).squeeze(1)
-    weight = torch.full((2, 128, 128), 0.37)
+    weight = torch.full((2, 128, 128), 0.37, device=golden.DEVICE)
     weight[:, :15] = weight[:, -20:] = 0
     source = View(golden.rnd(660, (2, 3, 128, 128)), golden.labels(662, 2, 128, 128, 24).squeeze(1))
     target = golden.rnd(661, (2, 3, 128, 128))
-    step = StepState(Draws(0), host.model, source, target, torch.zeros(1), torch.ones(1))
+    step = StepState(Draws(0), host.model, source, target, *torch.tensor([[0.], [1.]], device=golden.DEVICE))
     step.pseudo = PseudoLabels(pseudo, weight, weight.max(), (weight > 0).float())
-    keep = torch.from_numpy(golden.recorded('uda_components.npz', 'mic_pipeline/grid_keep'))
+    keep = golden.tensor(golden.recorded('uda_components.npz', 'mic_pipeline/grid_keep'))
     monkeypatch.setattr(mic, 'draw_mask_grid', lambda *_: keep)
     monkeypatch.setattr(host.model, 'draw_box', lambda *_: BOX if 'hrda' in name else None)
     host.branches['masked'].run(step, Backward())

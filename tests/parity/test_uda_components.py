@@ -27,7 +27,8 @@ COLOUR = Tolerance(0., 1e-5)
 ELSEWHERE = r'rcs|miou.*|eval_metrics.*'  # test_rcs.py, test_miou.py
 LATER = r'mic.*'  # MIC
 THINGS = [6, 7, 11, 12, 13, 14, 15, 16, 17, 18]
-MEAN, STD = (torch.tensor(v).view(1, 3, 1, 1) for v in ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)))
+MEAN, STD = (torch.tensor(v, device=golden.DEVICE).view(1, 3, 1, 1)
+             for v in ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)))
 
 Check = Callable[..., None]
 CHECKS: dict[str, dict[str, Check]] = {'uda_components.npz': {}, 'uda_components.json': {}}
@@ -67,7 +68,7 @@ class Net(nn.Module):
     def __init__(self, seed: int, scalar: float) -> None:
         super().__init__()
         self.w, self.b = nn.Parameter(golden.rnd(seed, (3, 4))), nn.Parameter(golden.rnd(seed, (5, )))
-        self.scalar = nn.Parameter(torch.tensor(scalar))
+        self.scalar = nn.Parameter(torch.tensor(scalar, device=golden.DEVICE))
 
 
 @check('npz', r'ema/traj_alpha([\d.]+)_iters1to(\d+)')
@@ -109,31 +110,31 @@ def classmix_label() -> Tensor:
 
 @check('npz', 'classmix/label_input_u8')
 def classmix_input(arrays: dict, name: str) -> None:
-    np.testing.assert_array_equal(classmix_label().numpy(), arrays[name].squeeze(1))
+    np.testing.assert_array_equal(golden.numbers(classmix_label()), arrays[name].squeeze(1))
 
 
 @check('npz', r'classmix/mask_choice_([\d_]+)/img(\d)_u8')
 def classmix_mask(arrays: dict, name: str, chosen: str, image: str) -> None:
-    table = torch.zeros(2, 256, dtype=torch.bool)
+    table = torch.zeros(2, 256, dtype=torch.bool, device=golden.DEVICE)
     table[:, [int(c) for c in chosen.split('_')]] = True
     mask = class_mix.class_mask(classmix_label(), table)[int(image)]
-    np.testing.assert_array_equal(mask.numpy(), arrays[name])
+    np.testing.assert_array_equal(golden.numbers(mask), arrays[name])
 
 
 def seeded_mask(seed: str) -> Tensor:
     label = classmix_label()
-    table = class_mix.draw_class_table(label, np.unique(label), np.random.RandomState(int(seed)))
+    table = class_mix.draw_class_table(label, np.unique(golden.numbers(label)), np.random.RandomState(int(seed)))
     return class_mix.class_mask(label, table)
 
 
 @check('npz', r'classmix/get_class_masks_npseed(\d+)_u8')
 def classmix_seeded(arrays: dict, name: str, seed: str) -> None:
-    np.testing.assert_array_equal(seeded_mask(seed).numpy(), arrays[name])
+    np.testing.assert_array_equal(golden.numbers(seeded_mask(seed)), arrays[name])
 
 
 @check('json', r'classmix_get_class_masks_npseed(\d+)_chosen')
 def classmix_chosen(value: list, seed: str) -> None:
-    rng, classes = np.random.RandomState(int(seed)), np.unique(classmix_label())
+    rng, classes = np.random.RandomState(int(seed)), np.unique(golden.numbers(classmix_label()))
     assert [class_mix.choose_classes(classes, rng).tolist() for _ in value] == value
 
 
@@ -144,7 +145,7 @@ def classmix_number(value: dict) -> None:
 
 @check('json', 'classmix_unique_over_batch|classmix_unique_per_image')
 def classmix_unique(value: list) -> None:
-    label = classmix_label()
+    label = golden.numbers(classmix_label())
     per_image = [np.unique(one).tolist() for one in label]
     assert value in (np.unique(label).tolist(), per_image)
 
@@ -157,7 +158,7 @@ def recorded_layouts(value: Any, _: str | None) -> None:
 @check('npz', r'mixing/npseed(\d+)_img(\d)/mixed_(img|lbl_u8|weight)')
 def mixing(arrays: dict, name: str, seed: str, image: str, what: str) -> None:
     mask, shape = seeded_mask(seed), (2, 3, 64, 96)
-    weight = torch.from_numpy(np.random.RandomState(614).random_sample((2, 64, 96)).astype(np.float32))
+    weight = golden.tensor(np.random.RandomState(614).random_sample((2, 64, 96)).astype(np.float32))
     pairs = dict(img=(golden.rnd(611, shape), golden.rnd(612, shape)),
                  lbl_u8=(classmix_label(), golden.labels(613, 2, 64, 96, 8, ignore=0).squeeze(1)),
                  weight=(torch.ones_like(weight), weight))
@@ -171,7 +172,7 @@ def mixing(arrays: dict, name: str, seed: str, image: str, what: str) -> None:
 def jiggle_case(name: str) -> tuple[Tensor, list[int]]:
     params = golden.recorded('uda_components.json', 'color_jitter_kornia_0.5.8', name)
     columns = [params[f'{key}_factor'] for key in ('brightness', 'contrast', 'saturation', 'hue')]
-    return torch.tensor(columns).T.contiguous(), params['order']
+    return torch.tensor(columns, device=golden.DEVICE).T.contiguous(), params['order']
 
 
 @check('npz', r'colorjitter058/strong_transform_normalised_seed616_draw([\d.]+)')
@@ -185,7 +186,7 @@ def strong_transform(arrays: dict, name: str, draw: str) -> None:
 
 @check('npz', r'colorjitter058/(.+)')
 def colour_jiggle(arrays: dict, name: str, case: str) -> None:
-    img = torch.from_numpy(arrays['colorjitter058/input_rgb01_seed615'])
+    img = golden.tensor(arrays['colorjitter058/input_rgb01_seed615'])
     if case != 'input_rgb01_seed615':
         img = strong_augment.color_jiggle(img, *jiggle_case(case))
     golden.check_array(arrays, name, img, COLOUR)
@@ -219,7 +220,7 @@ def blur_kernel(value: dict) -> None:
 @check('npz', r'color/blur_sigma([\d.]+)')
 def blur(arrays: dict, name: str, sigma: str) -> None:
     img = golden.rnd(611, (2, 3, 64, 96))[:1]
-    taps = [torch.from_numpy(strong_augment.blur_taps(np.array([float(sigma)]), side)) for side in img.shape[-2:]]
+    taps = [golden.tensor(strong_augment.blur_taps(np.array([float(sigma)]), side)) for side in img.shape[-2:]]
     golden.check_array(arrays, name, strong_augment.gaussian_blur(img, *taps), COLOUR)
 
 
@@ -237,12 +238,13 @@ def probabilities() -> Tensor:
 
 @check('npz', 'pseudo/label_u8')
 def pseudo_labels(arrays: dict, name: str) -> None:
-    np.testing.assert_array_equal(pseudo_label.label_and_confidence(probabilities(), 0.968)[0].numpy(), arrays[name])
+    label, _ = pseudo_label.label_and_confidence(probabilities(), 0.968)
+    np.testing.assert_array_equal(golden.numbers(label), arrays[name])
 
 
 @check('json', 'pseudo_label')
 def pseudo_weights(value: dict) -> None:
-    valid = torch.from_numpy(np.random.RandomState(621).random_sample((2, 1, 40, 56)) > 0.3).squeeze(1).float()
+    valid = golden.tensor(np.random.RandomState(621).random_sample((2, 1, 40, 56)) > 0.3).squeeze(1).float()
     for threshold, wanted in value.items():
         label, confident = pseudo_label.label_and_confidence(probabilities(), float(threshold))
         assert confident.item() == pytest.approx(wanted['weight_value'], rel=1e-6)
@@ -267,7 +269,7 @@ def downscale(arrays: dict, name: str, block: str, factor: str, ratio: str) -> N
     label = golden.labels(630, 2, 128, 192, int(block)).squeeze(1)
     size = (128 // int(factor), 192 // int(factor))
     cells = feature_distance.label_cells(label, size, 19, float(ratio))
-    np.testing.assert_array_equal(cells.numpy(), arrays[name].squeeze(1))
+    np.testing.assert_array_equal(golden.numbers(cells), arrays[name].squeeze(1))
 
 
 class Fixed(nn.Module):
@@ -282,7 +284,8 @@ def distance(block: str, classes: str) -> tuple[Tensor, Tensor, dict[str, Tensor
     objective = feature_distance.FeatureDistance(Fixed(), 0.005, THINGS if classes == 'things' else None, 0.75)
     student = golden.rnd(631, (2, 256, 4, 6)).requires_grad_()
     step = SimpleNamespace(student=SimpleNamespace(num_classes=19), notes=[])
-    view = View(torch.zeros(2, 3, 128, 192), golden.labels(630, 2, 128, 192, int(block)).squeeze(1))
+    label = golden.labels(630, 2, 128, 192, int(block)).squeeze(1)
+    view = View(torch.zeros(2, 3, 128, 192, device=golden.DEVICE), label)
     values = objective.losses(step, view, Features([student], (128, 192)), None)
     loss = values['src.loss_imnet_feat_dist']
     loss.backward()
@@ -296,7 +299,7 @@ def feature_distance_arrays(arrays: dict, name: str, block: str, classes: str, w
         golden.check_array(arrays, name, gradient, golden.GRADIENT)
     else:
         notes = dict(mask_u8=notes['Compared cells'], gt_rescaled_u8=notes['Label cells'])
-        np.testing.assert_array_equal(notes[what].numpy(), arrays[name].squeeze(1))
+        np.testing.assert_array_equal(golden.numbers(notes[what]), arrays[name].squeeze(1))
 
 
 @check('json', 'feature_distance')

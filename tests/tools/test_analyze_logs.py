@@ -39,6 +39,11 @@ def test_curves_are_drawn_without_a_screen(tmp_path: Path, name: str):
     assert out.stat().st_size > 1000
 
 
+def test_a_log_without_meters_is_named(tmp_path: Path):
+    result = analyze(write_log(tmp_path / 'a.log.json', 0.4), '--meters')
+    assert result.returncode == 1 and result.stderr.endswith('a has no meters: train with --meters\n')
+
+
 @pytest.mark.parametrize(('content', 'hint'), [
     ('{"mode": "train", "iter": 50, "loss": 1.0}\n', 'loss'),  # lists what there is
     ('not json\n{"mode": "train", "iter": 50, "loss": 1.0}\n', 'line 1'),

@@ -15,7 +15,7 @@ from PIL import Image
 from mmseg.engine import panel_hook
 from mmseg.engine.panel_hook import PanelHook
 from mmseg.visualization import Panel, draw_panels
-from mmseg.visualization.panels import denormalise
+from mmseg.visualization.panels import VERDICTS, denormalise
 
 NORM = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
 PALETTE = [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
@@ -139,3 +139,9 @@ def test_pictures_are_left_out_rather_than_piled_up(tmp_path: Path, monkeypatch:
 def test_the_interval_must_be_positive() -> None:
     with pytest.raises(ValueError, match='interval'):
         PanelHook(0)
+
+
+def test_verdicts_have_colours_of_their_own(tmp_path: Path) -> None:
+    draw_panels([Panel('Errors', 'verdict', torch.arange(4).repeat(1, 4, 1))], tmp_path / 'x.png', PALETTE, **NORM)
+    shown = pixels(tmp_path / 'x.png').reshape(-1, 3)
+    assert all((shown == colour).all(1).mean() > 0.1 for colour in VERDICTS)

@@ -104,5 +104,15 @@ class Compose:
         kept = [t for t in self.transforms if not isinstance(t, LoadAnnotations)]
         return Compose([t.without('gt_semantic_seg') if isinstance(t, Collect) else t for t in kept])
 
+    def collecting(self, key: str) -> Compose:
+        """The same chain, with one more segmentation field in its samples.
+
+        Raises:
+            DataError: if it does not end in DefaultFormatBundle and Collect.
+        """
+        if [type(t) for t in self.transforms[-2:]] != [DefaultFormatBundle, Collect]:
+            raise DataError('the pipeline does not end in DefaultFormatBundle and Collect')
+        return Compose([t.and_also(key) if isinstance(t, Collect) else t for t in self.transforms])
+
     def __repr__(self) -> str:
         return f'{type(self).__name__}({", ".join(type(t).__name__ for t in self.transforms)})'

@@ -85,3 +85,7 @@ class Collect:
     def without(self, key: str) -> Collect:
         """The same without ``key``."""
         return Collect([k for k in self.keys if k != key], self.meta_keys)
+
+    def and_also(self, key: str) -> Collect:
+        """The same with ``key``."""
+        return Collect(list(dict.fromkeys([*self.keys, key])), self.meta_keys)

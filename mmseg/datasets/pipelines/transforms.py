@@ -53,7 +53,7 @@ def resized(before: tuple[int, ...], after: tuple[int, ...]) -> dict[str, Any]:
 class Resize:
     """Resize the image (bilinear) and the segmentation fields (nearest neighbour).
 
-    The scale is ``results['scale']`` if something before set it (MultiScaleFlipAug), else drawn as told here.
+    The scale is ``results['scale']`` if something before set it (MultiScaleFlipAug), else drawn as described here.
 
     Args:
         img_scale: (long, short) side in pixels, or several; None: the size of the image (with ``ratio_range``).
@@ -294,11 +294,17 @@ class Normalize:
         mean: of each channel, in the order of the result, range 0 to 255.
         std: its standard deviation.
         to_rgb: swap the channels from blue, green, red to red, green, blue first.
+
+    Raises:
+        ValueError: if they are not of equally many channels.
     """
     OPTIONS = dict(mean=list_of(NUMBER), std=list_of(POSITIVE))  # one per channel: grey images have one
     random = False
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], to_rgb: bool = True) -> None:
+        if len(mean) != len(std) or to_rgb and len(mean) != 3:
+            raise ValueError(f'Normalize: mean={list(mean)} and std={list(std)} need one number per channel each, '
+                             'three with to_rgb')
         self.mean = np.array(mean, dtype=np.float32)
         self.std = np.array(std, dtype=np.float32)
         self.to_rgb = to_rgb

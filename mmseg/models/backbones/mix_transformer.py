@@ -15,7 +15,7 @@ from mmseg.models.backbones.mit_keys import mit_keys
 from mmseg.models.kinds import PRETRAINED
 from mmseg.models.layers import DropPath, recomputed, to_map, to_tokens
 from mmseg.registry import BACKBONES
-from mmseg.utils.kinds import COUNT, FIXED, SHARE, list_of
+from mmseg.utils.kinds import COUNT, FIXED, POSITIVE, SHARE, list_of
 
 PRETRAINED_HELP = ('It is one of the MiT files (ImageNet-1K) that the SegFormer authors publish at '
                    'https://github.com/NVlabs/SegFormer; put it into the folder pretrained/ '
@@ -154,12 +154,13 @@ class MixVisionTransformer(nn.Module):
         own_names: gives a state dict of other programs the names used here.
 
     Raises:
-        ValueError: if both ``pretrained`` and ``init_cfg`` are given.
+        ValueError: if both ``pretrained`` and ``init_cfg`` are given, or heads cannot share the channels of a stage.
         TypeError: if ``pretrained`` is neither a string nor None.
     """
     OPTIONS = dict(
-        **dict.fromkeys(('embed_dims', 'num_heads', 'depths', 'sr_ratios'), list_of(COUNT)), in_chans=COUNT,
-        **dict.fromkeys(('drop_rate', 'attn_drop_rate', 'drop_path_rate'), SHARE), init_cfg=PRETRAINED)
+        **dict.fromkeys(('embed_dims', 'num_heads', 'depths', 'sr_ratios'), list_of(COUNT, 4)), in_chans=COUNT,
+        **dict.fromkeys(('drop_rate', 'attn_drop_rate', 'drop_path_rate'), SHARE), mlp_ratios=list_of(POSITIVE, 4),
+        init_cfg=PRETRAINED)
     own_names = staticmethod(mit_keys)
 
     def __init__(self,
@@ -181,6 +182,9 @@ class MixVisionTransformer(nn.Module):
                  patch_size: int = 4,
                  style: str = 'pytorch') -> None:
         super().__init__()
+        if any(dim % heads for dim, heads in zip(embed_dims, num_heads)):
+            raise ValueError(f'embed_dims={list(embed_dims)} are no multiples of num_heads={list(num_heads)}, stage by '
+                             'stage, so that heads cannot share them equally')
         self.pretrained = pretrained_source(pretrained, init_cfg)
         self.channels, self.depths, self.with_cp = list(embed_dims), tuple(depths), with_cp
         rates = _drop_path_rates(drop_path_rate, sum(depths))

@@ -7,9 +7,11 @@ from __future__ import annotations
 import difflib
 import logging
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -21,6 +23,8 @@ from mmseg.registry import BACKBONES
 from mmseg.utils.kinds import COUNT, NAME, NONE, SHARE, SIZE, one_of
 
 STRIDES = (4, 8, 16, 32)
+# How Python says that a function has no such argument.
+UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
 # How timm's networks are asked to take images of any size: those with positions, those with windows, the others.
 ANY_SIZE = (dict(dynamic_img_size=True), dict(strict_img_size=False), {})
 # The layers behind the features are left out on purpose; that nothing else is, TIMMBackbone checks itself.
@@ -123,6 +127,19 @@ class TIMMBackbone(nn.Module):
         self._check_name()
         self.timm_model = self._create()
         self._read_levels()
+
+    @classmethod
+    def refused_option(cls, arguments: dict[str, Any]) -> str | None:
+        """The first of the arguments that the timm model does not take; None if all are taken. Costs no memory."""
+        try:
+            with torch.device('meta'):
+                cls(**arguments)
+        except TypeError as error:
+            refused = UNEXPECTED.search(str(error))
+            return refused[1] if refused and refused[1] in arguments else None
+        except Exception:  # whatever values timm cannot use: building the network says so
+            return None
+        return None
 
     def _check_name(self) -> None:
         import timm
@@ -229,6 +246,8 @@ class TIMMBackbone(nn.Module):
         if self.grid != self.patch:
             size = [n // self.grid * self.patch for n in x.shape[-2:]]
             x = F.interpolate(x, size, mode='bilinear', align_corners=False)
+        if x.device.type == 'cpu':  # there, convolutions and their norms are faster in this layout
+            x = x.contiguous(memory_format=torch.channels_last)
         maps = self.timm_model(x)[self.first:]
         if getattr(self.timm_model, 'output_fmt', 'NCHW') == 'NHWC':
             maps = [m.permute(0, 3, 1, 2) for m in maps]

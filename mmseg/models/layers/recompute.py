@@ -1,8 +1,8 @@
 """Activation checkpointing: compute again in the backward pass instead of keeping (Chen et al., 2016)."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -11,17 +11,23 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 
-@contextmanager
-def _spared_statistics(network: nn.Module) -> Iterator[None]:
-    """Let batch norms move copies of their running statistics: without any they would keep other tensors."""
-    own = [(norm, dict(norm.named_buffers())) for norm in network.modules() if isinstance(norm, _BatchNorm)]
-    for norm, statistics in own:
-        for name, value in statistics.items():
-            setattr(norm, name, value.clone())
-    try:
-        yield
-    finally:
-        for norm, statistics in own:
+class _SparedStatistics:
+    """Lets batch norms move copies of their running statistics: without any they would keep other tensors.
+
+    It can be entered again, as a graph that is kept is computed again for each backward pass.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+
+    def __enter__(self) -> None:
+        self.own = [(norm, dict(norm.named_buffers())) for norm in self.norms]
+        for norm, statistics in self.own:
+            for name, value in statistics.items():
+                setattr(norm, name, value.clone())
+
+    def __exit__(self, *error: Any) -> None:
+        for norm, statistics in self.own:
             for name, value in statistics.items():
                 setattr(norm, name, value)
 
@@ -40,4 +46,4 @@ def recomputed(module: nn.Module, function: Callable[..., Any], *args: Any) -> A
     if not torch.is_grad_enabled() or torch.compiler.is_compiling():
         return function(*args)
     return checkpoint(function, *args, use_reentrant=False,
-                      context_fn=lambda: (nullcontext(), _spared_statistics(module)))
+                      context_fn=lambda: (nullcontext(), _SparedStatistics(module)))

@@ -25,11 +25,15 @@ def load_class_weight(source: list[float] | str | None) -> list[float] | None:
     path = Path(source)
     if not path.is_file():
         raise FileNotFoundError(f'class_weight: no file at {path}')
-    if path.suffix == '.npy':
-        return np.load(path).tolist()
-    if path.suffix == '.json':
-        return json.loads(path.read_text())
-    raise ValueError(f'class_weight: {path} is neither .npy nor .json: save the weights as one of them')
+    if path.suffix not in ('.npy', '.json'):
+        raise ValueError(f'class_weight: {path} is neither .npy nor .json: save the weights as one of them')
+    try:
+        weights = np.asarray(np.load(path) if path.suffix == '.npy' else json.loads(path.read_text()), np.float64)
+    except Exception as error:  # of damaged files
+        raise ValueError(f'class_weight: {path} cannot be read ({error}): save the weights anew') from error
+    if weights.ndim != 1 or not (np.isfinite(weights) & (weights >= 0)).all():
+        raise ValueError(f'class_weight: {path} holds no list of numbers of at least 0, one for each class')
+    return weights.tolist()
 
 
 def reduce_loss(loss: Tensor, weight: Tensor | None, reduction: str, avg_factor: float | Tensor | None) -> Tensor:

@@ -65,6 +65,11 @@ class BaseSegmentor(Trainable):
         """Logits [B, C, H, W] in fp32 at image size, computed once per ``decoded``."""
 
     @property
+    def shared_weight(self) -> Tensor | None:
+        """The last weight of the encoder that learns, through which the losses' gradients come; None: there is none."""
+        return None
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the predictions that :meth:`predictions` gives while training."""
         return ('main', )

@@ -134,6 +134,12 @@ class EncoderDecoder(BaseSegmentor):
         return decoded.full
 
     @property
+    def shared_weight(self) -> Tensor | None:
+        """Of the backbone's trained matrices and kernels (no norms, no biases) the last one."""
+        weights = [p for p in self.backbone.parameters() if p.dim() > 1 and p.requires_grad]
+        return weights[-1] if weights else None
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         """'main', and 'aux' (or 'aux_0', 'aux_1', ...) for the auxiliary heads."""
         return ('main', *self._auxiliary_heads())

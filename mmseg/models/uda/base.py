@@ -14,11 +14,13 @@ from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.models.segmentors.results import Decoded
 from mmseg.models.trainable import Trainable
 from mmseg.models.uda.branch import open_branches
+from mmseg.models.uda.meters import Meters
 from mmseg.models.uda.objective import Objective
 from mmseg.models.uda.step_state import StepState, View
 from mmseg.models.uda.teacher import EMATeacher
 from mmseg.registry import OBJECTIVES
 from mmseg.utils.kinds import AMOUNT, SHARE, WHOLE, Values
+from mmseg.utils.labels import TARGET_LABEL
 from mmseg.utils.names import nearest
 from mmseg.visualization.panels import Panel
 
@@ -64,6 +66,7 @@ class UDADecorator(Trainable):
         why_no_teacher: ends the message for an objective that needs one.
         uses_target: whether batches hold target images.
         branches: those of a step, by name, in the order in which they run.
+        meters: what measures the training, if somebody has set it; it changes nothing of it.
 
     Raises:
         TypeError: for an unknown key.
@@ -87,6 +90,7 @@ class UDADecorator(Trainable):
         self.teacher: EMATeacher | None = None
         self.pinned: list[str] = []
         self.objectives: list[Objective] = []
+        self.meters: Meters | None = None
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
@@ -181,6 +185,8 @@ class UDADecorator(Trainable):
         check_labels(batch, self.num_classes)
         data = prepare(batch, device)
         self.check_batch(data)
+        if self.meters is not None:
+            self.meters.label = data.get(TARGET_LABEL)
         step = StepState(
             draws=self.draws,
             student=self.model,
@@ -190,7 +196,8 @@ class UDADecorator(Trainable):
             std=std,
             classes=batch.get('classes'),
             valid=data.get('valid_pseudo_mask'),
-            autocast=lambda: optim_wrapper.optim_context(self))
+            autocast=lambda: optim_wrapper.optim_context(self),
+            meters=self.meters)
         optim_wrapper.zero_grad()
         if self.part == 0:
             with torch.no_grad():

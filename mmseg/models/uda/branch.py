@@ -77,13 +77,15 @@ class Branch:
             further._decode(cut, view, step, optim_wrapper)
         if self.again:
             with self.forwards(student):
+                if step.meters is not None:
+                    step.meters.compare_encoder(features)
                 features.backward(cut)
         step.seen[self.name] = view
         return features, decoded
 
     def _decode(self, features: Features, view: View, step: StepState, optim_wrapper: Any) -> Decoded:
         """Decode the features, or what the objectives make of them, and back-propagate the losses."""
-        student = step.student
+        student, encoded = step.student, features
         with self.forwards(student):  # around backward passes, too: with_cp recomputes in them
             with step.autocast():
                 for objective in self.objectives:
@@ -95,6 +97,8 @@ class Branch:
                 losses = own.prefixed(self.prefix)
                 for objective in self.objectives:
                     losses |= objective.losses(step, view, features, decoded)
+            if step.meters is not None:
+                step.meters.compare(losses, encoded)
             optim_wrapper.backward(losses.total())
         step.logs |= losses.detached()
         return decoded

@@ -1,7 +1,7 @@
 """DACS self-training, the host of DAFormer, HRDA, MIC, MRM, EBDA and DIDA: THE training step."""
 from __future__ import annotations
 
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import torch
@@ -103,14 +103,20 @@ class DACS(UDADecorator):
     @torch.no_grad()
     def pseudo_labels(self, step: StepState) -> PseudoLabels:
         """Teacher forward on the target images, refiners in config order, then label, confidence and weight."""
+        trust: tuple[float | None, int, int] = itemgetter(
+            'pseudo_threshold', 'pseudo_weight_ignore_top', 'pseudo_weight_ignore_bottom')(self.settings)
         with step.autocast():
             decoded = self.ema_model.decode_image(step.target.img)
         probabilities = self.ema_model.upsampled(decoded).softmax(dim=1)
+        step.measure('pseudo', probabilities, *trust)
         for objective in self.objectives:
-            probabilities = objective.refine(step, probabilities, decoded)
-        pseudo = make_pseudo_labels(probabilities, self.settings['pseudo_threshold'],
-                                    self.settings['pseudo_weight_ignore_top'],
-                                    self.settings['pseudo_weight_ignore_bottom'], step.valid)
+            refined = objective.refine(step, probabilities, decoded)
+            if refined is not probabilities:
+                probabilities = refined
+                step.measure(f'refined.{objective.name}', probabilities, *trust)
+        pseudo = make_pseudo_labels(probabilities, *trust, step.valid)
+        if self.capture and step.meters is not None:
+            step.notes += step.meters.panels(probabilities, trust[0], pseudo.valid)
         step.logs |= Losses(logged=dict(pseudo_weight=pseudo.confident))
         return pseudo
 

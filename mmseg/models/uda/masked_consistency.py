@@ -85,7 +85,9 @@ class PrivateTeacher(nn.Module):
         """Pseudo labels of the target images; ``margins``: rows at the top and bottom that get weight 0."""
         with step.autocast():
             logits = self.ema_model.encode_decode(step.target.img)
-        return make_pseudo_labels(logits.softmax(dim=1), self.threshold, *margins, step.valid)
+        probabilities = logits.softmax(dim=1)
+        step.measure('mic.pseudo', probabilities, self.threshold, *margins)
+        return make_pseudo_labels(probabilities, self.threshold, *margins, step.valid)
 
 
 @OBJECTIVES.register_module()

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.base import BaseSegmentor
-from mmseg.models.uda.pseudo_label import PseudoLabels
+from mmseg.models.uda.meters import Meters
+from mmseg.models.uda.pseudo_label import PseudoLabels, valid_pixels
 from mmseg.utils.draws import Draws
 from mmseg.visualization.panels import Panel
 
@@ -106,6 +107,7 @@ class StepState:
         items: what the phases make: what is below, and what an objective keeps for itself from one phase to a later
             one, as ``step.items[ITEM]`` with an :class:`Item` of its own.
         notes: what objectives add to the training panels (the label cells of the feature distance).
+        meters: what measures the step (``--meters``), or None; nothing in it is for training.
     """
     draws: Draws
     student: BaseSegmentor
@@ -120,6 +122,20 @@ class StepState:
     logs: Losses = field(default_factory=Losses)
     items: Items = field(default_factory=Items)
     notes: list[Panel] = field(default_factory=list)
+    meters: Meters | None = None
+
+    def measure(self, stage: str, probabilities: Tensor, threshold: float | None, ignore_top: int,
+                ignore_bottom: int) -> None:
+        """Let the meters, if there are any, count a stage of pseudo labels.
+
+        Args:
+            stage: its name in the log.
+            probabilities: float32 [B, C, H, W], which pseudo labels are or could be taken from.
+            threshold, ignore_top, ignore_bottom: see :func:`~mmseg.models.uda.pseudo_label.make_pseudo_labels`.
+        """
+        if self.meters is not None:
+            valid = valid_pixels(probabilities[:, 0], ignore_top, ignore_bottom, self.valid)
+            self.meters.count(stage, probabilities, threshold, valid)
 
     @property
     def target(self) -> View:

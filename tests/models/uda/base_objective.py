@@ -16,10 +16,10 @@ from torch import Tensor
 from mmseg.models.named_losses import Losses
 from mmseg.models.uda.branch import Branch
 from mmseg.models.uda.teacher import EMATeacher
+from mmseg.utils.waiting import never_waits, pinned
 from tests.models import nets
 from tests.models.base_head import DEVICES
 from tests.models.uda.conftest import make_batch, make_host
-from tests.models.uda.waiting import never_waits, pinned
 
 CLASSES = 5
 MODEL = dict(type='EncoderDecoder', backbone=nets.backbone(), decode_head=nets.head(CLASSES, fusion='conv'))

@@ -12,10 +12,10 @@ import torch
 from mmseg.checkpoint.networks import segmentor_state
 from mmseg.models.uda.dida.memory_bank import balanced_labels, write_bank
 from mmseg.models.uda.step_state import StepState
+from mmseg.utils.waiting import never_waits, pinned
 from tests.models import nets
 
 from .conftest import make_batch, make_host
-from .waiting import never_waits, pinned
 
 OBJECTIVES = dict(
     fd=dict(imnet_feature_dist_lambda=0.005, imnet_feature_dist_allow_random=True,

@@ -4,8 +4,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from mmseg.utils.waiting import never_waits, pinned
+
 from .conftest import make_batch, make_host
-from .waiting import never_waits, pinned
 
 BLOCKS = dict(type='block', mask_ratio=0.7, mask_block_size=16)
 MIC = dict(mask_mode='separatetrg', mask_lambda=1, mask_generator=BLOCKS)

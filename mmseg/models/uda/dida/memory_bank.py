@@ -4,7 +4,6 @@ Shapes: K rows of D channels, C classes.
 """
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -156,9 +155,9 @@ def read_bank(folder: str | Path, num_classes: int, dim: int, non_negative: bool
     older = not (folder / FEATURES).exists() and (folder / OLDER_FEATURES).exists()
     features, labels = folder / (OLDER_FEATURES if older else FEATURES), folder / LABELS
     feature, label = _read_array(features), _read_array(labels)
-    if feature.ndim != 2 or label.shape != feature.shape[:1] or not len(label):
-        raise ValueError(f'{folder}: {features.name} of shape {feature.shape} and {LABELS} of shape {label.shape} are '
-                         'no bank, which has shapes (K, D) and (K,)')
+    if feature.dtype.kind not in 'fiu' or feature.ndim != 2 or label.shape != feature.shape[:1] or not len(label):
+        raise ValueError(f'{folder}: {features.name}, {feature.dtype} {feature.shape}, and {LABELS} of shape '
+                         f'{label.shape} are no bank, which has numbers of shapes (K, D) and (K,)')
     if feature.shape[1] != dim:
         raise ValueError(f'{folder}: the bank has {feature.shape[1]} channels, the embedding of this network {dim}: '
                          'make one with create_buffer.py --mode source')
@@ -181,7 +180,7 @@ def _read_array(path: Path) -> np.ndarray:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return arrays[ENTRY]
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except Exception as error:  # damage shows in many ways
         raise ValueError(f'{path} is no NPZ file with an array {ENTRY!r}: {error}') from error
 
 

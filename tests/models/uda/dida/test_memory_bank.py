@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from dev.mutations.subject import damaged
 from mmseg.models.uda.cells import class_counts
 from mmseg.models.uda.dida.memory_bank import RAREST_FIRST, MemoryBank, balanced_labels, read_bank, write_bank
 from mmseg.models.uda.dida.prototypes import boundary_pixels, class_means
@@ -164,3 +165,26 @@ def test_bad_files_are_named(tmp_path, change, message):
     change(tmp_path)
     with pytest.raises((FileNotFoundError, ValueError), match=message):
         read_bank(tmp_path, 5, 3)
+
+
+@pytest.mark.parametrize('feature', [np.array([['a', 'b', 'c']] * 4), np.array([[{}] * 3] * 4, dtype=object),
+                                     np.zeros((4, 3), complex)], ids=['texts', 'objects', 'complex'])
+def test_features_that_are_no_numbers_are_refused(tmp_path, feature) -> None:
+    write_bank(tmp_path, torch.zeros(4, 3), torch.arange(4))
+    np.savez(tmp_path / 'f_buffer_s.npz', feature, allow_pickle=True)
+    with pytest.raises(ValueError, match=f'{tmp_path}.*(no bank|no NPZ file)'):
+        read_bank(tmp_path, 5, 3)
+
+
+def test_any_damage_to_a_bank_is_named(tmp_path) -> None:
+    write_bank(tmp_path, torch.rand(4, 3), torch.arange(4))
+    path, rng = tmp_path / 'f_buffer_s.npz', np.random.RandomState(0)
+    whole, expected = path.read_bytes(), read_bank(tmp_path, 5, 3)
+    for _ in range(200):
+        path.write_bytes(damaged(whole, rng)[1])
+        try:
+            found = read_bank(tmp_path, 5, 3)
+        except ValueError as error:
+            assert str(tmp_path) in str(error)
+        else:
+            assert all(torch.equal(a, b) for a, b in zip(found, expected))
