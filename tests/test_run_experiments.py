@@ -88,8 +88,8 @@ def test_a_config_without_name_from_elsewhere(repository, trained, script, tmp_p
 @pytest.mark.skipif(shutil.which('git') is None, reason='git is absent')
 def test_the_git_revision_is_noted(repository, trained, script):
     git = ['git', '-c', 'user.name=a', '-c', 'user.email=a@b.c']
-    for arguments in (['init', '-q'], ['commit', '-q', '--allow-empty', '-m', 'first']):
-        subprocess.run([*git, *arguments], check=True)
+    for call in (['init', '-q'], ['commit', '-q', '--allow-empty', '-m', 'first']):
+        subprocess.run([*git, *call], check=True)
     script.main(['--config', DAFORMER])
     assert re.fullmatch('[0-9a-f]{40}', trained[0][1].git_rev)
 
@@ -270,8 +270,8 @@ def test_wrong_names_end_in_one_message(script, arguments, message):
 
 
 def test_as_a_program_it_ends_in_one_message():
-    program = [sys.executable, 'run_experiments.py', '--exp', '50']
-    run = subprocess.run(program, cwd=ROOT, capture_output=True, text=True)
+    call = [sys.executable, 'run_experiments.py', '--exp', '50']
+    run = subprocess.run(call, cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 1 and 'Traceback' not in run.stderr
     assert run.stderr.startswith('error: there is no experiment 50, only 1, ')
 
