@@ -3,10 +3,10 @@
 # high, since the demo ends after minutes.
 _base_ = '../_base_/lite0.py'
 optimizer = dict(lr=6e-4)
-runner = dict(max_iters=1000)
-checkpoint_config = dict(interval=1000)
-evaluation = dict(interval=1000)
-log_config = dict(img_interval=1000)
+runner = dict(max_iters=850)
+checkpoint_config = dict(interval=850)
+evaluation = dict(interval=850)
+log_config = dict(img_interval=850)
 
 load, flip, finish, shown = _base_.load, _base_.flip, _base_.finish, _base_.shown
 crop_size = (144, 144)
