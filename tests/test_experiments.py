@@ -143,7 +143,8 @@ def shrunk(cfg: Config) -> Config:
     for key in ('in_channels', 'c1_in_channels'):
         if head.get(key):
             head[key] = [widths[c] for c in head[key]] if isinstance(head[key], list) else widths[head[key]]
-    for part, key in ((head, 'channels'), (head.get('decoder_params', {}), 'embed_dims')):
+    decoder = head.get('decoder_params', {})
+    for part, key in ((head, 'channels'), (decoder, 'embed_dims'), (decoder.get('fusion_cfg', {}), 'isa_channels')):
         if key in part:
             part[key] //= SHRINK
     if 'hr_crop_size' in model:
