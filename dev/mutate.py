@@ -114,8 +114,17 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument('--apart', action='store_true', help='in processes of their own: a crash or hang is counted')
     parser.add_argument('--worker', action='store_true', help=argparse.SUPPRESS)
     args = parser.parse_args(args)
+    threads, silent = torch.get_num_threads(), logging.root.manager.disable
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
+    try:
+        return _run(args)
+    finally:
+        logging.disable(silent)
+        torch.set_num_threads(threads)
+
+
+def _run(args: argparse.Namespace) -> int:
     if args.worker:
         _work(args.only, args.seed, args.cases)
         return 0

@@ -4,8 +4,12 @@ The process that hands out tests to others reads this file, too, and runs none: 
 """
 from __future__ import annotations
 
+import logging
 import os
+import signal
+import sys
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +21,25 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.engine.tiny import write_images
 
     return write_images(tmp_path_factory.mktemp('images'))
+
+
+def _process_state() -> dict[str, object]:
+    state: dict[str, object] = {str(number): signal.getsignal(number)
+                                for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    state['logging.disable'] = logging.root.manager.disable
+    if torch := sys.modules.get('torch'):
+        state.update(threads=torch.get_num_threads(), deterministic=torch.are_deterministic_algorithms_enabled(),
+                     dtype=torch.get_default_dtype())
+    return state
+
+
+@pytest.fixture(autouse=True)
+def leaves_the_process_as_it_was() -> Iterator[None]:
+    """Tools are called in the process of the tests: what one of them leaves changed, later tests would meet."""
+    before = _process_state()
+    yield
+    after = _process_state()
+    assert {name: after[name] for name in before} == before
 
 
 def pytest_configure(config: pytest.Config) -> None:

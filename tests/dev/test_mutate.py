@@ -1,6 +1,7 @@
 """The campaign of damaged files: nothing is silently wrong, nameless or fatal; and it would notice if it were."""
 from __future__ import annotations
 
+import logging
 import sys
 import zipfile
 from pathlib import Path
@@ -81,3 +82,4 @@ def test_processes_that_end_or_hang_are_counted(tmp_path: Path, monkeypatch: pyt
 def test_the_command_says_what_was_found(capsys: pytest.CaptureFixture) -> None:
     assert mutate.main(['--only', 'zips', '--cases', '5']) == 0
     assert 'named' in capsys.readouterr().out
+    assert logging.getLogger('mmseg').isEnabledFor(logging.WARNING)  # silent only while it damages files
