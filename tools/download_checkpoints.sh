@@ -3,8 +3,9 @@
 #
 #     sh tools/download_checkpoints.sh             everything
 #     sh tools/download_checkpoints.sh mit dida    only entries whose name begins with mit or dida
+#     sh tools/download_checkpoints.sh mit_b0      another encoder, mit_b0 to mit_b4
 #
-# What is there already is kept. gdown is used if installed (pip install gdown), else curl. A download that fails is
+# What is there already is kept. ImageNet weights (mit) come from the Hugging Face Hub, the rest from Google Drive. gdown is used if installed (pip install gdown), else curl. A download that fails is
 # explained: which page has the file, and where it must lie. The files belong to third parties: see LICENSES.md.
 # Exit status: 0 if everything asked for is there, 1 if something has to be fetched by hand.
 set -u
@@ -17,8 +18,6 @@ trap 'rm -rf "$PARTIAL"' EXIT
 trap 'exit 1' HUP INT TERM
 mkdir -p "$PARTIAL" pretrained work_dirs || exit 1
 
-ONEDRIVE='https://connecthkuhk-my.sharepoint.com/:f:/g/personal/xieenze_connect_hku_hk/EvOn3l1WyM5JpnMQFSEO5b8B7vrHw9kDaJGII-3N9KNhrg?e=cpydzZ'
-MIT_FOLDER='https://drive.google.com/drive/folders/1b7bwrInTW4VLEm27YawHOAMSMikga2Ia'
 missing=''
 failures=0
 
@@ -98,26 +97,27 @@ run_folder() {
     by_hand "$1" "https://drive.google.com/file/d/$2/view" "$3/ (unpack it there: config, log and latest.pth side by side)"
 }
 
+# mit_weights NAME: what model.pretrained=NAME would fetch when a training starts.
 mit_weights() {
-    if [ -s pretrained/mit_b5.pth ]; then say 'mit_b5: have pretrained/mit_b5.pth'; return; fi
-    tool=$(gdown_program)
-    if [ -n "$tool" ]; then
-        say 'mit_b5: fetching'
-        "$tool" --folder "$MIT_FOLDER" -O "$PARTIAL/mit"
-        for file in $(find "$PARTIAL/mit" -name 'mit_b[0-5].pth' 2>/dev/null); do
-            case "$(kind_of "$file")" in zip|pickle) mv "$file" pretrained/ ;; esac
-        done
-    fi
-    if [ -s pretrained/mit_b5.pth ]; then say 'mit_b5: wrote pretrained/mit_b5.pth'; return; fi
-    say 'mit_b5: failed (a shared folder, which needs gdown or a browser)'
-    by_hand mit_b5 "$ONEDRIVE" \
-        'pretrained/mit_b5.pth (folder "pretrained_models" there: ImageNet weights, about 330 MB, not the segmentation ones)'
+    if "$PYTHON" - "$1" <<'PROGRAM'
+import logging, sys
+from mmseg.errors import command
+from mmseg.models import build_backbone
+logging.basicConfig(level=logging.INFO, format='%(message)s')
+command(lambda: build_backbone(dict(type=sys.argv[1], pretrained=sys.argv[1])).init_weights())
+PROGRAM
+    then say "$1: have it in pretrained/"; return; fi
+    say "$1: failed"
+    by_hand "$1" "https://huggingface.co/smp-hub/$1.imagenet (model.safetensors)" "pretrained/$1.safetensors"
 }
 
 DAFORMER=211108_1622_gta2cs_daformer_s0_7f24c
 DIDA=221213_1011_gta2cs_dacs_a999_fdthings_rcs001_cpl_daformer_sepaspp_mitb5_poly10warm_s0_6e7fa
 
-wanted mit_b5 "$@" && mit_weights
+wanted mit_b5 "$@" && mit_weights mit_b5
+for name in "$@"; do
+    case $name in mit_b[0-4]) mit_weights "$name" ;; esac
+done
 while read -r name id destination; do
     wanted "$name" "$@" && run_folder "$name" "$id" "work_dirs/$destination"
 done <<LIST

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from mmseg.checkpoint.contents import check_finite, weights_of
 from mmseg.checkpoint.file import load_parameters, read_checkpoint
+from mmseg.checkpoint.mit_weights import FOLDER, fetch_mit, mit_file, mit_name, mit_page
 from mmseg.errors import CheckpointError
 from mmseg.utils.download import download
 
 State = dict[str, Tensor]
 
-FOLDER = Path('pretrained')  # relative to the working directory, as the paths in configs
 OPEN_MMLAB = 'https://download.openmmlab.com/pretrain/third_party/'
 OPEN_MMLAB_FILES = {
     'resnet50_v1c': 'resnet50_v1c-2cccc1ad.pth',
@@ -94,6 +94,17 @@ def local_file(source: str) -> Path:
     return path
 
 
+def to_download(source: str, kind: str) -> str | None:
+    """The address that a training with these weights would download first; None: the file is there, or nowhere."""
+    name = mit_name(source, kind)
+    if name is not None:
+        return None if mit_file(name) else mit_page(name)
+    if '://' not in source:
+        return None
+    url = address(source)
+    return None if (FOLDER / url.rpartition('/')[2]).exists() else url
+
+
 def read_weights(source: str, help_text: str = '') -> State:
     """The state dict in a published file: under ``state_dict``, under ``model``, or on top.
 
@@ -129,7 +140,8 @@ def load_pretrained(backbone: nn.Module, source: str, help_text: str = '', ignor
 
     Args:
         backbone: the module that gets the weights.
-        source, help_text: see :func:`read_weights`.
+        source: path, name or address; mit_b0 to mit_b5 come from the Hugging Face Hub, see :func:`mit_name`.
+        help_text: see :func:`read_weights`.
         ignore: prefixes of keys that the file may have beyond the backbone's (its classifier).
         convert: gives the weights the backbone's names, if the file has those of another library.
 
@@ -137,9 +149,15 @@ def load_pretrained(backbone: nn.Module, source: str, help_text: str = '', ignor
         FileNotFoundError: if there is no such file.
         CheckpointError: if it cannot be read, or lacks parameters of the backbone, or has them in other shapes.
     """
-    state = convert(read_weights(source, help_text))
-    state = {k: v for k, v in state.items() if not k.startswith(ignore)}
-    load_parameters(backbone, state, f'{source} does not hold the weights of {type(backbone).__name__}')
+    kind = type(backbone).__name__
+
+    def load(file: str | Path) -> None:
+        state = convert(read_weights(str(file), help_text))
+        state = {k: v for k, v in state.items() if not k.startswith(ignore)}
+        load_parameters(backbone, state, f'{file} does not hold the weights of {kind}')
+
+    name = mit_name(source, kind)
+    load(source if name is None else mit_file(name) or fetch_mit(name, check=load))
 
 
 def resnet_keys(state: State) -> State:

@@ -11,7 +11,7 @@ import torch
 from mmengine import Config
 from torch import nn
 
-from mmseg.checkpoint.pretrained import FOLDER, address
+from mmseg.checkpoint.pretrained import FOLDER, to_download
 from mmseg.config.memory import GIB, total_memory
 from mmseg.datasets import CustomDataset, build_dataset, build_train_loader
 from mmseg.datasets.base import SampledDataset
@@ -61,8 +61,8 @@ def _check_pretrained(report: Report, backbone: nn.Module) -> None:
     with report.guarded(f'{FETCH}; model.pretrained=None starts from random weights, with far lower scores'):
         if source is True:
             report.warn('timm downloads the weights of the encoder when a training starts', 'start one while online')
-        elif '://' in source and not (FOLDER / address(source).rpartition('/')[2]).exists():
-            report.warn(f'{source} is downloaded to {FOLDER} when a training starts', f'fetch {address(source)} now')
+        elif url := to_download(source, type(backbone).__name__):
+            report.warn(f'{source} is downloaded to {FOLDER} when a training starts', f'fetch {url} now')
         else:
             backbone.init_weights()
             report.ok(f'{source} holds the weights of the encoder')

@@ -9,6 +9,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from safetensors.torch import save
+
+from mmseg.models import build_backbone
+from tests.hub_server import serving
 
 SCRIPT = Path(__file__).parents[2] / 'tools' / 'download_checkpoints.sh'
 RUN = 'work_dirs/211108_1622_gta2cs_daformer_s0_7f24c'
@@ -63,7 +67,8 @@ def test_hrda_is_fetched_and_the_place_of_its_others_named(checkout: Path):
 
 
 def test_without_network_every_entry_is_explained(checkout: Path):
-    _program(checkout / 'bin' / 'curl', 'echo "curl: (6) Could not resolve host" >&2; exit 6')
+    for name in ('curl', 'python3'):
+        _program(checkout / 'bin' / name, f'echo "{name}: (6) Could not resolve host" >&2; exit 6')
     result = run(checkout)
     assert result.returncode == 1
     assert 'https://drive.google.com/file/d/1O6n1HearrXHZTHxNRWp8HCMyqbulKcSW' in result.stdout
@@ -91,9 +96,16 @@ def test_folder_with_a_users_files_is_left_alone(checkout: Path):
     assert [path.name for path in (checkout / RUN).iterdir()] == ['notes.txt']
 
 
-def test_imagenet_weights_are_explained(checkout: Path):
-    result = run(checkout, 'mit')
-    assert result.returncode == 1
-    assert 'pretrained/mit_b5.pth' in result.stdout and 'sharepoint.com' in result.stdout
-    (checkout / 'pretrained' / 'mit_b5.pth').write_bytes(b'present')
-    assert run(checkout, 'mit').returncode == 0
+def test_imagenet_weights_come_from_the_hub(checkout: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv('PYTHONPATH', str(SCRIPT.parents[1]))
+    monkeypatch.setenv('HF_HOME', str(checkout / 'home'))
+    with serving() as hub:
+        monkeypatch.setenv('HF_ENDPOINT', hub.url)
+        result = run(checkout, 'mit_b0')
+        assert result.returncode == 1 and 'not found' in result.stderr.lower() and 'Traceback' not in result.stderr
+        assert 'https://huggingface.co/smp-hub/mit_b0.imagenet' in result.stdout
+        assert 'pretrained/mit_b0.safetensors' in result.stdout
+        hub.files['smp-hub/mit_b0.imagenet', 'model.safetensors'] = save(
+            build_backbone(dict(type='mit_b0')).state_dict())
+        assert run(checkout, 'mit_b0').returncode == 0
+    assert (checkout / 'pretrained' / 'mit_b0.safetensors').is_file()

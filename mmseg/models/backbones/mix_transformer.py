@@ -18,8 +18,9 @@ from mmseg.registry import BACKBONES
 from mmseg.utils.kinds import COUNT, FIXED, POSITIVE, SHARE, list_of
 
 PRETRAINED_HELP = ('It is one of the MiT files (ImageNet-1K) that the SegFormer authors publish at '
-                   'https://github.com/NVlabs/SegFormer; put it into the folder pretrained/ '
-                   '(or set model.pretrained=None to start from random weights)')
+                   'https://github.com/NVlabs/SegFormer; put it into the folder pretrained/, or say '
+                   "model.pretrained='mit_b5' (b0 to b5) to have it downloaded (or set model.pretrained=None to start "
+                   'from random weights)')
 
 
 class DWConv(nn.Module):
@@ -143,8 +144,8 @@ class MixVisionTransformer(nn.Module):
         drop_rate: dropout after linear layers.
         attn_drop_rate: dropout in the attention.
         drop_path_rate: stochastic depth of the last block; it grows linearly from 0 at the first.
-        pretrained: ImageNet file that :meth:`init_weights` loads, with the authors' names or those of later
-            mmsegmentation versions; None keeps the random weights.
+        pretrained: ImageNet weights that :meth:`init_weights` loads: 'mit_b0' to 'mit_b5' from the Hugging Face Hub, or
+            a file with the authors' names or those of later mmsegmentation versions; None keeps the random weights.
         init_cfg: None, or ``dict(type='Pretrained', checkpoint=...)`` instead of ``pretrained``.
         freeze_patch_embed: do not train the first patch embedding.
         with_cp: recompute blocks in the backward pass, which saves memory.
