@@ -7,20 +7,15 @@ from pathlib import Path
 
 from mmengine import Config
 
-from mmseg.apis import load_config, train_segmentor
-from mmseg.checkpoint.claim import claim
+from mmseg.apis import load_config
+from mmseg.apis.train import prepare_folder, run_training
 from mmseg.config.command_line import add_config_options
 from mmseg.config.low_memory import save_memory
-from mmseg.config.memory import check_memory
-from mmseg.config.reading import dump_config, require_sections
-from mmseg.datasets import build_dataset
+from mmseg.config.reading import require_sections
 from mmseg.distributed import processes
 from mmseg.distributed.launch import LAUNCHERS, joined
-from mmseg.engine.env import archive_sources
-from mmseg.engine.seeds import random_seed, seed_everything
+from mmseg.engine.seeds import random_seed
 from mmseg.errors import command
-from mmseg.models import build_train_model
-from mmseg.utils.device import resolve_device
 from mmseg.utils.notices import closing_words
 
 
@@ -88,19 +83,14 @@ def main(args: Sequence[str] | None = None) -> None:
     with joined(args.launcher, cfg.get('device')) as device:
         cfg = processes.from_main(lambda: prepare(args, cfg))
         cfg.device = device
-        run(cfg)
+        run_training(cfg)
     for text in closing_words():
         print(f'warning, as above: {text}')
 
 
 def prepare(args: argparse.Namespace, cfg: Config) -> Config:
     """Make the work-dir, unless it belongs to another training; the config that is left for this one."""
-    work_dir = Path(cfg.work_dir)
-    claim(Path((cfg.get('checkpoint_config') or {}).get('out_dir') or work_dir),
-          args.resume_from or cfg.get('resume_from'))
-    work_dir.mkdir(parents=True, exist_ok=True)
-    dump_config(cfg, work_dir / Path(args.config).name)
-    archive_sources(work_dir / 'code.tar.gz')
+    prepare_folder(cfg, Path(args.config).name, args.resume_from)
     for key in ('load_from', 'resume_from', 'new_classifier'):
         if getattr(args, key):
             cfg[key] = getattr(args, key)
@@ -108,18 +98,6 @@ def prepare(args: argparse.Namespace, cfg: Config) -> Config:
         raise ValueError('new_classifier: there is no checkpoint to take the other weights from, name it with '
                          '--load-from FILE')
     return cfg
-
-
-def run(cfg: Config) -> None:
-    """Build data and model, and train."""
-    check_memory(cfg, resolve_device(cfg.get('device')))
-    with processes.main_first():  # it counts the classes of the data set, if nobody has
-        dataset = build_dataset(cfg.data.train)  # first, since missing data shows at once
-    seed_everything(cfg.get('seed') or 0, bool(cfg.get('deterministic')))  # initial weights
-    model = build_train_model(cfg)
-    if cfg.get('resume_from') in (None, 'auto'):  # else everything comes from the checkpoint
-        model.init_weights()
-    train_segmentor(model, dataset, cfg, validate=cfg.get('evaluation') is not None)
 
 
 if __name__ == '__main__':

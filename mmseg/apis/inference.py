@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 from mmengine import Config
-from torch import nn
+from torch import Tensor, nn
 
 from mmseg.checkpoint.networks import load_segmentor
 from mmseg.config.reading import load_config, require_sections
@@ -16,6 +16,7 @@ from mmseg.datasets.pipelines.compose import Compose
 from mmseg.datasets.pipelines.loading import LoadImageFromFile, loaded
 from mmseg.errors import DataError
 from mmseg.models import build_segmentor
+from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import DATASETS
 from mmseg.utils.device import resolve_device
 from mmseg.visualization import blend, default_palette
@@ -60,15 +61,26 @@ def init_segmentor(config: str | os.PathLike | Config, checkpoint: str | None = 
         config = load_config(config)
     elif not isinstance(config, Config):
         raise TypeError(f'config must be a path or a Config, got {type(config).__name__}')
+    model = bare_segmentor(config)
+    meta = load_segmentor(model, checkpoint, network) if checkpoint is not None else {}
+    load_classes(model, meta, registered_test_set(config))
+    return model.to(device).eval()
+
+
+def bare_segmentor(config: Config) -> BaseSegmentor:
+    """The segmentor of a config with random weights, and ``cfg``; see :func:`init_segmentor`."""
     require_sections(config, ['model'])
     model_cfg = config.model.copy()
     model_cfg.update(pretrained=None, train_cfg=None)
     model = build_segmentor(model_cfg)
-    meta = load_segmentor(model, checkpoint, network) if checkpoint is not None else {}
-    test_set = ((config.get('data') or {}).get('test') or {}).get('type')
-    load_classes(model, meta, test_set and DATASETS.get(test_set))
     model.cfg = config
-    return model.to(device).eval()
+    return model
+
+
+def registered_test_set(config: Config) -> Any:
+    """The class of the config's test data, which may know names and colours of classes; None: there is none."""
+    name = ((config.get('data') or {}).get('test') or {}).get('type')
+    return name and DATASETS.get(name)
 
 
 class Predictor:
@@ -110,10 +122,18 @@ class Predictor:
         Raises:
             DataError: if the pipeline fails on it.
         """
+        imgs, metas = self.versions(results)
+        return self.model.predict(imgs, metas)[0].cpu().numpy()
+
+    def versions(self, results: dict[str, Any]) -> tuple[list[Tensor], list[list[dict[str, Any]]]]:
+        """What the pipeline makes of it: for each test-time version an image [1, 3, H, W] on the device, and its meta.
+
+        Raises:
+            DataError: if the pipeline fails on it.
+        """
         sample = _run(self._prepare, dict(results))
         device = next(self.model.parameters()).device
-        imgs = [version[None].to(device) for version in sample['img']]
-        return self.model.predict(imgs, [[meta] for meta in sample['img_metas']])[0].cpu().numpy()
+        return [version[None].to(device) for version in sample['img']], [[meta] for meta in sample['img_metas']]
 
 
 def _as_read(image: np.ndarray, loader: LoadImageFromFile) -> np.ndarray:

@@ -1,14 +1,25 @@
-"""Training as in mmsegmentation 0.16: ``set_random_seed`` and ``train_segmentor``."""
+"""Training: ``train`` in one call; ``set_random_seed`` and ``train_segmentor`` as in mmsegmentation 0.16."""
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 from mmengine import Config
 from torch import nn
 
+from mmseg.apis.model import Model
+from mmseg.checkpoint.claim import claim
+from mmseg.config.memory import check_memory
+from mmseg.config.reading import dump_config, load_config, require_sections
+from mmseg.datasets import build_dataset
 from mmseg.distributed import processes
+from mmseg.engine.env import archive_sources
 from mmseg.engine.runner import build_runner
-from mmseg.engine.seeds import seed_everything
+from mmseg.engine.seeds import random_seed, seed_everything
+from mmseg.models import build_train_model
+from mmseg.models.trainable import Trainable
+from mmseg.utils.device import resolve_device
 
 
 def set_random_seed(seed: int, deterministic: bool = False) -> None:
@@ -58,3 +69,62 @@ def train_segmentor(model: nn.Module,
         raise ValueError('cfg.work_dir is not set: name the folder for logs and checkpoints')
     runner = build_runner(cfg, model, datasets[0], cfg.work_dir, validate=validate, timestamp=timestamp, meta=meta)
     return runner.train()
+
+
+def train(config: str | os.PathLike, **overrides: Any) -> Model:
+    """Train what a config describes in this process, as ``python -m tools.train`` does.
+
+    Args:
+        config: path of the config.
+        overrides: values that replace those of the file; dicts are merged, and dotted keys go in as ``**{'a.b': 1}``.
+            ``work_dir`` is ``work_dirs/<name of the config>`` unless it is given; ``resume_from='auto'`` goes on.
+
+    Returns:
+        The trained student, ready to predict; see :func:`mmseg.load`.
+
+    Raises:
+        ValueError: if the config asks for something that does not exist here.
+        CheckpointError: if the folder belongs to another training, or a checkpoint cannot be read or written.
+        NonFiniteLoss: if a loss became NaN or infinite.
+        SystemExit: after Ctrl-C or SIGTERM, when a checkpoint has been saved.
+    """
+    cfg = load_config(os.fspath(config), overrides)
+    require_sections(cfg)
+    cfg.work_dir = cfg.get('work_dir') or str(Path('work_dirs') / Path(config).stem)
+    if cfg.get('seed') is None and not cfg.get('resume_from'):  # a resumed training keeps its seed
+        cfg.seed = random_seed()
+    prepare_folder(cfg, Path(config).name)
+    cfg.device = str(resolve_device(cfg.get('device')))
+    student = run_training(cfg).networks()['student']
+    student.cfg = cfg
+    facts = dict(config=cfg.to_dict(), iter=cfg.runner.max_iters, seed=cfg.get('seed'))
+    return Model(student, facts, Path(cfg.work_dir)).eval()
+
+
+def prepare_folder(cfg: Config, name: str, resume_from: str | None = None) -> None:
+    """Make ``cfg.work_dir`` for a training, with its config, as a file called ``name``, and the sources.
+
+    Args:
+        resume_from: the checkpoint to go on from, if the config does not say it.
+
+    Raises:
+        CheckpointError: if the folder belongs to another training.
+    """
+    work_dir = Path(cfg.work_dir)
+    claim(Path((cfg.get('checkpoint_config') or {}).get('out_dir') or work_dir), resume_from or cfg.get('resume_from'))
+    work_dir.mkdir(parents=True, exist_ok=True)
+    dump_config(cfg, work_dir / name)
+    archive_sources(work_dir / 'code.tar.gz')
+
+
+def run_training(cfg: Config) -> Trainable:
+    """Build data and model of a whole config, train into ``cfg.work_dir``, and return the model."""
+    check_memory(cfg, resolve_device(cfg.get('device')))
+    with processes.main_first():  # it counts the classes of the data set, if nobody has
+        dataset = build_dataset(cfg.data.train)  # first, since missing data shows at once
+    seed_everything(cfg.get('seed') or 0, bool(cfg.get('deterministic')))  # initial weights
+    model = build_train_model(cfg)
+    if cfg.get('resume_from') in (None, 'auto'):  # else everything comes from the checkpoint
+        model.init_weights()
+    train_segmentor(model, dataset, cfg, validate=cfg.get('evaluation') is not None)
+    return model

@@ -46,12 +46,12 @@ def fetch(repo: str, names: Sequence[str], revision: str, folder: Path | None = 
     import huggingface_hub as hub  # here, since it takes a second
     from huggingface_hub.utils import EntryNotFoundError
 
+    where = endpoint()
     problem: Exception = FileNotFoundError('no file was asked for')
     for name in names:
-        place = dict(revision=revision, endpoint=endpoint())
         try:
             # one request that is not repeated: the download would try for half a minute whether there is a network
-            hub.get_hf_file_metadata(hub.hf_hub_url(repo, name, **place))
+            hub.get_hf_file_metadata(hub.hf_hub_url(repo, name, revision=revision, endpoint=where))
         except EntryNotFoundError as error:
             problem = error
             continue
@@ -62,7 +62,7 @@ def fetch(repo: str, names: Sequence[str], revision: str, folder: Path | None = 
             problem = error
             break
         try:
-            return Path(hub.hf_hub_download(repo, name, local_dir=folder, **place))
+            return Path(hub.hf_hub_download(repo, name, revision=revision, local_dir=folder, endpoint=where))
         except Exception as error:
             problem = error
             break

@@ -106,7 +106,12 @@ def load_segmentor(model: nn.Module, path: str | Path, network: str = 'student',
         FileNotFoundError: there is no such file.
         CheckpointError: it cannot be read, lacks the network, or is of another model.
     """
-    checkpoint = read_checkpoint(path)
+    return load_network(model, read_checkpoint(path), path, network, new)
+
+
+def load_network(model: nn.Module, checkpoint: Mapping[str, Any], path: str | Path, network: str = 'student',
+                 new: Collection[str] = ()) -> dict[str, Any]:
+    """:func:`load_segmentor` from what :func:`read_checkpoint` returned for ``path``, which messages name."""
     try:
         state = _own_names(model, segmentor_state(checkpoint, network))
     except CheckpointError as error:

@@ -1,6 +1,7 @@
 """The content of a config: as text, and by dotted keys."""
 from __future__ import annotations
 
+import ast
 import keyword
 import math
 from typing import Any
@@ -29,6 +30,46 @@ def _source(value: Any, indent: int = 0) -> str:
         return line
     pad = '\n' + ' ' * (indent + 4)
     return left + pad + f',{pad}'.join(entries) + right
+
+
+def read_config_text(text: str) -> dict[str, Any]:
+    """The content of a config that was written as Python source, read as data: nothing in it runs.
+
+    Args:
+        text: assignments of literals, ``dict(...)`` and ``float('inf')``, as :func:`format_config` and the mmcv of the
+            original programs write them.
+
+    Raises:
+        ValueError: for anything else, naming the line.
+    """
+    try:
+        content = {}
+        for statement in ast.parse(text).body:
+            if not (isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)):
+                raise ValueError(f'line {statement.lineno} is no assignment of values')
+            content[statement.targets[0].id] = _literal(statement.value)
+        return content
+    except (SyntaxError, RecursionError, MemoryError) as error:
+        raise ValueError(str(error) or 'it is nested too deeply') from error
+
+
+def _literal(node: ast.expr) -> Any:
+    """The value of an expression that is nothing but values."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and all(word.arg for word in node.keywords):
+        if node.func.id == 'dict' and not node.args:
+            return {str(word.arg): _literal(word.value) for word in node.keywords}
+        if node.func.id == 'float' and len(node.args) == 1 and not node.keywords:
+            return float(ast.literal_eval(node.args[0]))
+    if isinstance(node, ast.Dict) and None not in node.keys:
+        return {ast.literal_eval(key): _literal(value) for key, value in zip(node.keys, node.values) if key}
+    if isinstance(node, ast.List):
+        return [_literal(entry) for entry in node.elts]
+    if isinstance(node, ast.Tuple):
+        return tuple(_literal(entry) for entry in node.elts)
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f'line {node.lineno} holds more than values') from error
 
 
 def value_at(content: Any, key: str) -> Any:
