@@ -26,7 +26,7 @@ from mmseg.apis.predict import image_suffixes
 from mmseg.apis.publish import WEIGHTS, push_folder, write_folder
 from mmseg.checkpoint.file import read_checkpoint
 from mmseg.checkpoint.hub import fetch
-from mmseg.checkpoint.lookup import newest_whole
+from mmseg.checkpoint.lookup import numbered_checkpoints
 from mmseg.checkpoint.networks import load_network
 from mmseg.config.reading import load_config
 from mmseg.config.stored import prediction_config
@@ -247,10 +247,11 @@ def _checkpoint_of(source: str) -> tuple[Path, Path | None]:
         return path, path.parent
     if (path / WEIGHTS).is_file():
         return path / WEIGHTS, None
-    found, _ = newest_whole(path)
-    if found is None:
+    latest = path / 'latest.pth'
+    found = [*numbered_checkpoints(path), *([latest] if latest.exists() else [])]
+    if not found:
         raise FileNotFoundError(f'{path} holds no latest.pth, no iter_N.pth and no {WEIGHTS}: name a checkpoint file')
-    return found, path
+    return found[-1], path
 
 
 def _config_of(path: Path, meta: Mapping[str, Any], config: str | os.PathLike | Config | None

@@ -49,7 +49,7 @@ def read_config_text(text: str) -> dict[str, Any]:
                 raise ValueError(f'line {statement.lineno} is no assignment of values')
             content[statement.targets[0].id] = _literal(statement.value)
         return content
-    except (SyntaxError, RecursionError, MemoryError) as error:
+    except (SyntaxError, TypeError, RecursionError, MemoryError) as error:
         raise ValueError(str(error) or 'it is nested too deeply') from error
 
 
@@ -68,7 +68,7 @@ def _literal(node: ast.expr) -> Any:
         return tuple(_literal(entry) for entry in node.elts)
     try:
         return ast.literal_eval(node)
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise ValueError(f'line {node.lineno} holds more than values') from error
 
 
