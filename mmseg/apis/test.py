@@ -150,6 +150,28 @@ def run_test(cfg: Config, checkpoint: str, outputs: TestOutputs, network: str = 
     return scores
 
 
+def score_with_target_statistics(cfg: Config, checkpoint: str, target_images: str,
+                                 device: torch.device | str = 'cpu') -> dict[str, float]:
+    """Score the student on ``cfg.data.test``, its batch norms having taken their statistics from ``target_images``.
+
+    Args:
+        cfg: a loaded config.
+        checkpoint: file with the weights.
+        target_images: folder of images without labels.
+        device: where to compute.
+
+    Returns:
+        The scores in 0..1, as at an evaluation while training.
+
+    Raises:
+        ValueError: if the network has no batch norm.
+    """
+    model, dataset = _model_and_images(cfg, checkpoint, 'student')
+    _take_statistics(model.to(device), target_images, cfg, device)
+    loader = build_eval_loader(dataset, cfg.data.get('workers_per_gpu', 2))
+    return evaluate_network(model, loader, device=device, dataset=dataset, progress=False)
+
+
 def _model_and_images(cfg: Config, checkpoint: str, network: str) -> tuple[nn.Module, Any]:
     cfg.model.pretrained, cfg.model.train_cfg, cfg.data.test.test_mode = None, None, True
     model = build_segmentor(cfg.model)
