@@ -14,8 +14,7 @@ LAYERS = [
     {'evaluation'},
     {'engine'},
     {'config'},
-    {'doctor', 'experiments'},
-    {'apis'},
+    {'doctor', 'experiments', 'apis'},
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 MODULES = {'.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__'): path
