@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,8 @@ def _logged(model: Model) -> dict[str, float]:
         found = read_log(model.run).val if model.run is not None else {}
     except LogError:
         found = {}
-    return found.get(model.facts.get('iter', -1), {})
+    scores = found.get(model.facts.get('iter', -1), {})
+    return {name.removeprefix('student.'): value for name, value in scores.items()}
 
 
 def _has_mit(config: Mapping[str, Any]) -> bool:
@@ -75,15 +77,15 @@ def _has_mit(config: Mapping[str, Any]) -> bool:
 
 
 def _data(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What the data was for, and the name of its class."""
+    """What the data was for, and which class read it: more than that a config does not know for sure."""
     train = value_at(config, 'data.train')
     for key, role in (('source', 'labelled source'), ('target', 'unlabelled target'), ('', 'training')):
         kind = value_at(train, f'{key}.type' if key else 'type')
         if isinstance(kind, str) and kind not in ('UDADataset', 'MultiSource'):
-            yield role, kind.removesuffix('Dataset')
+            yield role, kind
     kind = value_at(config, 'data.test.type')
     if isinstance(kind, str):
-        yield 'evaluation', kind.removesuffix('Dataset')
+        yield 'evaluation', kind
 
 
 def _header(config: Mapping[str, Any], scores: Scores, licence: str | None) -> str:
@@ -95,8 +97,9 @@ def _header(config: Mapping[str, Any], scores: Scores, licence: str | None) -> s
     elif _has_mit(config):
         entries |= dict(license='other', license_name='nvidia-source-code-license')
     if 'mIoU' in scores:
-        data = dict(_data(config)).get('evaluation', 'unknown')
-        result = dict(task=dict(type='image-segmentation'), dataset=dict(name=data, type=data.lower()),
+        kind = dict(_data(config)).get('evaluation', 'unknown')
+        data = dict(name=f'data read by {kind}', type=kind.lower())
+        result = dict(task=dict(type='image-segmentation'), dataset=data,
                       metrics=[dict(type='mean_iou', value=round(float(scores['mIoU']), 4))])
         entries['model-index'] = [dict(name='segmentation network', results=[result])]
     return '\n'.join(['---', *(f'{key}: {json.dumps(value)}' for key, value in entries.items()), '---'])
@@ -107,7 +110,7 @@ def _what(model: Model, config: Mapping[str, Any]) -> str:
     network = value_at(config, 'model.backbone.model_name') or value_at(config, 'model.backbone.type')
     facts = [f'encoder {network}, decoder {value_at(config, "model.decode_head.type")}, {parameters:.1f} M parameters',
              f'method: {", ".join(methods_of(config)) or "supervised training, no adaptation"}',
-             *(f'{role}: {name}' for role, name in _data(config)),
+             *(f'{role}: read by {kind}' for role, kind in _data(config)),
              f'classes: {", ".join(model.classes)}']
     length = value_at(config, 'runner.max_iters')
     if 'iter' in model.facts:
@@ -122,9 +125,9 @@ def _use(repo: str | None) -> str:
 
 
 def _scores(scores: Scores) -> str:
-    """In percent; the classes below the means."""
-    rows = [[name.removeprefix('IoU.'), f'{100 * scores[name]:.1f}'] for name in scores
-            if name in ('mIoU', 'mAcc', 'aAcc') or name.startswith('IoU.')]
+    """In percent; the classes below the means, but for those that did not occur."""
+    rows = [[name.removeprefix('IoU.'), f'{100 * value:.1f}'] for name, value in scores.items()
+            if (name in ('mIoU', 'mAcc', 'aAcc') or name.startswith('IoU.')) and math.isfinite(value)]
     return markdown.table(['IoU of class, or mean', '%'], rows).strip() if rows else 'Not measured.'
 
 

@@ -206,16 +206,17 @@ def test_what_is_saved_loads_elsewhere(run: TinyRun, model: Model, tmp_path: Pat
 
 def test_the_card_tells_scores_data_licence_and_papers(run: TinyRun, model: Model, tmp_path: Path) -> None:
     card = (model.save_pretrained(tmp_path / 'a') / 'README.md').read_text()
-    for words in ('| mIoU | 25.0 |', '| road | 75.0 |', 'evaluation: Cityscapes', 'training: GTA', 'encoder mit_b0',
-                  'trained for 2 iterations', 'NVIDIA', 'SegFormer', 'supervised training', 'mmseg.load('):
+    for words in ('| mIoU | 25.0 |', '| road | 75.0 |', 'evaluation: read by CityscapesDataset', 'encoder mit_b0',
+                  'training: read by GTADataset', 'trained for 2 iterations', 'NVIDIA', 'SegFormer',
+                  'supervised training', 'mmseg.load('):
         assert words in card, words
     assert header(card)['license'] == 'other'
     assert header(card)['model-index'][0]['results'][0]['metrics'] == [dict(type='mean_iou', value=0.25)]
     uda = dict(type='DACS', imnet_feature_dist_lambda=0.005, mask_mode='separate')
     model = Model(model.network, dict(config=dict(model.facts['config'], uda=uda)))
-    card = (model.save_pretrained(tmp_path / 'b', {'mIoU': 0.5}, 'apache-2.0') / 'README.md').read_text()
+    card = (model.save_pretrained(tmp_path / 'b', {'mIoU': 0.5, 'IoU.bus': float('nan')}, 'apache-2.0') / 'README.md').read_text()
     assert header(card)['license'] == 'apache-2.0'
-    assert 'method: DACS, DAFormer, MIC' in card and '| mIoU | 50.0 |' in card
+    assert 'method: DACS, DAFormer, MIC' in card and '| mIoU | 50.0 |' in card and 'nan' not in card
     card = (Model(model.network).save_pretrained(tmp_path / 'c') / 'README.md').read_text()
     assert 'license' not in header(card) and 'Not stated' in card and 'Not measured' in card
 
