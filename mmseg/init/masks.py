@@ -21,6 +21,7 @@ MEASURED = 300  # masks whose pieces are measured
 LONGEST = 512  # pixels that a mask has at most on the long side where pieces are measured
 SMALLEST = 16  # pixels of a piece, there
 MOST_VALUES = 254
+LARGEST = 65535  # id
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,9 @@ def _look(folder: Folder, name: str, measure: bool) -> Mask:
         raise DataError(mismatch(path, size, image_path, image))
     values, pixels, _ = distinct(array)
     if array.ndim == 2:
-        wrong = [value for value in values if not value.isdecimal()]
+        wrong = [value for value in values if not value.isdecimal() or int(value) > LARGEST]
         if wrong:
-            raise DataError(f'label map {path} holds {named(wrong)}: ids are whole numbers from 0 to 65535')
+            raise DataError(f'label map {path} holds {named(wrong)}: ids are whole numbers from 0 to {LARGEST}')
     return Mask(size, Counter(dict(zip(values, pixels.tolist()))), _pieces(array) if measure else {})
 
 

@@ -1,6 +1,7 @@
 """From two folders to the settings of a training, with a reason for each."""
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -77,6 +78,8 @@ def make_plan(source: Sequence[str], target: Sequence[str], val: Sequence[str] |
     Raises:
         DataError: for what cannot be used.
     """
+    if val and os.path.realpath(val[0]) == os.path.realpath(target[0]):
+        target, val = val, None  # what validates is not trained on
     reasons: list[tuple[str, Any, str]] = []
     source_folder = find_pairs(*source)
     source_names = _with_masks(source_folder, reasons)

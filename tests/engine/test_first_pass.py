@@ -164,5 +164,5 @@ def test_a_resumed_bank_holds_no_other_classes(config, name, value) -> None:
     checkpoint['state_dict'][f'instance_bank.bank.{name}'][0] = value
     torch.save(checkpoint, run / 'other.pth')
     cfg = config('resumed', 3, bank=dict(preset='cosine', size=ROWS), resume_from=str(run / 'other.pth'))
-    with pytest.raises(CheckpointError, match=rf'other.pth: its instance_bank.bank.{name} holds {value}'):
+    with pytest.raises(CheckpointError, match=rf'other.pth: its instance_bank.bank.{name} holds .*{value}'):
         train(cfg)

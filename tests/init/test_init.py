@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from mmengine import Config
+from PIL import Image
 
 from dev.toy_scenes import label_ids, render, street_scene
 from mmseg.apis import load_config
@@ -203,6 +204,20 @@ def test_images_to_validate_on_in_a_folder_of_their_own(folders) -> None:
     folders()
     cfg = init('--classes', *NAMES, '--val', 'other/images', 'other/masks', target=['camera/images'])
     assert [len(build_dataset(section)) for section in (cfg.data.train.target, cfg.data.val)] == [4, 4]
+
+
+def test_validation_images_that_are_among_the_target_images_are_not_trained_on(folders) -> None:
+    folders(masked=2)
+    cfg = init('--classes', *NAMES, '--val', 'camera/images', 'camera/masks', target=['camera/images'])
+    assert [len(build_dataset(section)) for section in (cfg.data.train.target, cfg.data.val)] == [2, 2]
+
+
+def test_masks_of_one_bit(folders, drawn) -> None:
+    folders(written=lambda label: (label == 1).astype(np.uint8))
+    for path in Path('game/masks').iterdir():
+        Image.fromarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) > 0).save(path)
+    section = init('--classes', 'rest', 'road', target=['camera/images']).data.train.source
+    assert np.array_equal(labels(section)[0], drawn['game'][0][1] == 1)
 
 
 def test_one_image_of_each_domain(folders, capsys) -> None:
