@@ -156,8 +156,9 @@ def _in_order(names: Sequence[str], values: Sequence[str], void: Collection[str]
                         f'{named(values, 30)}')
     left = list(numbers)
     why = ['ids are places in the list of names']
-    if max(map(int, numbers.values()), default=0) < len(names):
-        of = {value: int(number) for value, number in numbers.items()}
+    places = {value: number for value, number in numbers.items() if number is not None}  # all of them
+    if max(places.values(), default=0) < len(names):
+        of = places
     else:
         if len(left) == len(names) + 1 and numbers[left[0]] == 0:
             void = {*void, left.pop(0)}
