@@ -8,6 +8,8 @@ import os
 import sys
 from collections.abc import Callable
 
+from mmseg.utils.streams import let_go
+
 
 class ConfigError(ValueError):
     """A config that cannot be used; the message names the file, the dotted key and the remedy.
@@ -74,5 +76,10 @@ def command(main: Callable[[], object]) -> None:
         rank, count = (os.environ.get(name) for name in ('RANK', 'WORLD_SIZE'))
         place = '' if count in (None, '1') else f' in process {rank} of {count}'
         sys.exit(f'error{place}: {error}')
+    finally:
+        try:
+            sys.stdout.flush()
+        except OSError:  # nobody reads any more, what is done is done
+            let_go(sys.stdout)
     if isinstance(status, int):
         sys.exit(status)

@@ -8,13 +8,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [
-    {'errors', 'registry', 'utils'},
+    {'registry', 'utils'},
+    {'errors'},
     {'visualization', 'distributed', 'checkpoint'},
     {'datasets', 'models'},  # neither knows the other
     {'evaluation'},
     {'engine'},
     {'config'},
     {'doctor', 'experiments', 'apis'},
+    {'init'},
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 MODULES = {'.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__'): path

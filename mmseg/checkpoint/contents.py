@@ -64,3 +64,19 @@ def check_finite(state: Mapping[str, Tensor]) -> None:
         if (value.is_floating_point() or value.is_complex()) and not (good := torch.isfinite(value)).all():
             raise CheckpointError(f'its {name} holds {int((~good).sum())} values of {value.numel()} that are NaN or '
                                   'infinite: the training was lost when it was saved, take an earlier checkpoint')
+
+
+def check_states(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Let every module that has a ``check_state`` look at its own entries before anything is loaded.
+
+    Raises:
+        CheckpointError: naming the module.
+    """
+    for name, module in model.named_modules():
+        check = getattr(module, 'check_state', None)
+        if check is not None:
+            prefix = f'{name}.' if name else ''
+            try:
+                check({key[len(prefix):]: value for key, value in state.items() if key.startswith(prefix)})
+            except CheckpointError as error:
+                raise CheckpointError(f'its {prefix}{error}: get the file again, or take an earlier one') from error

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mmseg.checkpoint.file import META_KEY, NO_SAFETENSORS, plain, read_checkpoint
 from mmseg.checkpoint.networks import network_name, segmentor_state
@@ -31,11 +32,12 @@ def slim(path: str | Path, network: str = 'student') -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: it cannot be read, lacks the network, or the network holds NaN.
+        CheckpointError: it cannot be read, lacks the network or its classifier, or the network holds NaN.
     """
     checkpoint = read_checkpoint(path)
     try:
         state = segmentor_state(checkpoint, network)
+        _check_classifier(state)
     except CheckpointError as error:
         raise CheckpointError(f'{path}: {error}') from error
     meta = checkpoint.get('meta')
@@ -45,6 +47,16 @@ def slim(path: str | Path, network: str = 'student') -> dict[str, Any]:
         'meta': plain({**{key: meta[key] for key in KEPT_META if key in meta}, 'network': network_name(network)}),
         'state_dict': {key: value.clone(memory_format=torch.contiguous_format) for key, value in state.items()}
     }
+
+
+def _check_classifier(state: Mapping[str, Tensor]) -> None:
+    """Refuse a network that no config can load: without the last layer of its decode head."""
+    head = 'decode_head.head.' if any(name.startswith('decode_head.head.') for name in state) else 'decode_head.'
+    parts = {name[len(head):].partition('.')[0] for name in state if name.startswith(head)}
+    missing = [name for name in (f'{head}conv_seg.weight', f'{head}conv_seg.bias') if name not in state]
+    if missing and parts != {'aspp_modules'}:  # the branches of DeepLab V2 are its classifiers
+        raise CheckpointError(f'its network has no {" and no ".join(missing)}, so it classifies nothing: get the file '
+                              'again, or start a training from its encoder with model.pretrained')
 
 
 def write(checkpoint: dict[str, Any], path: str | Path) -> None:

@@ -15,8 +15,9 @@ MODEL_TYPES = {
     'MultiResEncoderDecoder': 'HRDAEncoderDecoder',
     'MultiResAttentionWrapper': 'HRDAHead',
 }
-# Keys of cross-entropy in later mmsegmentation versions, with the values that leave them off.
-INACTIVE_LOSS_KEYS = dict(use_mask=False, avg_non_ignore=False, loss_name='loss_ce')
+# Keys of losses in later mmsegmentation versions, with the values that leave them off.
+INACTIVE_LOSS_KEYS: dict[str, list[Any]] = dict(
+    use_mask=[False], avg_non_ignore=[False], loss_name=['loss_ce', 'loss_dice', 'loss_focal'])
 # Keys of the uda section that no longer have an effect, and why.
 DROPPED_UDA_KEYS = {
     'imnet_feature_dist_scale_method': "'ratio', the only method that was published, is the only one",
@@ -114,10 +115,15 @@ def _fix_model(model: dict[str, Any]) -> None:
 
 def _fix_loss(head: dict[str, Any]) -> None:
     loss = head.get('loss_decode')
+    if isinstance(loss, (list, tuple)):
+        entries = [dict(loss_decode=entry) for entry in loss]
+        for entry in entries:
+            _fix_loss(entry)
+        head['loss_decode'] = [entry['loss_decode'] for entry in entries]
     if not isinstance(loss, dict):
         return
-    for name, value in INACTIVE_LOSS_KEYS.items():
-        if name in loss and loss[name] == value:
+    for name, values in INACTIVE_LOSS_KEYS.items():
+        if name in loss and loss[name] in values:
             del loss[name]
     if loss.get('type') == 'LogitConstraintLoss':  # of EBDA, where it is plain cross-entropy
         known = signature(CrossEntropyLoss).parameters

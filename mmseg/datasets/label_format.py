@@ -36,6 +36,11 @@ def colour_codes(colours: np.ndarray) -> np.ndarray:
     return (colours.astype(np.float32) @ _COLOUR_WEIGHTS).astype(np.int32)
 
 
+def colour_name(code: int) -> str:
+    """'#804000'."""
+    return f'#{code:06x}'
+
+
 @dataclass(frozen=True)
 class Meaning:
     """The class index of each id or colour.
@@ -170,6 +175,11 @@ class LabelFormat:
         """
         if array.ndim == 3:
             if self.colours is None:
+                if (array == array[..., :1]).all():
+                    first = colour_name(int(array.max()) * 0x010101)
+                    raise DataError(f'label map {path} is a colour image whose three channels are equal: ids up to '
+                                    f'{array.max()}, stacked as RGB. Write one channel, or take FolderDataset with '
+                                    f"label_map={{'{first}': CLASS, ...}} (python -m tools.init writes such a config)")
                 raise DataError(f'label map {path} is a colour image: point ann_dir and seg_map_suffix at label ids, '
                                 'run the converter of the data set (tools/convert_datasets), or let FolderDataset read '
                                 "it, with the palette of the classes or a label_map of colours ('#804000')")
@@ -212,7 +222,7 @@ class LabelFormat:
 
     def _refuse(self, codes: np.ndarray, path: str, what: str) -> None:
         meaning = self.colours if what == 'colour' else self.label_map
-        names = ', '.join(f'#{code:06x}' if what == 'colour' else str(code) for code in codes[:5])
+        names = ', '.join(colour_name(code) if what == 'colour' else str(code) for code in codes[:5])
         more = f' and {len(codes) - 5} more' if len(codes) > 5 else ''
         if meaning is not None:
             bits = '; white is 1 in a file of 1 bit' if what == 'id' and list(codes) == [1] else ''
@@ -224,7 +234,8 @@ class LabelFormat:
         allowed = f'{first} to {last}, and {"0 or " if first else ""}{void} where nothing is known'
         raise DataError(f'label map {path} holds the ids [{names}{more}]; allowed are {allowed}. Either ann_dir or '
                         'seg_map_suffix is wrong, or the labels are not yet converted to train ids '
-                        '(tools/convert_datasets)')
+                        '(tools/convert_datasets), or, in data of your own, FolderDataset needs a label_map, from ids '
+                        'to classes (python -m tools.init writes it)')
 
 
 def _digest(array: np.ndarray) -> int:

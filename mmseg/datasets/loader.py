@@ -72,6 +72,10 @@ class EvalImages(Dataset):
 
     def _load(self, idx: int) -> dict[str, Any]:
         sample = self.dataset[idx]
+        versions = sample.get('img')
+        if not isinstance(versions, list) or not all(isinstance(img, torch.Tensor) for img in versions):
+            raise DataError('a pipeline for evaluation gives a list of tensors: it ends in MultiScaleFlipAug, whose '
+                            'transforms end in ImageToTensor and Collect (configs/_base_/datasets has many)')
         image = {'index': idx, 'img': [version.unsqueeze(0) for version in sample['img']],
                  'img_metas': [[metas] for metas in sample['img_metas']]}
         if self.with_label:

@@ -10,6 +10,7 @@ from mmseg.config.reading import TRAINING, load_config
 from mmseg.doctor.data import check_data
 from mmseg.doctor.machine import check_machine
 from mmseg.doctor.network import check_network, check_step
+from mmseg.doctor.prediction import check_prediction
 from mmseg.doctor.report import Report
 from mmseg.errors import ConfigError
 
@@ -35,12 +36,15 @@ def examine(config: str | Path, options: dict[str, Any] | None = None, device: s
     cfg = _read(report, config, options, trust)
     place = check_machine(report, device or (cfg.get('device') if cfg else None))
     if cfg is not None:
-        before, datasets = report.counts['problem'], {}
+        before, datasets, is_built = report.counts['problem'], {}, False
         with report.guarded(REMEDY):
             datasets = check_data(report, cfg)
         readable = report.counts['problem'] == before
         with report.guarded(REMEDY):
-            check_network(report, cfg, datasets)
+            is_built = check_network(report, cfg, datasets)
+        if readable and is_built:
+            with report.guarded(REMEDY):
+                check_prediction(report, cfg)
         if place is not None and all(cfg.get(name) for name in TRAINING):
             with report.guarded(REMEDY):
                 check_step(report, cfg, place, readable)

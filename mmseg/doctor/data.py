@@ -11,7 +11,7 @@ from mmengine import Config
 from mmseg.datasets import CustomDataset, build_dataset
 from mmseg.datasets.base import SampledDataset
 from mmseg.datasets.sections import walk
-from mmseg.datasets.storage import file_size, is_packed
+from mmseg.datasets.storage import file_size, is_folder, is_packed
 from mmseg.doctor.classes import check_classes
 from mmseg.doctor.images import check_images
 from mmseg.doctor.known import conversion, expected_tree
@@ -71,10 +71,18 @@ def _built(report: Report, place: Place) -> SampledDataset | None:
     try:
         return build_dataset(section, dict(test_mode=not place.trains))
     except DataError as error:
+        if _folders_exist(section):
+            raise
         labels = f'\nthen the labels: {conversion(section)}' if place.labelled else ''
         report.problem(str(error), f'{_there(section)}\nfetch it (docs/datasets.md) and unpack it to this tree, or set '
                        f'{place.key}.data_root:\n{expected_tree(section, place.labelled)}{labels}')
         return None
+
+
+def _folders_exist(section: Mapping[str, Any]) -> bool:
+    """Whether what is wrong is not that data is missing."""
+    folders = [section.get(name) for name in ('img_dir', 'ann_dir') if isinstance(section.get(name), str)]
+    return bool(folders) and all(is_folder(os.path.join(section.get('data_root') or '', folder)) for folder in folders)
 
 
 def _check_place(report: Report, place: Place, dataset: SampledDataset) -> None:

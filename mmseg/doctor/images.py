@@ -86,9 +86,11 @@ def _check_count(report: Report, place: Place, count: int, sizes: set[tuple[int,
     known, folder = KNOWN.get(place.section['type']), place.section['img_dir']
     expected = known.count(folder) if known and isinstance(folder, str) and not place.section.get('split') else None
     if known and known.size and sizes and known.size not in sizes:
-        width, height = known.size
-        report.warn(f'{count:,} images of other sizes than the published {width}x{height}',
-                    'nothing, if other data is meant; else use the published images, which the configs are made for')
+        text = f'{count:,} images of other sizes than the published {known.size[0]}x{known.size[1]}'
+        if count == expected:  # so it is that data set, resized; any other number is other data, the toy for example
+            report.warn(text, 'use the published images, which the configs are made for, or scale img_scale as well')
+        else:
+            report.ok(text)
     elif expected in (None, count):
         report.ok(f'{count:,} images' + (', as published' if expected else ''))
     else:

@@ -10,7 +10,7 @@ import numpy as np
 from mmseg.datasets import CustomDataset
 from mmseg.datasets.files import read_label_array
 from mmseg.datasets.image_header import Header
-from mmseg.datasets.label_format import LabelFormat, Meaning, colour_codes, count_ids
+from mmseg.datasets.label_format import LabelFormat, Meaning, colour_codes, colour_name, count_ids
 from mmseg.datasets.pairs import fitted
 from mmseg.doctor.known import conversion
 from mmseg.doctor.places import Place
@@ -81,7 +81,7 @@ def check_labels(report: Report, place: Place, dataset: CustomDataset, indices: 
 def _look(dataset: CustomDataset, idx: int, image: Header | None) -> Seen:
     path, rules = dataset.label_path(idx), dataset.label_format
     array = read_label_array(path, rules.by_colour)
-    names, pixels, values = _distinct(array)
+    names, pixels, values = distinct(array)
     classes = rules.read(values, path)
     classes = classes if rules.chosen is None else rules.chosen[classes]
     content = Content(Counter(dict(zip(names, pixels.tolist()))), dict(zip(names, classes.ravel().tolist())))
@@ -92,7 +92,7 @@ def _look(dataset: CustomDataset, idx: int, image: Header | None) -> Seen:
     return Seen(content, f'{array.shape[1]}x{array.shape[0]} instead of {image.width}x{image.height}')
 
 
-def _distinct(array: np.ndarray) -> tuple[list[str], np.ndarray, np.ndarray]:
+def distinct(array: np.ndarray) -> tuple[list[str], np.ndarray, np.ndarray]:
     """The names of the ids or colours in a label file, their numbers of pixels, and an image of one row of them."""
     if array.ndim == 3:
         codes, pixels = np.unique(colour_codes(array), return_counts=True)
@@ -104,11 +104,6 @@ def _distinct(array: np.ndarray) -> tuple[list[str], np.ndarray, np.ndarray]:
         return [str(value) for value in values], pixels[values], values[None]
     values, pixels = np.unique(array, return_counts=True)
     return [f'{value:g}' for value in values], pixels, values[None]
-
-
-def colour_name(code: int) -> str:
-    """'#804000'."""
-    return f'#{code:06x}'
 
 
 def reading_of(dataset: CustomDataset) -> str:

@@ -33,16 +33,20 @@ SMALLER = ("a smaller data.samples_per_gpu, amp=dict(dtype='bfloat16'), smaller 
 MODEL = 'correct the sections model and uda (docs/reference/config.md)'
 
 
-def check_network(report: Report, cfg: Config, datasets: Mapping[str, SampledDataset]) -> None:
+def check_network(report: Report, cfg: Config, datasets: Mapping[str, SampledDataset]) -> bool:
     """Report on the network and its weights, and on whether it has the classes of the data.
 
     Args:
         datasets: those of the config that could be built, by key.
+
+    Returns:
+        Whether there is a network that can be built.
     """
     report.section('network')
     if not cfg.get('model'):
         report.problem('there is no model section', 'inherit from a file in configs/_base_/models')
-        return
+        return False
+    segmentor = None
     with report.guarded(MODEL):
         segmentor = build_segmentor(cfg.model)
         parameters = sum(p.numel() for p in segmentor.parameters())
@@ -50,6 +54,7 @@ def check_network(report: Report, cfg: Config, datasets: Mapping[str, SampledDat
                   f'parameters, {segmentor.num_classes} classes')
         _check_pretrained(report, segmentor.backbone)
         check_agreement(report, cfg, segmentor, datasets)
+    return segmentor is not None
 
 
 def _check_pretrained(report: Report, backbone: nn.Module) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 from mmseg.errors import CheckpointError, ConfigError, DataError
 
 EXPLAINED = (CheckpointError, ConfigError, DataError, OSError)  # their messages are made for people
+REFUSALS = (ValueError, TypeError, RuntimeError)  # theirs are, where this program raises them itself
+OWN = Path(__file__).parents[1]
 COLUMN = 10
 
 
@@ -84,7 +86,9 @@ class Report:
 def described(error: Exception) -> str:
     """The message of an error; with its kind and place if it was not made for people."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    if isinstance(error, EXPLAINED):
-        return text
     frames = traceback.extract_tb(error.__traceback__)
+    raised = frames and frames[-1].line and frames[-1].line.startswith('raise ')
+    if isinstance(error, EXPLAINED) or (
+            isinstance(error, REFUSALS) and raised and Path(frames[-1].filename).is_relative_to(OWN)):
+        return text
     return f'{type(error).__name__}: {text} (at {Path(frames[-1].filename).name}, line {frames[-1].lineno})'

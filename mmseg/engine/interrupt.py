@@ -4,11 +4,11 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from contextlib import suppress
 from types import FrameType
 from typing import Any
 
 from mmseg.distributed import processes
+from mmseg.utils.streams import tell
 
 HANG_UP = getattr(signal, 'SIGHUP', None)  # Windows has none
 SIGNALS = (signal.SIGINT, signal.SIGTERM, *([] if HANG_UP is None else [HANG_UP]))
@@ -58,10 +58,9 @@ class StopRequest:
             return  # a data worker, forked with this handler: the main process decides
         if self.signal is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
-        if self.signal is None:
+        first, self.signal = self.signal is None, number  # before anything that may fail
+        if first:
             self.ignore_workers()  # the signal may have reached them, too
             name = 'Ctrl-C' if number == signal.SIGINT else signal.Signals(number).name
             if processes.is_main():
-                with suppress(OSError):  # the terminal is gone
-                    print(f'\n{name}: finishing the iteration, then saving. Ctrl-C again quits at once.', flush=True)
-        self.signal = number
+                tell(f'\n{name}: finishing the iteration, then saving. Ctrl-C again quits at once.')

@@ -4,7 +4,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
-from logging import FileHandler, Logger
+from functools import partial
+from logging import FileHandler, Logger, LogRecord, StreamHandler
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ from mmseg.models.trainable import Trainable
 from mmseg.models.uda.base import KEYS
 from mmseg.utils.config_text import format_config
 from mmseg.utils.device import resolve_device
+from mmseg.utils.streams import let_go
 
 EVALUATION_INTERVAL = 1000  # iterations, where the config says none
 
@@ -142,11 +144,12 @@ class TrainRunner(Runner):
         seed_everything(seed, deterministic, benchmark)
 
     def build_logger(self, log_level: int | str = 'INFO', **kwargs: Any) -> Any:
-        """MMEngine's, silent about a log file that cannot be written."""
+        """MMEngine's, silent about a log file that cannot be written, and about a terminal that is gone."""
         logger = super().build_logger(log_level, logger_name='mmseg', **kwargs)
-        for handler in _file_handlers(logger):
+        for handler in logger.handlers:
             # a full disk shows in the JSON log, too, which tells it once
-            handler.handleError = lambda record: None  # type: ignore[method-assign]  # MMEngine makes the handler
+            gone = (lambda _: None) if isinstance(handler, FileHandler) else partial(_let_go, handler)
+            handler.handleError = gone  # type: ignore[method-assign]  # MMEngine makes the handler
         return logger
 
     def build_visualizer(self, visualizer: Any = None) -> Visualizer | NoTrackers:
@@ -281,6 +284,10 @@ class TrainRunner(Runner):
         """Hand what was logged in ``mode`` 'train', 'val' or 'meters' to trackers, if any, and to the hooks."""
         self.call_hook('after_report', mode=mode, values=values, step=step)
         self.visualizer.add_scalars({f'{mode}/{key}': value for key, value in values.items()}, step)
+
+
+def _let_go(handler: StreamHandler, record: LogRecord) -> None:
+    let_go(handler.stream)
 
 
 def _file_handlers(logger: Logger) -> list[FileHandler]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 import mmseg
-from mmseg.checkpoint.contents import check_finite, weights_of
+from mmseg.checkpoint.contents import check_finite, check_states, weights_of
 from mmseg.checkpoint.file import describe_difference, plain, read_checkpoint
 from mmseg.datasets.loader import is_dead_worker
 from mmseg.engine.logging import unwritable
@@ -108,6 +108,7 @@ def restore(checkpoint: dict[str, Any], path: Path, model: Trainable, optimizer:
                                   f'({difference}): resume with the config beside it, or start from its weights with '
                                   f'--load-from {path}')
         check_finite(state)
+        check_states(model, state)
         own = checkpoint.get('own_optimizers')
         for name, each in model.own_optimizers().items():
             load_optimizer_state(each, own.get(name) if isinstance(own, dict) else None)

@@ -14,7 +14,7 @@ from mmseg.apis import init_segmentor, load_config
 from mmseg.checkpoint import export
 from mmseg.checkpoint.file import read_checkpoint
 from mmseg.checkpoint.networks import load_segmentor
-from mmseg.errors import CheckpointError
+from mmseg.errors import CheckpointError, command
 from mmseg.models import build_segmentor
 from tests.engine.tiny import tiny_config
 from tests.models import nets
@@ -86,7 +86,8 @@ def test_a_small_file_holds_one_network_and_what_it_is(training: Path, tmp_path:
 
 def test_a_slice_of_a_larger_tensor_does_not_carry_it_along(tmp_path: Path) -> None:
     big = torch.arange(10**6, dtype=torch.float32)
-    torch.save({'backbone.a': big[:3], 'backbone.b': big.view(10, -1).t()[:2]}, tmp_path / 'a.pth')
+    classifier = {f'decode_head.conv_seg.{name}': torch.zeros(2) for name in ('weight', 'bias')}
+    torch.save({'backbone.a': big[:3], 'backbone.b': big.view(10, -1).t()[:2], **classifier}, tmp_path / 'a.pth')
     for name in ('b.pth', 'b.safetensors'):
         export.convert(tmp_path / 'a.pth', tmp_path / name)
         assert (tmp_path / name).stat().st_size < 10**4
@@ -224,3 +225,14 @@ def test_training_starts_from_checkpoints_of_all_methods(tmp_path: Path, images:
             torch.testing.assert_close(found, value, atol=1e-20, rtol=1e-6)
             if uda is not None:  # the teacher of the first iteration is the student, as always
                 assert torch.equal(trained[f'ema_model.{key}'], value)
+
+
+@pytest.mark.parametrize('name', ['decode_head.conv_seg.weight', 'decode_head.conv_seg.bias'])
+def test_a_network_without_its_classifier_is_refused(tmp_path, states, name, capsys) -> None:
+    state = {key: value for key, value in states[0].items() if key != name}
+    torch.save(dict(state_dict=under('model.', state)), tmp_path / 'a.pth')
+    for tool in (convert_checkpoint, publish_model):
+        with pytest.raises(SystemExit) as end:
+            command(lambda tool=tool: tool.main([str(tmp_path / 'a.pth'), str(tmp_path / 'small.pth')]))
+        assert f'a.pth: its network has no {name}, so it classifies nothing' in str(end.value.code)
+    assert not list(tmp_path.glob('small*'))

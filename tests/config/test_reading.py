@@ -262,6 +262,8 @@ RUNNABLE = '''
      'model.decode_head.decoder_params.fusion_cfg.norm_cfg.type', 'BN'),
     ("model['decode_head']['loss_decode'] = dict(type='CrossEntropyLoss', loss_wieght=2)",
      'model.decode_head.loss_decode.loss_wieght', 'loss_weight'),
+    ("model['decode_head']['loss_decode'] = [dict(type='CrossEntropyLoss'), dict(type='DiceLoss', smoth=1.)]",
+     'model.decode_head.loss_decode.1.smoth', 'smooth'),
     ("model['decode_head']['loss_decode'] = dict(type='CrossEntropyLoss', loss_weight=-1.)",
      'model.decode_head.loss_decode.loss_weight', 'a number of at least 0'),
     ("model['decode_head']['loss_decode'] = dict(type='CrossEntropyLoss', use_sigmoid='False')",

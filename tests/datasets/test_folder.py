@@ -192,3 +192,14 @@ def test_damaged_mask(own) -> None:
     cv2.imwrite(str(path), np.full(scenes.SIZE, 5, np.uint8))
     with pytest.raises(DataError, match=r'holds the ids \[5\]; allowed are 0 to 1'):
         build_dataset(cfg(own)).label(0)
+
+
+def test_masks_of_other_ids_are_told_of_label_map(tmp_path) -> None:
+    from mmseg.datasets.label_format import LabelFormat
+    ids = np.tile(np.arange(1, 12, dtype=np.uint8), (11, 1))
+    cv2.imwrite(str(tmp_path / 'ids.png'), ids)
+    cv2.imwrite(str(tmp_path / 'stacked.png'), np.repeat(ids[..., None], 3, 2))
+    with pytest.raises(DataError, match=r'ids.png holds the ids \[11\].*label_map'):
+        LabelFormat(11).load(str(tmp_path / 'ids.png'))
+    with pytest.raises(DataError, match="ids up to 11, stacked as RGB.*label_map={'#0b0b0b': CLASS"):
+        LabelFormat(11).load(str(tmp_path / 'stacked.png'))

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,46 @@ def test_what_the_first_evaluation_would_meet(game: Config, capsys: pytest.Captu
     answer = Answer(game, capsys, 'evaluation.metric=mIou', 'data.val=None')
     answer.problem('evaluation.metric: has to be one of')
     answer.problem('no data.val')
+
+
+NORM = dict(mean=[1., 2., 3.], std=[4., 5., 6.], to_rgb=True)
+
+
+@pytest.mark.parametrize('change, pattern', [
+    (lambda val: val['pipeline'].pop(1), 'a pipeline for evaluation gives a list of tensors'),
+    (lambda val: val['pipeline'][1]['transforms'].pop(2), 'data.val is normalised by .* other values'),
+    (lambda val: val['pipeline'][1]['transforms'][2].update(NORM), r'normalised by .*\[1.0, 2.0, 3.0\]'),
+    (lambda val: val['pipeline'][1].update(img_scale=(4, 4)), 'need at least .* pixels')])
+def test_what_is_wrong_with_a_validation_pipeline(game: Config, capsys: pytest.CaptureFixture, change: Callable,
+                                                  pattern: str) -> None:
+    content = load_config(game.filename).to_dict()
+    change(content['data']['val'])
+    Path(game.filename).write_text(format_config(content))
+    answer = Answer(game, capsys)
+    answer.problem(pattern)
+    assert answer.status == 1 and not re.search(r'Error: |\.py, line', '\n'.join(answer.problems))
+
+
+def test_windows_that_no_network_can_see(game: Config, capsys: pytest.CaptureFixture) -> None:
+    slide = ['model.test_cfg.mode=slide', 'model.test_cfg.stride=[4,4]', 'model.test_cfg.crop_size=[{0},{0}]']
+    found = Answer(game, capsys, *(part.format(4) for part in slide)).problem('need at least .* pixels')
+    assert 'model.test_cfg' in found
+    assert 'the prediction is 96x48' in Answer(game, capsys, *(part.format(32) for part in slide)).text
+
+
+@pytest.mark.parametrize('option, pattern', [
+    ('model.decode_head.in_channels=[1,2,3,4]', r'in_channels.*\[1, 2, 3, 4\]'),
+    ('model.decode_head.in_index=[0,1,2,7]', 'names a level that there is not'),
+    ('model.decode_head.loss_decode.class_weight=[1.0,2.0]', 'class_weight of CrossEntropyLoss has 2 entries for')])
+def test_what_a_network_refuses_is_said_without_its_exception(cfg: Config, capsys: pytest.CaptureFixture, option: str,
+                                                              pattern: str) -> None:
+    answer = Answer(cfg, capsys, option)
+    assert re.search(pattern, answer.text)
+    assert answer.problems and not re.search(r'Error: |\.py, line', '\n'.join(answer.problems))
+
+
+def test_the_built_in_benchmark_is_no_resized_cityscapes(game: Config, capsys: pytest.CaptureFixture) -> None:
+    assert not any('other sizes' in warning for warning in Answer(game, capsys).warnings)
 
 
 # network

@@ -13,6 +13,7 @@ from mmengine import Config
 from mmseg.datasets import build_dataset, build_train_loader
 from mmseg.engine.runner import build_runner
 from mmseg.engine.seeds import seed_everything
+from mmseg.errors import CheckpointError
 from mmseg.models import build_train_model
 from mmseg.models.preprocess import prepare
 from mmseg.models.uda.dida import first_pass
@@ -153,3 +154,15 @@ def test_an_embedding_with_negative_features_is_refused(config, monkeypatch) -> 
     monkeypatch.setattr(first_pass, '_add', signed)
     with pytest.raises(ValueError, match="negative features.*ReLU, or use preset='cosine'"):
         host.first_pass(batches(cfg), print)
+
+
+@pytest.mark.parametrize('name, value', [('label', -1), ('label', 99), ('pointer', -2)])
+def test_a_resumed_bank_holds_no_other_classes(config, name, value) -> None:
+    run = Path(config().work_dir)
+    train(config(bank=dict(preset='cosine', size=ROWS)))
+    checkpoint = torch.load(run / 'latest.pth', weights_only=True)
+    checkpoint['state_dict'][f'instance_bank.bank.{name}'][0] = value
+    torch.save(checkpoint, run / 'other.pth')
+    cfg = config('resumed', 3, bank=dict(preset='cosine', size=ROWS), resume_from=str(run / 'other.pth'))
+    with pytest.raises(CheckpointError, match=rf'other.pth: its instance_bank.bank.{name} holds .*{value}'):
+        train(cfg)

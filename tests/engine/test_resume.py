@@ -1,14 +1,19 @@
 """A resumed training is bit-equal to one that was never interrupted, however it ended."""
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import select
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import termios
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -78,9 +83,9 @@ def test_resuming_gives_the_losses_and_weights_of_an_uninterrupted_run(images, t
 
 
 def start(config: str, **kwargs: object) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, '-m', 'tools.train', config], stdout=subprocess.PIPE, text=True,
-                            stderr=subprocess.STDOUT, cwd=Path(__file__).parents[2],
-                            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL), **kwargs)
+    options = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=Path(__file__).parents[2],
+                   preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))
+    return subprocess.Popen([sys.executable, '-m', 'tools.train', config], **{**options, **kwargs})
 
 
 def wait_for(process: subprocess.Popen, condition: object) -> None:
@@ -137,6 +142,61 @@ def test_a_signal_saves_and_says_how_to_go_on(images, tmp_path, whole, number, c
     train_tool.main(tokens[3:])
     assert losses(run) == losses(whole)
     assert_same_end(run, whole)
+
+
+def reached(run: Path, iteration: int) -> bool:
+    return any(f'"iter": {iteration}' in file.read_text() for file in run.glob('*.log.json'))
+
+
+@pytest.mark.parametrize('number, code', [(signal.SIGINT, 130), (signal.SIGTERM, 143), (None, 0)])
+def test_a_pipe_that_nobody_reads_loses_nothing(images, tmp_path, number, code) -> None:
+    """Ctrl-C ends ``tee`` first; without a signal the training runs to its end."""
+    run, iterations = tmp_path / 'run', 12 if number is None else 400
+    cfg = tiny_config(images, run, iterations, log_config=EXACT)
+    process = start(cfg.filename)
+    wait_for(process, lambda: reached(run, 2))
+    process.stdout.close()
+    if number is not None:
+        wait_for(process, lambda: reached(run, 5))  # messages into the closed pipe came before
+        process.send_signal(number)
+    assert process.wait(timeout=120) == code
+    assert final(run)['meta']['iter'] == iterations if number is None else 5 <= final(run)['meta']['iter'] < 400
+
+
+@pytest.mark.parametrize('close, code', [(False, 130), (True, 129)])
+def test_a_terminal_that_sends_ctrl_c_or_is_closed(images, tmp_path, close, code) -> None:
+    run = tmp_path / 'run'
+    cfg = tiny_config(images, run, 400, log_config=EXACT)
+    ours, theirs = os.openpty()
+
+    def own_terminal() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        os.setsid()
+        fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+
+    process = start(cfg.filename, stdout=theirs, stderr=theirs, stdin=theirs, preexec_fn=own_terminal)
+    os.close(theirs)
+    reader = threading.Thread(target=drain, args=(ours, lambda: reached(run, 3)))
+    reader.start()
+    wait_for(process, lambda: reached(run, 3))
+    reader.join()
+    if close:
+        os.close(ours)
+    else:
+        os.write(ours, b'\x03')
+        drain(ours, lambda: process.poll() is not None)
+    assert process.wait(timeout=120) == code
+    assert 3 <= final(run)['meta']['iter'] < 400
+
+
+def drain(terminal: int, enough: Callable[[], bool]) -> None:
+    """Read what a program writes to a terminal, which else would stop it."""
+    while not enough():
+        if select.select([terminal], [], [], 0.1)[0]:
+            try:
+                os.read(terminal, 65536)
+            except OSError:  # the program has ended
+                return
 
 
 def test_auto_resume_goes_on_or_starts(images, tmp_path) -> None:

@@ -47,6 +47,10 @@ def _apply(transforms: list[Transform], results: dict[str, Any]) -> dict[str, An
             raise
         except Exception as error:
             file = results.get('filename') or (results.get('img_info') or {}).get('filename') or 'an image in memory'
+            is_own = type(transform).__module__.startswith(__package__)
+            if is_own and isinstance(error, KeyError) and error.args and error.args[0] not in results:
+                raise DataError(f'{type(transform).__name__} failed on {file}: it needs {error.args[0]!r}, which no '
+                                'step before it gives: add that step, or correct the order of the pipeline') from error
             raise _of_kind(error, f'{type(transform).__name__} failed on {file}: {error}') from error
     return results
 

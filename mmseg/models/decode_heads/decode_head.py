@@ -15,7 +15,7 @@ from mmseg.models.losses import accuracy
 from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.results import HeadOutput
 from mmseg.registry import PIXEL_SAMPLERS
-from mmseg.utils.kinds import COUNT, INTEGER, LABEL, NONE, SHARE, Section, list_of, one_of
+from mmseg.utils.kinds import COUNT, INTEGER, LABEL, NONE, SHARE, Each, Section, list_of, one_of
 
 
 class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
@@ -32,7 +32,7 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         in_index: selected level, or levels.
         input_transform: None (one level), 'multiple_select' (a list of levels) or 'resize_concat' (levels resized
             to the first and concatenated).
-        loss_decode: config of the loss.
+        loss_decode: config of the loss, or a list of them, which are added up.
         decoder_params: options of heads that take them as one dict.
         ignore_index: label without loss; leave it out, since unlabelled pixels are 255 once label files are read.
             Another id, as old configs have it, is the one of the files, and every data set with labels names it, too.
@@ -44,7 +44,7 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         ValueError: if ``input_transform`` is unknown, or ``in_channels`` and ``in_index`` do not fit together.
     """
     OPTIONS = dict(
-        **CONVOLUTIONS, loss_decode=PART | NONE, sampler=SAMPLER | NONE, decoder_params=Section({}) | NONE,
+        **CONVOLUTIONS, loss_decode=PART | Each(PART) | NONE, sampler=SAMPLER | NONE, decoder_params=Section({}) | NONE,
         in_channels=COUNT | list_of(COUNT), channels=COUNT, num_classes=COUNT, dropout_ratio=SHARE,
         in_index=INTEGER | list_of(INTEGER), input_transform=one_of(['multiple_select', 'resize_concat']) | NONE,
         ignore_index=LABEL | NONE)
@@ -60,7 +60,7 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
                  act_cfg: dict[str, Any] | None = None,
                  in_index: int | list[int] = -1,
                  input_transform: str | None = None,
-                 loss_decode: dict[str, Any] | None = None,
+                 loss_decode: dict[str, Any] | list[dict[str, Any]] | None = None,
                  decoder_params: dict[str, Any] | None = None,
                  ignore_index: int = 255,
                  sampler: dict[str, Any] | None = None,
@@ -74,8 +74,16 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         self.conv_cfg, self.norm_cfg, self.act_cfg = conv_cfg, norm_cfg, act_cfg or dict(type='ReLU')
         self.decoder_params = decoder_params or {}
         self.ignore_index, self.align_corners, self.with_cp = ignore_index, align_corners, with_cp
-        self.loss_decode = build_loss(loss_decode or dict(type='CrossEntropyLoss', loss_weight=1.0))
+        losses = loss_decode or dict(type='CrossEntropyLoss', loss_weight=1.0)
+        self.criteria = nn.ModuleList(build_loss(cfg) for cfg in ([losses] if isinstance(losses, dict) else losses))
+        for criterion in self.criteria:
+            if criterion.class_weight is not None and len(criterion.class_weight) != num_classes:
+                raise ValueError(f'class_weight of {type(criterion).__name__} has {len(criterion.class_weight)} '
+                                 f'entries for {num_classes} classes')
         self.sampler = None if sampler is None else PIXEL_SAMPLERS.build(sampler)
+        if self.sampler is not None and not self.criteria[0].per_pixel:
+            raise ValueError(f'sampler: it ranks pixels by the first loss, and {type(self.criteria[0]).__name__} has '
+                             'none for each pixel: name CrossEntropyLoss first in loss_decode')
         self.conv_seg = nn.Conv2d(channels, num_classes, kernel_size=1)
         nn.init.normal_(self.conv_seg.weight, std=0.01)
         nn.init.zeros_(self.conv_seg.bias)
@@ -163,8 +171,11 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         return resize(logits.float().contiguous(), size, align_corners=self.align_corners)
 
     def losses_of(self, full: Tensor, label: Tensor, weight: Tensor | None) -> Losses:
-        """``loss_seg`` and ``acc_seg`` of logits [B, C, H, W] at label size."""
+        """``loss_seg`` and ``acc_seg`` of logits [B, C, H, W] at label size; of several losses each is logged, too."""
         if self.sampler is not None:
-            weight = self.sampler.sample(full, label, self.loss_decode, self.ignore_index)
-        loss = self.loss_decode(full, label, weight=weight, ignore_index=self.ignore_index)
-        return Losses(trained=dict(loss_seg=loss), logged=dict(acc_seg=accuracy(full, label)))
+            weight = self.sampler.sample(full, label, self.criteria[0], self.ignore_index)
+        terms = [criterion(full, label, weight=weight, ignore_index=self.ignore_index) for criterion in self.criteria]
+        logged = dict(acc_seg=accuracy(full, label))
+        if len(terms) > 1:
+            logged.update((criterion.log_name, term.detach()) for criterion, term in zip(self.criteria, terms))
+        return Losses(trained=dict(loss_seg=sum(terms[1:], terms[0])), logged=logged)

@@ -105,6 +105,7 @@ class CrossEntropyLoss(nn.Module):
         loss_weight: factor of the result.
     """
     OPTIONS = dict(reduction=one_of(['mean', 'sum', 'none']))
+    log_name, per_pixel = 'loss_ce', True
 
     def __init__(self,
                  use_sigmoid: bool = False,

@@ -4,12 +4,14 @@ Shapes: K rows of D channels, C classes.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from mmseg.errors import CheckpointError
 
 FEATURES, LABELS = 'f_buffer_s.npz', 'l_buffer_s.npz'
 OLDER_FEATURES = 'f_buffer.npz'  # read where FEATURES is absent
@@ -90,6 +92,19 @@ class MemoryBank(nn.Module):
     def read(cls, folder: str | Path, num_classes: int, dim: int, non_negative: bool = False) -> MemoryBank:
         """The full bank of a folder; arguments and errors are those of :func:`read_bank`."""
         return cls(*read_bank(folder, num_classes, dim, non_negative), num_classes, filled=True)
+
+    def check_state(self, state: Mapping[str, Tensor]) -> None:
+        """Refuse buffers of a checkpoint, by name, with classes or counts that cannot be: they are indices on a GPU.
+
+        Raises:
+            CheckpointError: naming the buffer.
+        """
+        label, pointer = state['label'], state['pointer']
+        if label.dtype.is_floating_point or label.min() < 0 or label.max() >= self.num_classes:
+            raise CheckpointError(f'label holds {label.min():g} to {label.max():g} ({label.dtype}); rows of the bank '
+                                  f'have the classes 0 to {self.num_classes - 1}')
+        if pointer.dtype.is_floating_point or pointer.min() < 0:
+            raise CheckpointError(f'pointer holds {pointer.min():g} ({pointer.dtype}); it counts the rows of a class')
 
     @property
     def membership(self) -> Tensor:

@@ -1,0 +1,72 @@
+"""The command line of init."""
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from mmseg.config.memory import total_memory
+from mmseg.config.reading import load_config
+from mmseg.doctor import examine
+from mmseg.doctor.memory import estimated_bytes
+from mmseg.errors import DataError
+from mmseg.init.networks import Choice, first_that_fits
+from mmseg.init.plan import Plan, make_plan
+from mmseg.init.writing import reasons_text, write_config, write_text
+from mmseg.utils.device import resolve_device
+
+
+def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description='Look at labelled source images and unlabelled target images, write a '
+                                     'config for them, say why, and examine it as the doctor does')
+    parser.add_argument('--source', nargs=2, required=True, metavar=('IMAGES', 'MASKS'), help='folders of the source')
+    parser.add_argument('--target', nargs='+', required=True, metavar='FOLDER',
+                        help='folder of target images, and one of masks if some of them have one: these validate')
+    parser.add_argument('--val', nargs=2, metavar=('IMAGES', 'MASKS'),
+                        help='folders of further target images to validate on, if --target has no masks')
+    parser.add_argument('--classes', nargs='+', default=[], metavar='NAME',
+                        help='names in the order of the ids; or VALUE=NAME (7=road, #804080=road); or one .txt, .json '
+                        'or .yaml file of names, or of names and colours; default: class_<value>')
+    parser.add_argument('--unlabelled', nargs='+', default=[], metavar='VALUE',
+                        help='ids or colours of pixels about which nothing is known; default: 255 beside other ids')
+    parser.add_argument('--out', type=Path, default=Path('configs/mine/init.py'), help='the config to write; default: '
+                        'configs/mine/init.py')
+    parser.add_argument('--device', help="'cuda', 'cuda:1', 'cpu' or 'auto' (default): a GPU if there is one")
+    parsed = parser.parse_args(args)
+    if len(parsed.target) > 2 or (parsed.val and len(parsed.target) > 1):
+        parser.error('--target takes a folder of images and, without --val, one of masks')
+    if parsed.out.suffix != '.py':
+        parser.error(f'--out {parsed.out}: the config ends in .py')
+    return parsed
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Write a config for folders of images; returns 0 if nothing stops a training with it, else 1."""
+    parsed = parse_args(args)
+    if parsed.out.exists():
+        raise DataError(f'{parsed.out} exists: name another file with --out, or remove it')
+    device = resolve_device(parsed.device)
+    plan = make_plan(parsed.source, parsed.target, parsed.val, parsed.classes, parsed.unlabelled, device)
+    named = None if parsed.device in (None, 'auto') else parsed.device
+    choice, why = _choose(parsed.out, plan, device, named)
+    reasons = reasons_text([*plan.reasons, ('network', choice.name, why),
+                            ('samples_per_gpu', choice.samples, 'images of each domain, of that network')])
+    write_text(parsed.out.with_suffix('.txt'), reasons + '\n')
+    print(f'\n{reasons}\n\n{parsed.out} is written, {parsed.out.with_suffix(".txt")} says why')
+    problems = examine(parsed.out, device=parsed.device).counts['problem']
+    print(f'\nlook at it:  python -m tools.browse_dataset {parsed.out}\n'
+          f'train:       python -m tools.train {parsed.out} --work-dir work_dirs/{parsed.out.stem}'
+          + (', once the problems above are mended' if problems else ''))
+    return int(problems > 0)
+
+
+def _choose(path: Path, plan: Plan, device: torch.device, named: str | None) -> tuple[Choice, str]:
+    """The network that fits into the memory; the config is written for it."""
+    def needed(choice: Choice) -> int:
+        write_config(path, plan, choice, named)
+        return estimated_bytes(load_config(path), (plan.scales.crop, plan.scales.crop))
+
+    return first_that_fits(plan.training.choices, needed, total_memory(device))
