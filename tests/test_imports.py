@@ -14,7 +14,9 @@ LAYERS = [
     {'evaluation'},
     {'engine'},
     {'config'},
-    {'doctor', 'experiments', 'apis'},
+    {'experiments'},
+    {'report'},
+    {'doctor', 'apis'},
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 MODULES = {'.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__'): path

@@ -9,6 +9,7 @@ from torch import nn
 from mmseg.distributed import processes
 from mmseg.engine.runner import build_runner
 from mmseg.engine.seeds import seed_everything
+from mmseg.report.training import report_training
 
 
 def set_random_seed(seed: int, deterministic: bool = False) -> None:
@@ -57,4 +58,9 @@ def train_segmentor(model: nn.Module,
     if not cfg.get('work_dir'):
         raise ValueError('cfg.work_dir is not set: name the folder for logs and checkpoints')
     runner = build_runner(cfg, model, datasets[0], cfg.work_dir, validate=validate, timestamp=timestamp, meta=meta)
-    return runner.train()
+    trained = runner.train()
+    if processes.is_main():
+        page = report_training(runner)
+        if page is not None:
+            runner.logger.info(f'report: {page}')
+    return trained

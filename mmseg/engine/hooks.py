@@ -21,6 +21,8 @@ from mmseg.evaluation import format_table
 if TYPE_CHECKING:
     from mmseg.engine.runner import TrainRunner
 
+TRACKED_PICTURES = 4  # that TensorBoard and W&B get of each evaluation, always of the same images
+
 
 def _due(runner: TrainRunner, interval: int) -> bool:
     """Whether the iteration that has just run ends an interval, or the training."""
@@ -137,6 +139,8 @@ class EvaluationHook(Hook):
         summary = ', '.join(f'{key}: {value:.4f}' for key, value in scores.items())
         runner.logger.info(f'Iter(val) [{batches}]\t{summary}')
         runner.add_scalars('val', scores, step)
+        images = next(iter(runner.val_loop.found.values())).images
+        runner.add_pictures('val', images.drawn[:TRACKED_PICTURES], step)
 
     def _keep_best(self, runner: TrainRunner, scores: dict[str, float]) -> None:
         if self.save_best not in scores:

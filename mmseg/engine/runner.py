@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from logging import FileHandler, Logger
 from pathlib import Path
@@ -39,12 +39,13 @@ from mmseg.engine.schedule import LearningRate
 from mmseg.engine.seeds import random_seed, seed_everything
 from mmseg.engine.trackers import NoTrackers, tracker_backends
 from mmseg.errors import CheckpointError
-from mmseg.evaluation import class_subsets
+from mmseg.evaluation import Picture, class_subsets
 from mmseg.models.outline import classifier_entries
 from mmseg.models.trainable import Trainable
 from mmseg.models.uda.base import KEYS
 from mmseg.utils.config_text import format_config
 from mmseg.utils.device import resolve_device
+from mmseg.visualization import colourise, default_palette, side_by_side, with_legend
 
 EVALUATION_INTERVAL = 1000  # iterations, where the config says none
 
@@ -281,6 +282,18 @@ class TrainRunner(Runner):
         """Hand what was logged in ``mode`` 'train', 'val' or 'meters' to trackers, if any, and to the hooks."""
         self.call_hook('after_report', mode=mode, values=values, step=step)
         self.visualizer.add_scalars({f'{mode}/{key}': value for key, value in values.items()}, step)
+
+    def add_pictures(self, mode: str, pictures: Sequence[Picture], step: int) -> None:
+        """Hand images with their truth and prediction to the trackers, named by the images."""
+        if isinstance(self.visualizer, NoTrackers):
+            return
+        dataset = self.val_loop.dataset
+        palette = dataset.PALETTE or default_palette(len(dataset.CLASSES))
+        for picture in pictures:
+            maps = [colourise(ids, palette) for ids in (picture.truth, picture.prediction)]
+            drawn = with_legend(side_by_side([picture.photograph, *maps]), dataset.CLASSES, palette,
+                                range(len(dataset.CLASSES)))
+            self.visualizer.add_image(f'{mode}/{Path(picture.score.name).with_suffix(".png").as_posix()}', drawn, step)
 
 
 def _file_handlers(logger: Logger) -> list[FileHandler]:
