@@ -20,6 +20,7 @@ from mmseg.engine.env import archive_sources
 from mmseg.engine.seeds import random_seed, seed_everything
 from mmseg.errors import command
 from mmseg.models import build_train_model
+from mmseg.report.closing import closing
 from mmseg.utils.device import resolve_device
 from mmseg.utils.notices import closing_words
 
@@ -89,6 +90,8 @@ def main(args: Sequence[str] | None = None) -> None:
         cfg = processes.from_main(lambda: prepare(args, cfg))
         cfg.device = device
         run(cfg)
+        if processes.is_main():
+            print(closing(cfg, Path(cfg.work_dir) / Path(args.config).name))
     for text in closing_words():
         print(f'warning, as above: {text}')
 

@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 from mmengine import Config
-from torch import nn
+from torch import Tensor, nn
 
 from mmseg.checkpoint.networks import load_segmentor
 from mmseg.config.reading import load_config, require_sections
@@ -16,6 +16,7 @@ from mmseg.datasets.pipelines.compose import Compose
 from mmseg.datasets.pipelines.loading import LoadImageFromFile, loaded
 from mmseg.errors import DataError
 from mmseg.models import build_segmentor
+from mmseg.models.segmentors.results import ClassScores
 from mmseg.registry import DATASETS
 from mmseg.utils.device import resolve_device
 from mmseg.visualization import blend, default_palette, displayable
@@ -110,10 +111,16 @@ class Predictor:
         Raises:
             DataError: if the pipeline fails on it.
         """
+        return self.model.predict(*self._inputs(results))[0].cpu().numpy()
+
+    def scores(self, results: dict[str, Any]) -> ClassScores:
+        """What a prediction is decided by, [1, C, H, W] on the device; see :meth:`__call__`."""
+        return self.model.class_scores(*self._inputs(results))
+
+    def _inputs(self, results: dict[str, Any]) -> tuple[list[Tensor], list[list[dict[str, Any]]]]:
         sample = _run(self._prepare, dict(results))
         device = next(self.model.parameters()).device
-        imgs = [version[None].to(device) for version in sample['img']]
-        return self.model.predict(imgs, [[meta] for meta in sample['img_metas']])[0].cpu().numpy()
+        return [version[None].to(device) for version in sample['img']], [[meta] for meta in sample['img_metas']]
 
 
 def _as_read(image: np.ndarray, loader: LoadImageFromFile) -> np.ndarray:

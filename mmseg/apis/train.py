@@ -7,6 +7,7 @@ from mmengine import Config
 from torch import nn
 
 from mmseg.distributed import processes
+from mmseg.engine.console import FILE_ONLY
 from mmseg.engine.runner import build_runner
 from mmseg.engine.seeds import seed_everything
 from mmseg.report.training import report_training
@@ -62,5 +63,5 @@ def train_segmentor(model: nn.Module,
     if processes.is_main():
         page = report_training(runner)
         if page is not None:
-            runner.logger.info(f'report: {page}')
+            runner.logger.info(f'report: {page}', extra=FILE_ONLY)
     return trained

@@ -19,10 +19,11 @@ import mmseg
 from mmseg.checkpoint.claim import claim, release
 from mmseg.checkpoint.lookup import newest_whole
 from mmseg.checkpoint.networks import load_segmentor
-from mmseg.datasets import build_dataset, build_eval_loader, build_train_loader
+from mmseg.datasets import UDADataset, build_dataset, build_eval_loader, build_train_loader
 from mmseg.distributed import processes
 from mmseg.distributed.synchronise import share_state
 from mmseg.engine.compilation import compile_student
+from mmseg.engine.console import FILE_ONLY, ProgressHook, use_console
 from mmseg.engine.custom_hooks import build_custom_hooks, restore_hooks
 from mmseg.engine.env import collect_env
 from mmseg.engine.health_hook import HealthHook
@@ -145,6 +146,7 @@ class TrainRunner(Runner):
     def build_logger(self, log_level: int | str = 'INFO', **kwargs: Any) -> Any:
         """MMEngine's, silent about a log file that cannot be written."""
         logger = super().build_logger(log_level, logger_name='mmseg', **kwargs)
+        use_console(logger)
         for handler in _file_handlers(logger):
             # a full disk shows in the JSON log, too, which tells it once
             handler.handleError = lambda record: None  # type: ignore[method-assign]  # MMEngine makes the handler
@@ -170,11 +172,11 @@ class TrainRunner(Runner):
     def _log_env(self, env_cfg: dict) -> None:
         self.env_info = '\n'.join(f'{key}: {value}' for key, value in collect_env().items())
         self.logger.info(f'Environment:\n{self.env_info}\ndevice: {self.device}\nseed: {self.seed}, '
-                         f'deterministic: {self.deterministic}')
+                         f'deterministic: {self.deterministic}', extra=FILE_ONLY)
         if self.cfg.get('amp') and bfloat16_is_slow(self.device.type):
             self.logger.warning('this CPU has no bfloat16 arithmetic: amp makes the training much slower here; '
                                 'remove amp from the config to train in float32')
-        self.logger.info(f'Config:\n{format_config(self.cfg.to_dict())}')
+        self.logger.info(f'Config:\n{format_config(self.cfg.to_dict())}', extra=FILE_ONLY)
 
     def get_hooks_info(self) -> str:
         """Names of the hooks, for the log."""
@@ -319,7 +321,7 @@ def _hooks(cfg: Any, work_dir: Path, validate: bool) -> list[Hook]:
     """Follow ``lr_config``, ``log_config``, ``evaluation``, ``checkpoint_config`` and ``custom_hooks``."""
     logs, evaluation = cfg.get('log_config') or {}, cfg.get('evaluation') or {}
     schedule, uda = LearningRate(cfg.get('lr_config'), cfg.runner.max_iters), cfg.get('uda') or {}
-    hooks = [ScheduleHook(schedule), LogHook(logs.get('interval', 50)),
+    hooks = [ScheduleHook(schedule), LogHook(logs.get('interval', 50)), ProgressHook(),
              HealthHook(schedule, uda.get('pseudo_threshold', KEYS['pseudo_threshold']))]
     img_interval = logs.get('img_interval') or uda.get('debug_img_interval')
     if img_interval:
@@ -339,6 +341,13 @@ def _val_loop(runner: TrainRunner, cfg: Any) -> ValLoop:
     runner.logger.info(f'validation data: {len(dataset)} images of {type(dataset).__name__}')
     return ValLoop(runner, loader, dataset, [names] if isinstance(names, str) else list(names),
                    [metrics] if isinstance(metrics, str) else list(metrics), class_subsets(cfg, dataset.CLASSES or ()))
+
+
+def _samples(dataset: Any) -> str:
+    """How many there are; for pairs of source and target how they come about."""
+    if isinstance(dataset, UDADataset):
+        return f'{len(dataset.source)} x {len(dataset.target)} samples (source x target)'
+    return f'{len(dataset)} samples'
 
 
 def _loader_of(dataset: Any, data: Any, device: torch.device) -> Callable[[TrainRunner, int, int], Iterable[dict]]:
@@ -385,7 +394,7 @@ def build_runner(cfg: Config, model: Trainable, dataset: Any, work_dir: str | Pa
     runner = TrainRunner(model, cfg, work_dir, optim_wrapper=build_optim_wrapper(model, cfg),
                          make_loader=_loader_of(dataset, cfg.data, device), device=device, seed=seed, hooks=hooks,
                          meta=meta, timestamp=timestamp)
-    runner.logger.info(f'training data: {len(dataset)} samples of {type(dataset).__name__}')
+    runner.logger.info(f'training data: {_samples(dataset)} of {type(dataset).__name__}')
     if processes.count() > 1:
         scaled = 'times that number' if cfg.get('auto_scale_lr') else 'as it stands in the config'
         runner.logger.info(f'{processes.count()} processes: gradients are averaged, the learning rate is {scaled}')

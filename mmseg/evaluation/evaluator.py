@@ -76,7 +76,7 @@ def _computed(compute: Callable[[list[Tensor], Any], T], network: nn.Module, loa
     # Written to a file, a bar that moves ten times a second is only noise.
     interval = 0.1 if sys.stderr.isatty() else 10.0
     try:
-        for batch in tqdm(loader, desc='evaluating', unit='img', mininterval=interval,
+        for batch in tqdm(loader, desc='evaluating', unit='img', mininterval=interval, leave=None,
                           disable=not (progress and processes.is_main())):
             with torch.no_grad(), torch.autocast(device.type, autocast_dtype, autocast_dtype is not None):
                 imgs = [img.to(device, non_blocking=True) for img in batch['img']]

@@ -122,7 +122,13 @@ def loaded(text: str, source: str) -> list[Result]:
         content = json.loads(found[1]) if found else {}
         if content.get('version') != VERSION:
             raise ValueError('it carries no results of this version')
-        return [Result(**{**entry, 'images': [Shown(**image) for image in entry['images']]})
-                for entry in content['results']]
+        return [Result(**{**entry, 'images': [Shown(**image) for image in entry['images']],
+                          'curves': _curves(entry['curves'])}) for entry in content['results']]
     except (ValueError, KeyError, TypeError) as error:
         raise LogError(f'{source} is no report that can be read ({error}): test the checkpoint again') from error
+
+
+def _curves(charts: Mapping[str, Mapping[str, Sequence[list]]]) -> Curves:
+    """Curves from JSON, which has no tuples."""
+    return {title: {label: (iterations, values) for label, (iterations, values) in chart.items()}
+            for title, chart in charts.items()}

@@ -23,12 +23,17 @@ class Style:
         opacity: of the coloured classes on the image, 0 < opacity <= 1.
         contour: draw the borders of the classes instead.
         side_by_side: put the image to the left of it.
-        legend: put the names of the predicted classes below.
+        legend: put the names of all classes below.
     """
     opacity: float = 0.5
     contour: bool = False
     side_by_side: bool = False
     legend: bool = False
+
+    @property
+    def is_ids(self) -> bool:
+        """Whether nothing but the classes can be seen: an image of their ids says the same."""
+        return self.opacity == 1 and not (self.contour or self.side_by_side or self.legend)
 
     def draw(self, image: np.ndarray, ids: np.ndarray, classes: Sequence[str], palette: Palette) -> np.ndarray:
         """Draw class ids [H, W] over their image, uint8 [H, W, 3] RGB; the result may be larger."""
@@ -36,6 +41,9 @@ class Style:
         if self.side_by_side:
             drawn = side_by_side([image, drawn])
         return with_legend(drawn, classes, palette, range(len(classes))) if self.legend else drawn
+
+
+BLENDED = Style()
 
 
 def contours(image: np.ndarray, ids: np.ndarray, palette: Palette) -> np.ndarray:
