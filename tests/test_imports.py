@@ -14,9 +14,9 @@ LAYERS = [
     {'evaluation'},
     {'engine'},
     {'config'},
-    {'experiments'},
     {'report'},
     {'doctor', 'apis'},
+    {'experiments'},
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 MODULES = {'.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__'): path

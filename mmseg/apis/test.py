@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from mmseg.apis.inference import load_classes, picture_reader, show_result_pyplot
 from mmseg.checkpoint.networks import load_segmentor
-from mmseg.datasets import build_dataset, build_eval_loader
+from mmseg.datasets import FolderDataset, build_dataset, build_eval_loader
+from mmseg.datasets.sections import walk
 from mmseg.distributed import processes
 from mmseg.engine.env import collect_env
 from mmseg.evaluation import (
@@ -37,9 +38,12 @@ from mmseg.evaluation import (
     official_scores,
     official_truths,
     predictions,
+    renew_norm_statistics,
 )
 from mmseg.models import build_segmentor
-from mmseg.report import curves_of_folder, evaluated, write_report
+from mmseg.report.curves import curves_of_folder
+from mmseg.report.files import write_report
+from mmseg.report.result import evaluated
 from mmseg.utils.config_text import format_config
 from mmseg.utils.names import nearest
 
@@ -112,7 +116,7 @@ class TestOutputs:
 
 
 def run_test(cfg: Config, checkpoint: str, outputs: TestOutputs, network: str = 'student',
-             device: torch.device | str = 'cpu') -> dict[str, float]:
+             device: torch.device | str = 'cpu', target_images: str | None = None) -> dict[str, float]:
     """Predict ``cfg.data.test`` with a checkpoint and produce the outputs; tables are printed.
 
     Several processes share the images; process 0 prints, collects and runs the official evaluation.
@@ -123,17 +127,14 @@ def run_test(cfg: Config, checkpoint: str, outputs: TestOutputs, network: str = 
         outputs: what to produce.
         network: 'student' or 'teacher', of a UDA checkpoint.
         device: where to compute.
+        target_images: folder of images without labels; the batch norms take their statistics from them first.
 
     Returns:
         The scores in 0..1, those of the official evaluation as 'cityscapes.mIoU', 'cityscapes.IoU.road' and so on; {}
         without metrics.
     """
-    cfg.model.pretrained, cfg.model.train_cfg, cfg.data.test.test_mode = None, None, True
-    model = build_segmentor(cfg.model)
-    meta = load_segmentor(model, checkpoint, network=network)
-    dataset = build_dataset(cfg.data.test)
-    load_classes(model, meta, dataset)
-    model.cfg = cfg
+    model, dataset, meta = _model_and_images(cfg, checkpoint, network)
+    _take_statistics(model.to(device), target_images, cfg, device)
     if outputs.official:
         official_truths(dataset)  # first, since they are asked for after hours only
     metrics = outputs.own_metrics
@@ -159,7 +160,8 @@ def run_test(cfg: Config, checkpoint: str, outputs: TestOutputs, network: str = 
         if processes.is_main():
             scores |= _tell_scores(outputs, scores, dataset, export)
     if report and images and processes.is_main():
-        print(f'report: {_write_report(report, scores, images, model, dataset, checkpoint, network, meta)}')
+        facts = _facts(checkpoint, network, meta, cfg, dataset, target_images)
+        print(f'report: {_write_report(report, scores, images, model, dataset, facts)}')
     return scores
 
 
@@ -182,18 +184,68 @@ def _tell_all(listeners: Sequence[Callable[..., object]], *what: Any) -> None:
         listener(*what)
 
 
-def _write_report(folder: Path, scores: dict[str, float], images: ImageResults, model: nn.Module, dataset: Any,
-                  checkpoint: str, network: str, meta: Mapping[str, Any]) -> Path:
-    """The report of a test, with the curves of the run whose folder the checkpoint lies in."""
-    run = Path(checkpoint).resolve().parent
-    name = f'{run.name}, {network}'
-    facts = {'config': str(model.cfg.filename), 'checkpoint': checkpoint, 'network': network,
+def _facts(checkpoint: str, network: str, meta: Mapping[str, Any], cfg: Config, dataset: Any,
+           target_images: str | None) -> dict[str, str]:
+    """What a report says about the test."""
+    facts = {'config': str(cfg.filename), 'checkpoint': checkpoint, 'network': network,
              'iteration': str(meta.get('iter', 'unknown')),
              'data': f'{len(dataset)} images of {type(dataset).__name__}',
              'written': f'{datetime.now():%Y-%m-%d %H:%M}'}
+    return facts if target_images is None else {**facts, 'statistics of batch norms': target_images}
+
+
+def _write_report(folder: Path, scores: dict[str, float], images: ImageResults, model: nn.Module, dataset: Any,
+                  facts: dict[str, str]) -> Path:
+    """The report of a test, with the curves of the run whose folder the checkpoint lies in."""
+    run = Path(facts['checkpoint']).resolve().parent
+    name = f'{run.name}, {facts["network"]}'
     result = evaluated(name, scores, images, dataset.CLASSES, model.PALETTE, curves=curves_of_folder(run), facts=facts,
                        environment=collect_env(), config=format_config(model.cfg.to_dict()))
     return write_report(folder, name, [result], images.scores)
+
+
+def score_with_target_statistics(cfg: Config, checkpoint: str, target_images: str,
+                                 device: torch.device | str = 'cpu') -> dict[str, float]:
+    """Score the student on ``cfg.data.test``, its batch norms having taken their statistics from ``target_images``.
+
+    Args:
+        cfg: a loaded config.
+        checkpoint: file with the weights.
+        target_images: folder of images without labels.
+        device: where to compute.
+
+    Returns:
+        The scores in 0..1, as at an evaluation while training.
+
+    Raises:
+        ValueError: if the network has no batch norm.
+    """
+    model, dataset, _ = _model_and_images(cfg, checkpoint, 'student')
+    _take_statistics(model.to(device), target_images, cfg, device)
+    loader = build_eval_loader(dataset, cfg.data.get('workers_per_gpu', 2))
+    return evaluate_network(model, loader, device=device, dataset=dataset, progress=False)
+
+
+def _model_and_images(cfg: Config, checkpoint: str, network: str) -> tuple[nn.Module, Any, Mapping[str, Any]]:
+    """The network, the images to test it on, and the checkpoint's meta."""
+    cfg.model.pretrained, cfg.model.train_cfg, cfg.data.test.test_mode = None, None, True
+    model = build_segmentor(cfg.model)
+    meta = load_segmentor(model, checkpoint, network=network)
+    dataset = build_dataset(cfg.data.test)
+    load_classes(model, meta, dataset)
+    model.cfg = cfg
+    return model, dataset, meta
+
+
+def _take_statistics(model: nn.Module, folder: str | None, cfg: Config, device: torch.device | str) -> None:
+    if folder is None:
+        return
+    pipelines = [place.section['pipeline'] for place in walk(cfg.data.test, 'data.test') if 'pipeline' in place.section]
+    images = FolderDataset(pipelines[0], folder, model.CLASSES, test_mode=True)
+    loader = build_eval_loader(images, cfg.data.get('workers_per_gpu', 2), with_label=False)
+    count = renew_norm_statistics(model, loader, device)
+    if processes.is_main():
+        print(f'batch norms: statistics of {count} images of {folder}')
 
 
 def _export(outputs: TestOutputs, model: nn.Module, dataset: Any, background: Background,

@@ -7,8 +7,8 @@ from shlex import quote
 from mmengine import Config
 
 from mmseg.errors import LogError
-from mmseg.experiments.logs import Log, read_log
 from mmseg.report.files import PAGE
+from mmseg.report.logs import Log, read_log
 from mmseg.report.training import FOLDER
 
 

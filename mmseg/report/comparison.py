@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from mmseg.errors import DataError, LogError
-from mmseg.experiments.logs import read_log
 from mmseg.report.curves import CLASSES, curves_of
 from mmseg.report.files import PAGE
+from mmseg.report.logs import read_log
 from mmseg.report.result import Result, loaded
 from mmseg.visualization import default_palette
 

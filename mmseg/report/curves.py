@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmseg.errors import LogError
-from mmseg.experiments.logs import Log, read_log
+from mmseg.report.logs import Log, read_log
 
 Curve = tuple[list[int], list[float]]  # iterations, values
 Curves = dict[str, dict[str, Curve]]  # by chart, then by label

@@ -12,7 +12,7 @@ import torch
 from mmseg.engine import runner as runner_module
 from mmseg.engine.logging import LogBuffer
 from mmseg.errors import NonFiniteLoss
-from mmseg.report import load_results
+from mmseg.report.comparison import load_results
 from tests.engine.tiny import tiny_config, train
 
 

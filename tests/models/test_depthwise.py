@@ -1,11 +1,14 @@
-"""The short cut for dilated depthwise convolutions gives what torch's convolution gives."""
+"""The short cuts for depthwise convolutions give what torch's convolutions give."""
 from __future__ import annotations
 
 import pytest
 import torch
 import torch.nn.functional as F
+from timm.layers import Conv2dSame
+from torch import nn
 
 from mmseg.models.layers import DepthwiseConv2d
+from mmseg.models.layers.wide_depthwise import WideDepthwiseConv2d, quicken
 
 
 @pytest.mark.parametrize('dilation', [6, 18])
@@ -38,3 +41,40 @@ def test_autocast_works():
     conv = DepthwiseConv2d(8, 8, 3, padding=6, dilation=6, groups=8, bias=False)
     with torch.autocast('cpu', torch.bfloat16):
         assert conv(torch.randn(1, 8, 9, 11)).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize('make', [nn.Conv2d, Conv2dSame])
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize('stride', [1, 2])
+@pytest.mark.parametrize('size', [(13, 20), (4, 4)])
+def test_wide_kernels_give_torchs_output_and_gradients(make, layout, stride, size):
+    torch.manual_seed(0)
+    conv = make(70, 70, 5, stride=stride, padding=2 if make is nn.Conv2d else 0, groups=70, bias=False)
+    wide = WideDepthwiseConv2d(conv)
+    x = torch.randn(2, 70, *size).contiguous(memory_format=layout).requires_grad_()
+    out, expected = wide(x), conv(x)
+    assert torch.equal(out, expected)
+    grad = torch.randn_like(expected)
+    for mine, torchs in zip(torch.autograd.grad(out, [x, wide.weight], grad),
+                            torch.autograd.grad(expected, [x, conv.weight], grad)):
+        torch.testing.assert_close(mine, torchs, rtol=1e-5, atol=1e-5)
+
+
+def test_a_network_keeps_keys_and_weights_and_only_its_wide_depthwise_convolutions_change():
+    network = nn.Sequential(nn.Conv2d(8, 8, 5, groups=8, bias=False), nn.Conv2d(8, 8, 5, groups=8),
+                            nn.Conv2d(8, 8, 3, groups=8, bias=False), nn.Conv2d(8, 8, 5, groups=2, bias=False),
+                            nn.Conv2d(8, 8, (5, 3), groups=8, bias=False))
+    before = dict(network.named_parameters())
+    quicken(network)
+    assert [isinstance(conv, WideDepthwiseConv2d) for conv in network] == [True, False, False, False, False]
+    after = dict(network.named_parameters())
+    assert before.keys() == after.keys() and all(before[name] is after[name] for name in before)
+
+
+def test_wide_kernels_in_autocast_and_frozen():
+    wide = WideDepthwiseConv2d(nn.Conv2d(8, 8, 5, padding=2, groups=8, bias=False))
+    x = torch.randn(1, 8, 9, 11, requires_grad=True)
+    with torch.autocast('cpu', torch.bfloat16):
+        assert wide(x).dtype == torch.bfloat16
+    wide.requires_grad_(False)
+    assert torch.autograd.grad(wide(x).sum(), x)[0].shape == x.shape

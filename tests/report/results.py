@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mmseg.evaluation import ImageResults, ImageScore, Picture
-from mmseg.report import Result, evaluated
+from mmseg.report.result import Result, evaluated
 
 CLASSES, PALETTE = ('road', 'sky <b>', 'car'), [[128, 64, 128], [70, 130, 180], [0, 0, 142]]
 SCORES = {'aAcc': 0.75, 'mIoU': 0.5, 'mAcc': 0.6, 'IoU.road': 0.75, 'IoU.sky <b>': 0.25, 'IoU.car': float('nan')}

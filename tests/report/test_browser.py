@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mmseg.report import page
+from mmseg.report.page import page
 from tests.report.results import result
 
 BROWSERS = ('chromium', 'chromium-headless-shell', 'chromium-browser', 'google-chrome')

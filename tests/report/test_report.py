@@ -12,9 +12,11 @@ import pytest
 from PIL import Image
 
 from mmseg.errors import DataError, LogError
-from mmseg.report import load_results, page, write_report
 from mmseg.report.charts import ticks
 from mmseg.report.command import main
+from mmseg.report.comparison import load_results
+from mmseg.report.files import write_report
+from mmseg.report.page import page
 from tests.report.results import CLASSES, images, result
 
 LOG = ('{"env_info": "torch: 2.4"}\n'

@@ -18,7 +18,7 @@ from mmseg.apis import load_config
 from mmseg.errors import ConfigError, DataError
 from mmseg.evaluation.writers import label_ids
 from mmseg.models import build_segmentor
-from mmseg.report import load_results
+from mmseg.report.comparison import load_results
 from tests.tiny import CITIES, TinyRun, make_tiny_run
 from tools import test as cli
 
@@ -340,3 +340,11 @@ def test_test_sh_says_what_is_missing(folder: Path) -> None:
 def test_scores_on_the_gpu_agree_with_the_cpu(run: TinyRun) -> None:
     on_gpu = main(run, '--eval', 'mIoU', '--device', 'cuda')
     assert on_gpu['aAcc'] == pytest.approx(main(run, '--eval', 'mIoU')['aAcc'], abs=0.005)
+
+
+def test_batch_norms_take_the_statistics_of_a_folder(run: TinyRun, capsys: pytest.CaptureFixture) -> None:
+    before = main(run, '--eval', 'mIoU')
+    folder = run.data / 'leftImg8bit'
+    after = main(run, '--eval', 'mIoU', '--target-statistics', str(folder))
+    assert f'images of {folder}' in capsys.readouterr().out
+    assert after != before

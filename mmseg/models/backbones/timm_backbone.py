@@ -19,6 +19,7 @@ from mmseg.checkpoint.pretrained import pretrained_source, read_weights
 from mmseg.errors import CheckpointError
 from mmseg.models.backbones.lite_weights import PACKAGE, package_file, package_of, timm_keys
 from mmseg.models.kinds import PRETRAINED
+from mmseg.models.layers.wide_depthwise import quicken
 from mmseg.registry import BACKBONES
 from mmseg.utils.kinds import COUNT, NAME, NONE, SHARE, SIZE, one_of
 
@@ -126,6 +127,7 @@ class TIMMBackbone(nn.Module):
         self.pretrained = pretrained_source(None if source is True else source, init_cfg) or source
         self._check_name()
         self.timm_model = self._create()
+        quicken(self.timm_model)
         self._read_levels()
 
     @classmethod
