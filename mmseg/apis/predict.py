@@ -282,13 +282,12 @@ def _predict_video(predictor: Predictor, job: Job, style: Style, bar: Any) -> No
     if not abs(rate - said) < 0.001:
         bar.write(f'{job.source}: {said:g} frames per second are written as {rate:g}', file=sys.stderr)
     pictures = _pictures(predictor, job, chain([first], frames), style, bar)
-    first_picture = next(pictures)
-    size, pictures = first_picture.shape[1::-1], chain([first_picture], pictures)
+    height, width = _drawn(predictor, first, np.zeros(first.shape[:2], np.uint8), style).shape[:2]
     count = 0
 
     def write(temporary: str) -> None:
         nonlocal count
-        count = _write_video(temporary, pictures, rate, size, job.target)
+        count = _write_video(temporary, pictures, rate, (width, height), job.target)
 
     write_atomically(job.target, write)
     if count + 1 < announced:  # the number is an estimate in some formats

@@ -320,9 +320,9 @@ def test_styles_add_contour_image_and_legend(run: TinyRun, model: torch.nn.Modul
 
     contour = drawn('--contour')
     inside = np.ones_like(ids, bool)  # no other class within two pixels
-    for shift in (-2, -1, 0, 1, 2):
-        for axis in (0, 1):
-            inside &= np.roll(ids, shift, axis) == ids
+    for down in range(-2, 3):
+        for right in range(-2, 3):
+            inside &= np.roll(ids, (down, right), (0, 1)) == ids
     np.testing.assert_array_equal(contour[2:-2, 2:-2][inside[2:-2, 2:-2]], image[2:-2, 2:-2][inside[2:-2, 2:-2]])
     assert len(np.unique(ids)) == 1 or (contour != image).any()
     both = drawn('--side-by-side', '--opacity', '1')
