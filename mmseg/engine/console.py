@@ -10,6 +10,7 @@ import shutil
 import sys
 import textwrap
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmengine.hooks import Hook
@@ -48,7 +49,8 @@ class _Terminal(logging.Handler):
         self.filters = list(other.filters)
 
     def filter(self, record: logging.LogRecord) -> Any:
-        return not hasattr(record, 'shown') and super().filter(record)
+        from_mmengine = record.levelno <= logging.INFO and 'mmengine' in Path(record.pathname).parts  # a list of hooks
+        return not from_mmengine and not hasattr(record, 'shown') and super().filter(record)
 
     def emit(self, record: logging.LogRecord) -> None:
         level = '' if record.levelno <= logging.INFO else f'{record.levelname.lower()}: '
@@ -69,7 +71,7 @@ def wrapped(text: str, width: int) -> str:
 
 class ProgressHook(Hook):
     """The bar of a training on a terminal: iterations, time left, speed, the loss and the last mIoU."""
-    priority = 'VERY_LOW'
+    priority = 'NORMAL'  # before the log and the evaluation, which tell more about the same iteration
 
     def __init__(self) -> None:
         self._bar: tqdm | None = None
