@@ -75,7 +75,13 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def report_folder(args: argparse.Namespace) -> str | None:
-    """Where the report goes: as asked for, else beside the checkpoint if one can write there."""
+    """Where the report goes: as asked for, else beside the checkpoint if one can write there; None: nowhere.
+
+    Raises:
+        ValueError: if it is asked for without scores.
+    """
+    if args.report not in (None, 'none') and not args.outputs.own_metrics:
+        raise ValueError('--report shows scores: add --eval mIoU')
     if not args.outputs.own_metrics or args.report == 'none':
         return None
     if args.report:

@@ -209,6 +209,9 @@ def test_no_report_where_nobody_can_write(run: TinyRun, monkeypatch: pytest.Monk
     monkeypatch.setattr(os, 'access', lambda path, mode: False)
     args = cli.parse_args([str(run.config), 'zoo/latest.pth', '--eval', 'mIoU', '--device', 'cpu'])
     assert cli.report_folder(args) is None and 'zoo cannot be written to' in capsys.readouterr().err
+    args = cli.parse_args([str(run.config), 'zoo/latest.pth', '--out', 'a.pkl', '--report', 'r', '--device', 'cpu'])
+    with pytest.raises(ValueError, match='add --eval'):
+        cli.report_folder(args)
 
 
 def test_probabilities_agree_with_the_predictions(run: TinyRun, tmp_path: Path) -> None:
