@@ -6,6 +6,7 @@ setup(
     version='1.0.0',
     description='Unsupervised domain adaptation for semantic segmentation in one framework',
     license='Apache-2.0',
+    package_data={'mmseg.report': ['page.css', 'page.js']},
     packages=find_packages(include=('mmseg', 'mmseg.*')),
     python_requires='>=3.10',
 )

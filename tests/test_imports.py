@@ -15,8 +15,9 @@ LAYERS = [
     {'evaluation'},
     {'engine'},
     {'config'},
-    {'doctor', 'experiments', 'apis'},
-    {'init'},
+    {'report'},
+    {'doctor', 'apis'},
+    {'experiments', 'init'},
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 MODULES = {'.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__'): path

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg.experiments.logs import read_log
 from mmseg.registry import HOOKS, OBJECTIVES
+from mmseg.report.logs import read_log
 from tests.models.uda.conftest import make_batch, make_host
 from tests.test_docs import ROOT
 from tools import train

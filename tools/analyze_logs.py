@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from mmseg.errors import LogError, command
-from mmseg.experiments.logs import Log, read_log, table
 from mmseg.experiments.meters import GRADIENTS, curves, tables
+from mmseg.report.logs import Log, read_log, table
 
 
 def smoothed(values: Sequence[float], window: int) -> list[float]:

@@ -2,7 +2,10 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from mmengine import DictAction
 
@@ -33,6 +36,11 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
                         'imgfile_prefix=FOLDER')
     parser.add_argument('--eval-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
                         help='imgfile_prefix=FOLDER, to_label_id=False (train ids, for ACDC and Dark Zurich)')
+    parser.add_argument('--report', metavar='DIR',
+                        help="with --eval: folder of report.html, metrics.json, images.csv and confusion_matrix.png; "
+                        "default: report_<checkpoint> beside the checkpoint; 'none' writes none")
+    parser.add_argument('--probabilities', metavar='DIR',
+                        help='write the probabilities of all classes here, an .npz of float16 per image')
     add_network_option(parser)
     parser.add_argument('--aug-test', action='store_true', help='average over six scales and their mirror images')
     parser.add_argument('--inference-mode', choices=['same', 'whole', 'slide'], default='same',
@@ -55,14 +63,35 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
         parsed.device = resolve_device(parsed.device)
         parsed.outputs = TestOutputs(
             metrics=tuple(parsed.eval), out=parsed.out, show_dir=parsed.show_dir, opacity=parsed.opacity,
-            show=parsed.show, format_only=parsed.format_only, eval_options=parsed.eval_options)
+            show=parsed.show, format_only=parsed.format_only, probabilities=parsed.probabilities,
+            eval_options=parsed.eval_options)
     except ValueError as error:
         parser.error(str(error))
-    if parsed.hrda_out == 'ATT' and (parsed.eval or parsed.format_only or parsed.out):
+    if parsed.hrda_out == 'ATT' and (parsed.eval or parsed.format_only or parsed.out or parsed.probabilities):
         parser.error('--hrda-out ATT gives attention maps, not classes: use it with --show-dir or --show only')
     if parsed.show and parsed.launcher != 'none':
         parser.error('--show opens windows in one process only: use --show-dir, or --launcher none')
     return parsed
+
+
+def report_folder(args: argparse.Namespace) -> str | None:
+    """Where the report goes: as asked for, else beside the checkpoint if one can write there; None: nowhere.
+
+    Raises:
+        ValueError: if it is asked for without scores.
+    """
+    if args.report not in (None, 'none') and not args.outputs.own_metrics:
+        raise ValueError('--report shows scores: add --eval mIoU')
+    if not args.outputs.own_metrics or args.report == 'none':
+        return None
+    if args.report:
+        return args.report
+    checkpoint = Path(args.checkpoint)
+    if not os.access(checkpoint.parent, os.W_OK):
+        print(f'no report: {checkpoint.parent} cannot be written to; name a folder with --report', file=sys.stderr)
+        return None
+    teacher = '' if args.network == 'student' else f'_{args.network}'
+    return str(checkpoint.parent / f'report_{checkpoint.stem}{teacher}')
 
 
 def main(args: Sequence[str] | None = None) -> dict[str, float]:
@@ -75,6 +104,7 @@ def main(args: Sequence[str] | None = None) -> dict[str, float]:
         config_changes.use_test_set(cfg)
     config_changes.set_inference_mode(cfg, args.inference_mode)
     config_changes.set_hrda_output(cfg, args.hrda_out)
+    args.outputs.report = report_folder(args)
     with joined(args.launcher, str(args.device)) as device:
         return run_test(cfg, args.checkpoint, args.outputs, args.network, device, args.target_statistics)
 

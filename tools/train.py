@@ -16,6 +16,7 @@ from mmseg.distributed import processes
 from mmseg.distributed.launch import LAUNCHERS, joined
 from mmseg.engine.seeds import random_seed
 from mmseg.errors import command
+from mmseg.report.closing import closing
 from mmseg.utils.notices import closing_words
 
 
@@ -84,6 +85,8 @@ def main(args: Sequence[str] | None = None) -> None:
         cfg = processes.from_main(lambda: prepare(args, cfg))
         cfg.device = device
         run_training(cfg)
+        if processes.is_main():
+            print(closing(cfg, Path(cfg.work_dir) / Path(args.config).name))
     for text in closing_words():
         print(f'warning, as above: {text}')
 

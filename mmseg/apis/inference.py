@@ -17,9 +17,10 @@ from mmseg.datasets.pipelines.loading import LoadImageFromFile, loaded
 from mmseg.errors import DataError
 from mmseg.models import build_segmentor
 from mmseg.models.segmentors.base import BaseSegmentor
+from mmseg.models.segmentors.results import ClassScores
 from mmseg.registry import DATASETS
 from mmseg.utils.device import resolve_device
-from mmseg.visualization import blend, default_palette
+from mmseg.visualization import blend, default_palette, displayable
 
 Image = str | os.PathLike | np.ndarray
 _CONVERSIONS = {  # of arrays to what is read from files: color_type, channels of the array
@@ -122,8 +123,11 @@ class Predictor:
         Raises:
             DataError: if the pipeline fails on it.
         """
-        imgs, metas = self.versions(results)
-        return self.model.predict(imgs, metas)[0].cpu().numpy()
+        return self.model.predict(*self.versions(results))[0].cpu().numpy()
+
+    def scores(self, results: dict[str, Any]) -> ClassScores:
+        """What a prediction is decided by, [1, C, H, W] on the device; see :meth:`__call__`."""
+        return self.model.class_scores(*self.versions(results))
 
     def versions(self, results: dict[str, Any]) -> tuple[list[Tensor], list[list[dict[str, Any]]]]:
         """What the pipeline makes of it: for each test-time version an image [1, 3, H, W] on the device, and its meta.
@@ -177,25 +181,6 @@ def inference_segmentor(model: nn.Module, img: Image | Sequence[Image]) -> list[
     predictor = Predictor(model)
     images = img if isinstance(img, (list, tuple)) else [img]
     return [predictor(predictor.load(image)) for image in images]
-
-
-def displayable(image: np.ndarray) -> np.ndarray:
-    """A picture of what a loader returned: uint8 [H, W, 3] in the order of its channels.
-
-    Args:
-        image: [H, W] or [H, W, C] of any depth. Grey (with alpha) is shown as grey, of more than three channels the
-            first three. Values from 0 to 255 stay; if there are others, or floats of at most 1, the least becomes black
-            and the largest 255.
-    """
-    image = image if image.ndim == 3 else image[..., None]
-    image = image[..., :3] if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, axis=2)
-    if image.dtype == np.uint8:
-        return image
-    values = np.nan_to_num(image.astype(np.float32), posinf=0, neginf=0)
-    low, high = float(values.min()), float(values.max())
-    if low < 0 or high > 255 or high <= 1:
-        values = (values - low) * (255 / (high - low or 1))
-    return values.round().astype(np.uint8)
 
 
 def picture_reader(model: nn.Module) -> Callable[[str], np.ndarray]:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mmseg.errors import LogError
+from mmseg.report.logs import read_log
 from mmseg.utils import markdown
 from mmseg.utils.config_text import value_at
-from mmseg.utils.run_log import read_log
 
 if TYPE_CHECKING:
     from mmseg.apis.model import Model

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -16,13 +16,14 @@ from mmengine import Config
 from torch import nn
 from tqdm import tqdm
 
-from mmseg.apis.inference import Predictor, draw_result
+from mmseg.apis.inference import Predictor
 from mmseg.datasets.custom import IMAGE_SUFFIXES
 from mmseg.datasets.storage import list_files
 from mmseg.errors import DataError
+from mmseg.evaluation.writers import write_probabilities
 from mmseg.registry import DATASETS
 from mmseg.utils.atomic import write_atomically
-from mmseg.visualization import write_image, write_palette_png
+from mmseg.visualization import BLENDED, Style, displayable, write_image, write_palette_png
 
 IMAGES = (*IMAGE_SUFFIXES, '.ppm')
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv')
@@ -40,10 +41,12 @@ class Job:
         source: image or video.
         target: what is written: a picture or video with the prediction laid over it.
         ids: palette PNG of class ids, for videos the folder of one per frame; None: not wanted.
+        probabilities: .npz of all classes' probabilities, for videos the folder of one per frame; None: not wanted.
     """
     source: Path
     target: Path
     ids: Path | None = None
+    probabilities: Path | None = None
 
     @property
     def is_video(self) -> bool:
@@ -58,8 +61,8 @@ def image_suffixes(cfg: Config) -> tuple[str, ...]:
     return (*IMAGES, own.lower()) if own and not own.lower().endswith(IMAGES) else IMAGES
 
 
-def find_jobs(source: Path, out: Path | None = None, ids: Path | None = None, opacity: float = 0.5,
-              images: tuple[str, ...] = IMAGES) -> tuple[list[Job], list[str]]:
+def find_jobs(source: Path, out: Path | None = None, ids: Path | None = None, style: Style = BLENDED,
+              images: tuple[str, ...] = IMAGES, probabilities: Path | None = None) -> tuple[list[Job], list[str]]:
     """What there is to predict, and where it goes.
 
     Args:
@@ -68,8 +71,9 @@ def find_jobs(source: Path, out: Path | None = None, ids: Path | None = None, op
             ``<name>_pred`` beside ``source`` (if that is a link, beside the link). Videos become .mp4 unless they are
             .avi.
         ids: folder for palette PNGs of class ids; None: none.
-        opacity: of the prediction; with 1 a palette PNG of class ids is what is written for an image.
+        style: of the pictures; see :func:`predict_files`.
         images: how names of images end, in lower case; see :func:`image_suffixes`.
+        probabilities: folder for files of probabilities; None: none.
 
     Returns:
         The jobs in the order of their names, and the names below ``source`` that are left out: hidden, or neither image
@@ -81,14 +85,25 @@ def find_jobs(source: Path, out: Path | None = None, ids: Path | None = None, op
     _check_exists(source)
     known = images + VIDEOS
     if source.is_dir():
-        jobs, left_out = _jobs_below(source, out, ids, opacity, known)
+        jobs, left_out = _jobs_below(source, Places(out, ids, probabilities), style, known)
     elif source.name.lower().endswith(known):
-        jobs, left_out = [_job_of_file(source, out, ids, opacity)], []
+        jobs, left_out = [_job_of_file(source, Places(out, ids, probabilities), style)], []
     else:
         raise DataError(f'{source} is neither image nor video by its name: known are {", ".join(known)}; rename it, or '
                         'name its suffix in data.test.img_suffix of the config if that has a loader for it')
     _check_places(jobs)
     return jobs, left_out
+
+
+class Places(NamedTuple):
+    """Where the files of a command go, or those of one input: pictures, class ids, probabilities."""
+    out: Path | None
+    ids: Path | None
+    probabilities: Path | None
+
+    def of(self, name: Path | str) -> Places:
+        """Below folders."""
+        return Places(*(place and place / name for place in self))
 
 
 def _check_exists(path: Path) -> None:
@@ -101,20 +116,19 @@ def _check_exists(path: Path) -> None:
     raise DataError(f'{path} does not exist: name an image, a video or a folder')
 
 
-def _jobs_below(source: Path, out: Path | None, ids: Path | None, opacity: float, known: tuple[str, ...]
-                ) -> tuple[list[Job], list[str]]:
+def _jobs_below(source: Path, places: Places, style: Style, known: tuple[str, ...]) -> tuple[list[Job], list[str]]:
     listing = list_files(source, known)
     if not listing.files:
         raise DataError(f'{source} holds no image and no video: known are {", ".join(known)}, and names that begin '
                         'with a dot are left out')
-    out = out or _beside(source)
+    places = places._replace(out=places.out or _beside(source))
     parents = {parent for name in listing.files for parent in Path(name).parents}
     folders = {(source / parent).resolve() for parent in parents}  # those that links lead to, too
-    for place in filter(None, (out, ids)):
+    for place in filter(None, places):
         if any(place.resolve().is_relative_to(folder) for folder in folders):
             raise DataError(f'{place} lies inside of {source}, so its files would be inputs the next time: choose '
                             'another place')
-    return [_job(source / name, out / name, ids and ids / name, opacity) for name in listing.files], listing.left_out
+    return [_job(source / name, places.of(name), style) for name in listing.files], listing.left_out
 
 
 def _beside(folder: Path) -> Path:
@@ -123,21 +137,26 @@ def _beside(folder: Path) -> Path:
     return named.with_name(f'{named.name}_pred')
 
 
-def _job_of_file(source: Path, out: Path | None, ids: Path | None, opacity: float) -> Job:
+def _job_of_file(source: Path, places: Places, style: Style) -> Job:
+    out = places.out
     if out is None:
         out = source.with_name(f'{source.stem}_pred{source.suffix}')
     elif out.is_dir() or out.suffix.lower() not in IMAGES + VIDEOS:
         out = out / source.name
-    return _job(source, out, ids and ids / source.name, opacity)
+    return _job(source, places.of(source.name)._replace(out=out), style)
 
 
-def _job(source: Path, target: Path, ids: Path | None, opacity: float) -> Job:
+def _job(source: Path, places: Places, style: Style) -> Job:
     """A job whose targets have the suffixes of what is written to them."""
+    target, ids, probabilities = places
+    assert target is not None, 'a default has been chosen'
     suffix = target.suffix.lower()
     if source.suffix.lower() in VIDEOS:
-        return Job(source, target.with_suffix(suffix if suffix in CODECS else '.mp4'), ids and ids.with_suffix(''))
-    keeps_suffix = opacity < 1 and suffix in IMAGES
-    return Job(source, target if keeps_suffix else target.with_suffix('.png'), ids and ids.with_suffix('.png'))
+        return Job(source, target.with_suffix(suffix if suffix in CODECS else '.mp4'), ids and ids.with_suffix(''),
+                   probabilities and probabilities.with_suffix(''))
+    keeps_suffix = not style.is_ids and suffix in IMAGES
+    return Job(source, target if keeps_suffix else target.with_suffix('.png'), ids and ids.with_suffix('.png'),
+               probabilities and probabilities.with_suffix('.npz'))
 
 
 def _check_places(jobs: Sequence[Job]) -> None:
@@ -145,7 +164,7 @@ def _check_places(jobs: Sequence[Job]) -> None:
     sources = {job.source.resolve() for job in jobs}
     taken: dict[Path, Path] = {}
     for job in jobs:
-        for place in filter(None, (job.target, job.ids)):
+        for place in filter(None, (job.target, job.ids, job.probabilities)):
             if place.resolve() in sources:
                 raise DataError(f'{place} is an input and would be written over: choose another place with --out')
             if place.resolve() in taken:
@@ -154,14 +173,14 @@ def _check_places(jobs: Sequence[Job]) -> None:
             taken[place.resolve()] = job.source
 
 
-def predict_files(model: nn.Module, jobs: Sequence[Job], *, opacity: float = 0.5, bf16: bool = False,
+def predict_files(model: nn.Module, jobs: Sequence[Job], *, style: Style = BLENDED, bf16: bool = False,
                   progress: bool = True) -> int:
     """Predict files and write the results; those that fail are named on stderr, and the rest goes on.
 
     Args:
         model: what :func:`~mmseg.apis.init_segmentor` returned.
         jobs: from :func:`find_jobs`. What is there already is written anew.
-        opacity: of the predictions, 0 < opacity <= 1; see :func:`find_jobs`.
+        style: of the pictures. With nothing but an opacity of 1 an image's picture is a palette PNG of class ids.
         bf16: compute in bfloat16.
         progress: show a progress bar on stderr, in images and frames.
 
@@ -181,7 +200,7 @@ def predict_files(model: nn.Module, jobs: Sequence[Job], *, opacity: float = 0.5
         for job in jobs:
             try:
                 _check_exists(job.source)
-                (_predict_video if job.is_video else _predict_image)(predictor, job, opacity, bar)
+                (_predict_video if job.is_video else _predict_image)(predictor, job, style, bar)
             except (ValueError, RuntimeError, MemoryError, cv2.error) as error:  # unreadable, or not for this network
                 failed += 1
                 bar.write(f'error: {_reason(job, error)}', file=sys.stderr)
@@ -202,16 +221,33 @@ def _length(job: Job) -> int:
     return _announced(cv2.VideoCapture(str(job.source))) if os.path.isfile(job.source) else 0
 
 
-def _predict_image(predictor: Predictor, job: Job, opacity: float, bar: Any) -> None:
-    results = predictor.load(job.source)
-    ids, palette = predictor(results), predictor.model.PALETTE
-    if opacity == 1:
+def _predict_image(predictor: Predictor, job: Job, style: Style, bar: Any) -> None:
+    results, palette = predictor.load(job.source), predictor.model.PALETTE
+    ids = _predicted(predictor, results, job.ids, job.probabilities)
+    if style.is_ids:
         write_palette_png(job.target, ids, palette)
     else:
-        write_image(job.target, draw_result(predictor.model, results['img'], [ids], opacity=opacity))
-    if job.ids:
-        write_palette_png(job.ids, ids, palette)
+        write_image(job.target, _drawn(predictor, results['img'], ids, style))
     bar.update()
+
+
+def _predicted(predictor: Predictor, results: dict[str, Any], ids_file: Path | None, probabilities_file: Path | None
+               ) -> np.ndarray:
+    """Predict an image, int64 [H, W], and write the files of ids and probabilities that are wanted."""
+    if probabilities_file is None:
+        ids = predictor(results)
+    else:
+        scores = predictor.scores(results)
+        ids = scores.ids()[0].cpu().numpy()
+        write_probabilities(probabilities_file, scores.probabilities()[0].half().cpu().numpy(), predictor.model.CLASSES)
+    if ids_file is not None:
+        write_palette_png(ids_file, ids, predictor.model.PALETTE)
+    return ids
+
+
+def _drawn(predictor: Predictor, image: np.ndarray, ids: np.ndarray, style: Style) -> np.ndarray:
+    """The picture of a prediction, uint8 [H, W, 3] RGB, for what the loader returned."""
+    return style.draw(displayable(image)[..., ::-1], ids, predictor.model.CLASSES, predictor.model.PALETTE)
 
 
 def _announced(capture: cv2.VideoCapture) -> int:
@@ -234,7 +270,7 @@ def writable_rate(rate: float) -> float:
     return round(rate, next(digits for digits in (3, 2, 1) if rate * 10**digits <= TIME_BASE))
 
 
-def _predict_video(predictor: Predictor, job: Job, opacity: float, bar: Any) -> None:
+def _predict_video(predictor: Predictor, job: Job, style: Style, bar: Any) -> None:
     capture = cv2.VideoCapture(str(job.source))
     frames = _frames(capture)
     first = next(frames, None)
@@ -245,12 +281,13 @@ def _predict_video(predictor: Predictor, job: Job, opacity: float, bar: Any) -> 
     rate = writable_rate(said)
     if not abs(rate - said) < 0.001:
         bar.write(f'{job.source}: {said:g} frames per second are written as {rate:g}', file=sys.stderr)
-    pictures = _pictures(predictor, job, chain([first], frames), opacity, bar)
+    pictures = _pictures(predictor, job, chain([first], frames), style, bar)
+    height, width = _drawn(predictor, first, np.zeros(first.shape[:2], np.uint8), style).shape[:2]
     count = 0
 
     def write(temporary: str) -> None:
         nonlocal count
-        count = _write_video(temporary, pictures, rate, first.shape[1::-1], job.target)
+        count = _write_video(temporary, pictures, rate, (width, height), job.target)
 
     write_atomically(job.target, write)
     if count + 1 < announced:  # the number is an estimate in some formats
@@ -258,14 +295,13 @@ def _predict_video(predictor: Predictor, job: Job, opacity: float, bar: Any) -> 
                         f'incomplete; {job.target} holds these')
 
 
-def _pictures(predictor: Predictor, job: Job, frames: Iterable[np.ndarray], opacity: float, bar: Any
+def _pictures(predictor: Predictor, job: Job, frames: Iterable[np.ndarray], style: Style, bar: Any
               ) -> Iterator[np.ndarray]:
     """Predict frames, write their ids, and yield what is drawn: uint8 [H, W, 3] in the order blue, green, red."""
     for index, frame in enumerate(frames):
-        ids = predictor(predictor.load(frame))
-        if job.ids:
-            write_palette_png(job.ids / f'{index:06d}.png', ids, predictor.model.PALETTE)
-        drawn = draw_result(predictor.model, frame, [ids], opacity=opacity)
+        ids = _predicted(predictor, predictor.load(frame), job.ids and job.ids / f'{index:06d}.png',
+                         job.probabilities and job.probabilities / f'{index:06d}.npz')
+        drawn = _drawn(predictor, frame, ids, style)
         bar.update()
         yield cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)
 

@@ -3,9 +3,11 @@ from __future__ import annotations
 
 import pickle
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,13 @@ from mmseg.checkpoint.networks import load_segmentor
 from mmseg.datasets import FolderDataset, build_dataset, build_eval_loader
 from mmseg.datasets.sections import walk
 from mmseg.distributed import processes
+from mmseg.engine.env import collect_env
 from mmseg.evaluation import (
     Background,
+    ImageResults,
+    OnImage,
     PredictionPictures,
+    ProbabilityFiles,
     TestServerExport,
     check_metrics,
     class_subsets,
@@ -35,6 +41,10 @@ from mmseg.evaluation import (
     renew_norm_statistics,
 )
 from mmseg.models import build_segmentor
+from mmseg.report.curves import curves_of_folder
+from mmseg.report.files import write_report
+from mmseg.report.result import evaluated
+from mmseg.utils.config_text import format_config
 from mmseg.utils.names import nearest
 
 OFFICIAL = 'cityscapes'  # the metric that the program of the Cityscapes authors computes
@@ -52,6 +62,9 @@ class TestOutputs:
         opacity: of the predictions in them; 1 writes palette PNGs of train ids.
         show: open a window per image.
         format_only: write files for a test server, and a zip of them; ``eval_options`` says where and how.
+        report: folder of a report of the scores (:mod:`mmseg.report`), which only ``metrics`` of ours give.
+        probabilities: folder of the probabilities of all classes, see
+            :class:`~mmseg.evaluation.writers.ProbabilityFiles`.
         eval_options: imgfile_prefix (folder) and to_label_id (True) for ``format_only``; of the official evaluation the
             former keeps the files that it reads.
     """
@@ -63,6 +76,8 @@ class TestOutputs:
     opacity: float = 0.5
     show: bool = False
     format_only: bool = False
+    report: str | None = None
+    probabilities: str | None = None
     eval_options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -71,8 +86,9 @@ class TestOutputs:
         Raises:
             ValueError: naming the flag and the remedy.
         """
-        if not (self.metrics or self.out or self.show_dir or self.show or self.format_only):
-            raise ValueError('nothing to do: give at least one of --out, --eval, --format-only, --show, --show-dir')
+        if not (self.metrics or self.out or self.show_dir or self.show or self.format_only or self.probabilities):
+            raise ValueError('nothing to do: give at least one of --out, --eval, --format-only, --show, --show-dir, '
+                             '--probabilities')
         if self.metrics and self.format_only:
             raise ValueError('--eval and --format-only exclude each other: a test set has no labels to compare with')
         if self.out is not None and not self.out.endswith(('.pkl', '.pickle')):
@@ -117,37 +133,75 @@ def run_test(cfg: Config, checkpoint: str, outputs: TestOutputs, network: str = 
         The scores in 0..1, those of the official evaluation as 'cityscapes.mIoU', 'cityscapes.IoU.road' and so on; {}
         without metrics.
     """
-    model, dataset = _model_and_images(cfg, checkpoint, network)
+    model, dataset, meta = _model_and_images(cfg, checkpoint, network)
     _take_statistics(model.to(device), target_images, cfg, device)
     if outputs.official:
         official_truths(dataset)  # first, since they are asked for after hours only
     metrics = outputs.own_metrics
+    report = Path(outputs.report) if outputs.report and metrics else None
+    if report and processes.is_main():
+        report.mkdir(parents=True, exist_ok=True)  # that it cannot be made must not turn out after hours
     loader = build_eval_loader(dataset, cfg.data.get('workers_per_gpu', 2), with_label=bool(metrics),
                                rank=processes.rank(), world_size=processes.count())
     with ExitStack() as folders:
         with Background() as background, ExitStack() as files:
             export = _export(outputs, model, dataset, background, folders)
             consumers = [*_consumers(outputs, model, background, files), *filter(None, [export])]
-
-            def on_prediction(index: int, pred: Tensor, image: dict[str, Any]) -> None:
-                for consume in consumers:
-                    consume(index, pred, image)
-
-            scores = evaluate_network(model.to(device), loader, device=device, dataset=dataset, metrics=metrics,
-                                      subsets=class_subsets(cfg, dataset.CLASSES), on_prediction=on_prediction)
+            images = files.enter_context(ImageResults(len(dataset), model.num_classes)) if report else None
+            observers: list[OnImage] = [images] if images else []
+            if outputs.probabilities:
+                observers.append(ProbabilityFiles(outputs.probabilities, dataset.CLASSES, background))
+            scores = evaluate_network(
+                model.to(device), loader, device=device, dataset=dataset, metrics=metrics,
+                subsets=class_subsets(cfg, dataset.CLASSES), on_prediction=partial(_tell_all, consumers),
+                on_image=partial(_tell_all, observers) if observers else None)
         if export is not None:
             export.gather()
-        if not processes.is_main():
-            return scores
-        if scores:
-            print(f'{format_table(scores, dataset.CLASSES)}\n{iou_lines(scores)}')
-        if outputs.format_only:
-            print(f'to upload: {export.archive()}')
-        if outputs.official:
-            official = official_scores(export.folder, dataset)
-            print(f'official evaluation (cityscapesscripts), {format_table(official, dataset.CLASSES)}')
-            scores |= {f'{OFFICIAL}.{name}': value for name, value in official.items()}
+        if processes.is_main():
+            scores |= _tell_scores(outputs, scores, dataset, export)
+    if report and images and processes.is_main():
+        facts = _facts(checkpoint, network, meta, cfg, dataset, target_images)
+        print(f'report: {_write_report(report, scores, images, model, dataset, facts)}')
     return scores
+
+
+def _tell_scores(outputs: TestOutputs, scores: Mapping[str, float], dataset: Any, export: TestServerExport | None
+                 ) -> dict[str, float]:
+    """Print the tables, and where the files for a server are; returns the scores of the official evaluation, if any."""
+    if scores:
+        print(f'{format_table(scores, dataset.CLASSES)}\n{iou_lines(scores)}')
+    if export is not None and outputs.format_only:
+        print(f'to upload: {export.archive()}')
+    if export is None or not outputs.official:
+        return {}
+    official = official_scores(export.folder, dataset)
+    print(f'official evaluation (cityscapesscripts), {format_table(official, dataset.CLASSES)}')
+    return {f'{OFFICIAL}.{name}': value for name, value in official.items()}
+
+
+def _tell_all(listeners: Sequence[Callable[..., object]], *what: Any) -> None:
+    for listener in listeners:
+        listener(*what)
+
+
+def _facts(checkpoint: str, network: str, meta: Mapping[str, Any], cfg: Config, dataset: Any,
+           target_images: str | None) -> dict[str, str]:
+    """What a report says about the test."""
+    facts = {'config': str(cfg.filename), 'checkpoint': checkpoint, 'network': network,
+             'iteration': str(meta.get('iter', 'unknown')),
+             'data': f'{len(dataset)} images of {type(dataset).__name__}',
+             'written': f'{datetime.now():%Y-%m-%d %H:%M}'}
+    return facts if target_images is None else {**facts, 'statistics of batch norms': target_images}
+
+
+def _write_report(folder: Path, scores: dict[str, float], images: ImageResults, model: nn.Module, dataset: Any,
+                  facts: dict[str, str]) -> Path:
+    """The report of a test, with the curves of the run whose folder the checkpoint lies in."""
+    run = Path(facts['checkpoint']).resolve().parent
+    name = f'{run.name}, {facts["network"]}'
+    result = evaluated(name, scores, images, dataset.CLASSES, model.PALETTE, curves=curves_of_folder(run), facts=facts,
+                       environment=collect_env(), config=format_config(model.cfg.to_dict()))
+    return write_report(folder, name, [result], images.scores)
 
 
 def score_with_target_statistics(cfg: Config, checkpoint: str, target_images: str,
@@ -166,20 +220,21 @@ def score_with_target_statistics(cfg: Config, checkpoint: str, target_images: st
     Raises:
         ValueError: if the network has no batch norm.
     """
-    model, dataset = _model_and_images(cfg, checkpoint, 'student')
+    model, dataset, _ = _model_and_images(cfg, checkpoint, 'student')
     _take_statistics(model.to(device), target_images, cfg, device)
     loader = build_eval_loader(dataset, cfg.data.get('workers_per_gpu', 2))
     return evaluate_network(model, loader, device=device, dataset=dataset, progress=False)
 
 
-def _model_and_images(cfg: Config, checkpoint: str, network: str) -> tuple[nn.Module, Any]:
+def _model_and_images(cfg: Config, checkpoint: str, network: str) -> tuple[nn.Module, Any, Mapping[str, Any]]:
+    """The network, the images to test it on, and the checkpoint's meta."""
     cfg.model.pretrained, cfg.model.train_cfg, cfg.data.test.test_mode = None, None, True
     model = build_segmentor(cfg.model)
     meta = load_segmentor(model, checkpoint, network=network)
     dataset = build_dataset(cfg.data.test)
     load_classes(model, meta, dataset)
     model.cfg = cfg
-    return model, dataset
+    return model, dataset, meta
 
 
 def _take_statistics(model: nn.Module, folder: str | None, cfg: Config, device: torch.device | str) -> None:

@@ -14,11 +14,13 @@ from mmseg.config.memory import check_memory
 from mmseg.config.reading import dump_config, load_config, require_sections
 from mmseg.datasets import build_dataset
 from mmseg.distributed import processes
+from mmseg.engine.console import FILE_ONLY
 from mmseg.engine.env import archive_sources
 from mmseg.engine.runner import build_runner
 from mmseg.engine.seeds import random_seed, seed_everything
 from mmseg.models import build_train_model
 from mmseg.models.trainable import Trainable
+from mmseg.report.training import report_training
 from mmseg.utils.device import resolve_device
 
 
@@ -68,7 +70,12 @@ def train_segmentor(model: nn.Module,
     if not cfg.get('work_dir'):
         raise ValueError('cfg.work_dir is not set: name the folder for logs and checkpoints')
     runner = build_runner(cfg, model, datasets[0], cfg.work_dir, validate=validate, timestamp=timestamp, meta=meta)
-    return runner.train()
+    trained = runner.train()
+    if processes.is_main():
+        page = report_training(runner)
+        if page is not None:
+            runner.logger.info(f'report: {page}', extra=FILE_ONLY)
+    return trained
 
 
 def train(config: str | os.PathLike, **overrides: Any) -> Model:

@@ -11,6 +11,7 @@ from mmseg.checkpoint.file import plain
 from mmseg.checkpoint.lookup import numbered_checkpoints, point_latest, remove_leftovers
 from mmseg.distributed import processes
 from mmseg.distributed.synchronise import average_running_statistics
+from mmseg.engine.console import NO_TERMINAL
 from mmseg.engine.custom_hooks import hook_states, require_readable
 from mmseg.engine.logging import peak_memory, text_line
 from mmseg.engine.loops import EvaluationStopped
@@ -20,6 +21,8 @@ from mmseg.evaluation import format_table
 
 if TYPE_CHECKING:
     from mmseg.engine.runner import TrainRunner
+
+TRACKED_PICTURES = 4  # that TensorBoard and W&B get of each evaluation, always of the same images
 
 
 def _due(runner: TrainRunner, interval: int) -> bool:
@@ -81,7 +84,7 @@ class LogHook(Hook):
         }
         eta = self.total_time / self.total_count * (runner.max_iters - iteration)
         runner.json_log.write({'mode': 'train', 'epoch': 1, 'iter': iteration, **values})
-        runner.logger.info(text_line(values, iteration, runner.max_iters, eta))
+        runner.logger.info(text_line(values, iteration, runner.max_iters, eta), extra=NO_TERMINAL)
         runner.add_scalars('train', values, iteration)
         runner.log_buffer.clear()
         self.time = self.data_time = 0.
@@ -135,8 +138,10 @@ class EvaluationHook(Hook):
         lr = runner.optim_wrapper.optimizer.param_groups[0]['lr']
         runner.json_log.write({'mode': 'val', 'epoch': 1, 'iter': batches, 'step': step, 'lr': lr, **scores})
         summary = ', '.join(f'{key}: {value:.4f}' for key, value in scores.items())
-        runner.logger.info(f'Iter(val) [{batches}]\t{summary}')
+        runner.logger.info(f'Iter(val) [{batches}]\t{summary}', extra=NO_TERMINAL)
         runner.add_scalars('val', scores, step)
+        images = next(iter(runner.val_loop.found.values())).images
+        runner.add_pictures('val', images.drawn[:TRACKED_PICTURES], step)
 
     def _keep_best(self, runner: TrainRunner, scores: dict[str, float]) -> None:
         if self.save_best not in scores:
@@ -150,7 +155,8 @@ class EvaluationHook(Hook):
         runner.checkpoints.write(runner, file)
         if previous not in (None, file) and processes.is_main():
             (runner.checkpoints.folder / previous).unlink(missing_ok=True)
-        runner.logger.info(f'best {self.save_best} so far: {score:.4f}, saved as {file}')
+        runner.logger.info(f'best {self.save_best} so far: {score:.4f}, saved as {file}',
+                           extra=NO_TERMINAL)
 
 
 class CheckpointHook(Hook):

@@ -3,13 +3,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mmengine.runner import BaseLoop
 from torch import nn
 
 from mmseg.engine.compilation import eager
-from mmseg.evaluation import evaluate_network
+from mmseg.evaluation import ImageResults, evaluate_network
 
 if TYPE_CHECKING:
     from mmseg.engine.runner import TrainRunner
@@ -103,6 +103,12 @@ class TrainLoop(BaseLoop):
         self.iter = self.finished
 
 
+class Evaluated(NamedTuple):
+    """What an evaluation has found about a network: scores in 0..1, and what it has kept of single images."""
+    scores: dict[str, float]
+    images: ImageResults
+
+
 class ValLoop(BaseLoop):
     """Score the networks of the model on the validation set.
 
@@ -113,12 +119,16 @@ class ValLoop(BaseLoop):
         names: which of ``model.networks()`` to score; the first one's scores keep their plain names.
         metrics: of 'mIoU', 'mDice', 'mFscore'.
         subsets: further mean IoUs, by name the classes they run over.
+
+    Attributes:
+        found: what the last evaluation has found, by network; {} before the first one.
     """
 
     def __init__(self, runner: TrainRunner, loader: Iterable[dict], dataset: Any, names: list[str], metrics: list[str],
                  subsets: dict[str, list[str]]) -> None:
         super().__init__(runner, loader)
         self.dataset, self.names, self.metrics, self.subsets = dataset, names, metrics, subsets
+        self.found: dict[str, Evaluated] = {}
         networks = runner.model.networks()
         for name in names:
             if name not in networks:
@@ -132,12 +142,15 @@ class ValLoop(BaseLoop):
         """
         networks = self.runner.model.networks()
         with eager():
-            return {name: self._score(networks[name]) for name in self.names}
+            self.found = {name: self._evaluate(networks[name]) for name in self.names}
+        return {name: found.scores for name, found in self.found.items()}
 
-    def _score(self, network: BaseSegmentor) -> dict[str, float]:
+    def _evaluate(self, network: BaseSegmentor) -> Evaluated:
         stop = self.runner.stop
-        scores = evaluate_network(network, _UntilSignal(self.dataloader, stop), device=self.runner.device,
-                                  dataset=self.dataset, metrics=self.metrics, subsets=self.subsets)
-        if stop.agreed():
-            raise EvaluationStopped
-        return scores
+        with ImageResults(len(self.dataset), network.num_classes) as images:
+            scores = evaluate_network(network, _UntilSignal(self.dataloader, stop), device=self.runner.device,
+                                      dataset=self.dataset, metrics=self.metrics, subsets=self.subsets,
+                                      on_image=images)
+            if stop.agreed():
+                raise EvaluationStopped
+        return Evaluated(scores, images)

@@ -11,6 +11,7 @@ from mmengine.hooks import Hook
 from mmseg.datasets.base import SampledDataset
 from mmseg.distributed import processes
 from mmseg.engine.compilation import is_wanted
+from mmseg.engine.console import NO_TERMINAL
 from mmseg.engine.logging import METERS, text
 from mmseg.errors import DataError
 from mmseg.evaluation.metrics import ConfusionMatrix
@@ -74,7 +75,8 @@ class MetersHook(Hook):
         values = of_all_processes(self.meters.read(), self.dataset.CLASSES or ())
         finished, named = runner.train_loop.finished, {f'{METERS}{name}': value for name, value in values.items()}
         runner.json_log.write({'mode': 'meters', 'iter': finished, **named})
-        runner.logger.info(f'Iter(meters) [{finished}]\t{", ".join(text(*item) for item in named.items())}')
+        runner.logger.info(f'Iter(meters) [{finished}]\t{", ".join(text(*item) for item in named.items())}',
+                           extra=NO_TERMINAL)
         runner.add_scalars('meters', values, finished)
 
 

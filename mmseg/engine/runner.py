@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from logging import FileHandler, Logger, LogRecord, StreamHandler
@@ -20,10 +20,11 @@ import mmseg
 from mmseg.checkpoint.claim import claim, release
 from mmseg.checkpoint.lookup import newest_whole
 from mmseg.checkpoint.networks import load_segmentor
-from mmseg.datasets import build_dataset, build_eval_loader, build_train_loader
+from mmseg.datasets import UDADataset, build_dataset, build_eval_loader, build_train_loader
 from mmseg.distributed import processes
 from mmseg.distributed.synchronise import share_state
 from mmseg.engine.compilation import compile_student
+from mmseg.engine.console import FILE_ONLY, ProgressHook, use_console
 from mmseg.engine.custom_hooks import build_custom_hooks, restore_hooks
 from mmseg.engine.env import collect_env
 from mmseg.engine.health_hook import HealthHook
@@ -40,13 +41,14 @@ from mmseg.engine.schedule import LearningRate
 from mmseg.engine.seeds import random_seed, seed_everything
 from mmseg.engine.trackers import NoTrackers, tracker_backends
 from mmseg.errors import CheckpointError
-from mmseg.evaluation import class_subsets
+from mmseg.evaluation import Picture, class_subsets
 from mmseg.models.outline import classifier_entries
 from mmseg.models.trainable import Trainable
 from mmseg.models.uda.base import KEYS
 from mmseg.utils.config_text import format_config
 from mmseg.utils.device import resolve_device
 from mmseg.utils.streams import let_go
+from mmseg.visualization import colourise, default_palette, side_by_side, with_legend
 
 EVALUATION_INTERVAL = 1000  # iterations, where the config says none
 
@@ -146,6 +148,7 @@ class TrainRunner(Runner):
     def build_logger(self, log_level: int | str = 'INFO', **kwargs: Any) -> Any:
         """MMEngine's, silent about a log file that cannot be written, and about a terminal that is gone."""
         logger = super().build_logger(log_level, logger_name='mmseg', **kwargs)
+        use_console(logger)
         for handler in logger.handlers:
             # a full disk shows in the JSON log, too, which tells it once
             gone = (lambda _: None) if isinstance(handler, FileHandler) else partial(_let_go, handler)
@@ -172,11 +175,11 @@ class TrainRunner(Runner):
     def _log_env(self, env_cfg: dict) -> None:
         self.env_info = '\n'.join(f'{key}: {value}' for key, value in collect_env().items())
         self.logger.info(f'Environment:\n{self.env_info}\ndevice: {self.device}\nseed: {self.seed}, '
-                         f'deterministic: {self.deterministic}')
+                         f'deterministic: {self.deterministic}', extra=FILE_ONLY)
         if self.cfg.get('amp') and bfloat16_is_slow(self.device.type):
             self.logger.warning('this CPU has no bfloat16 arithmetic: amp makes the training much slower here; '
                                 'remove amp from the config to train in float32')
-        self.logger.info(f'Config:\n{format_config(self.cfg.to_dict())}')
+        self.logger.info(f'Config:\n{format_config(self.cfg.to_dict())}', extra=FILE_ONLY)
 
     def get_hooks_info(self) -> str:
         """Names of the hooks, for the log."""
@@ -285,6 +288,18 @@ class TrainRunner(Runner):
         self.call_hook('after_report', mode=mode, values=values, step=step)
         self.visualizer.add_scalars({f'{mode}/{key}': value for key, value in values.items()}, step)
 
+    def add_pictures(self, mode: str, pictures: Sequence[Picture], step: int) -> None:
+        """Hand images with their truth and prediction to the trackers, named by the images."""
+        if isinstance(self.visualizer, NoTrackers):
+            return
+        dataset = self.val_loop.dataset
+        palette = dataset.PALETTE or default_palette(len(dataset.CLASSES))
+        for picture in pictures:
+            maps = [colourise(ids, palette) for ids in (picture.truth, picture.prediction)]
+            drawn = with_legend(side_by_side([picture.photograph, *maps]), dataset.CLASSES, palette,
+                                range(len(dataset.CLASSES)))
+            self.visualizer.add_image(f'{mode}/{Path(picture.score.name).with_suffix(".png").as_posix()}', drawn, step)
+
 
 def _let_go(handler: StreamHandler, record: LogRecord) -> None:
     let_go(handler.stream)
@@ -313,7 +328,7 @@ def _hooks(cfg: Any, work_dir: Path, validate: bool) -> list[Hook]:
     """Follow ``lr_config``, ``log_config``, ``evaluation``, ``checkpoint_config`` and ``custom_hooks``."""
     logs, evaluation = cfg.get('log_config') or {}, cfg.get('evaluation') or {}
     schedule, uda = LearningRate(cfg.get('lr_config'), cfg.runner.max_iters), cfg.get('uda') or {}
-    hooks = [ScheduleHook(schedule), LogHook(logs.get('interval', 50)),
+    hooks = [ScheduleHook(schedule), LogHook(logs.get('interval', 50)), ProgressHook(),
              HealthHook(schedule, uda.get('pseudo_threshold', KEYS['pseudo_threshold']))]
     img_interval = logs.get('img_interval') or uda.get('debug_img_interval')
     if img_interval:
@@ -333,6 +348,13 @@ def _val_loop(runner: TrainRunner, cfg: Any) -> ValLoop:
     runner.logger.info(f'validation data: {len(dataset)} images of {type(dataset).__name__}')
     return ValLoop(runner, loader, dataset, [names] if isinstance(names, str) else list(names),
                    [metrics] if isinstance(metrics, str) else list(metrics), class_subsets(cfg, dataset.CLASSES or ()))
+
+
+def _samples(dataset: Any) -> str:
+    """How many there are; for pairs of source and target how they come about."""
+    if isinstance(dataset, UDADataset):
+        return f'{len(dataset.source)} x {len(dataset.target)} samples (source x target)'
+    return f'{len(dataset)} samples'
 
 
 def _loader_of(dataset: Any, data: Any, device: torch.device) -> Callable[[TrainRunner, int, int], Iterable[dict]]:
@@ -379,7 +401,7 @@ def build_runner(cfg: Config, model: Trainable, dataset: Any, work_dir: str | Pa
     runner = TrainRunner(model, cfg, work_dir, optim_wrapper=build_optim_wrapper(model, cfg),
                          make_loader=_loader_of(dataset, cfg.data, device), device=device, seed=seed, hooks=hooks,
                          meta=meta, timestamp=timestamp)
-    runner.logger.info(f'training data: {len(dataset)} samples of {type(dataset).__name__}')
+    runner.logger.info(f'training data: {_samples(dataset)} of {type(dataset).__name__}')
     if processes.count() > 1:
         scaled = 'times that number' if cfg.get('auto_scale_lr') else 'as it stands in the config'
         runner.logger.info(f'{processes.count()} processes: gradients are averaged, the learning rate is {scaled}')

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.registry import VISBACKENDS
 from mmengine.visualization import WandbVisBackend
@@ -26,6 +27,10 @@ class IterationWandb(WandbVisBackend):
                     **kwargs: Any) -> None:
         """Record values of training iteration ``step``."""
         self.experiment.log({**scalar_dict, 'iter': step})
+
+    def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
+        """Record uint8 [H, W, 3] RGB of training iteration ``step``."""
+        self.experiment.log({name: self._wandb.Image(image), 'iter': step})
 
     def add_config(self, config: Config, **kwargs: Any) -> None:
         """Record the config."""

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +13,36 @@ from tqdm import tqdm
 from mmseg.distributed import processes
 from mmseg.errors import DataError
 from mmseg.evaluation.metrics import ConfusionMatrix, check_metrics
+from mmseg.models.segmentors.results import ClassScores
 from mmseg.utils.labels import IGNORED
 
+T = TypeVar('T')
 OnPrediction = Callable[[int, Tensor, dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class EvaluatedImage:
+    """What is known of an image when it has been predicted. Nothing has waited for the device yet.
+
+    Attributes:
+        index: its number in the data set.
+        meta: its meta dict.
+        img: what the network saw of it first, float [3, H, W], normalised, on the CPU.
+        pred: class ids [h, w] at original size, on the device.
+        scores: what they were chosen by, [1, C, h, w].
+        label: ids [h, w]; None: no metrics are computed.
+        counts: [C, C] pairs of (label, prediction), on the device; None as above.
+    """
+    index: int
+    meta: dict[str, Any]
+    img: Tensor
+    pred: Tensor
+    scores: ClassScores
+    label: Tensor | None = None
+    counts: Tensor | None = None
+
+
+OnImage = Callable[[EvaluatedImage], None]
 
 
 def predictions(network: nn.Module,
@@ -35,18 +63,25 @@ def predictions(network: nn.Module,
         autocast_dtype: e.g. torch.bfloat16; None computes in fp32.
         progress: show a progress bar on stderr.
     """
+    return _computed(network.predict, network, loader, device, autocast_dtype, progress)
+
+
+def _computed(compute: Callable[[list[Tensor], Any], T], network: nn.Module, loader: Iterable[dict[str, Any]],
+              device: torch.device | str, autocast_dtype: torch.dtype | None, progress: bool
+              ) -> Iterator[tuple[dict[str, Any], T]]:
+    """Each batch, and what a method of the network makes of its images and metas; see :func:`predictions`."""
     device = torch.device(device)
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     # Written to a file, a bar that moves ten times a second is only noise.
     interval = 0.1 if sys.stderr.isatty() else 10.0
     try:
-        for batch in tqdm(loader, desc='evaluating', unit='img', mininterval=interval,
+        for batch in tqdm(loader, desc='evaluating', unit='img', mininterval=interval, leave=None,
                           disable=not (progress and processes.is_main())):
             with torch.no_grad(), torch.autocast(device.type, autocast_dtype, autocast_dtype is not None):
                 imgs = [img.to(device, non_blocking=True) for img in batch['img']]
-                pred = network.predict(imgs, batch['img_metas'])
-            yield batch, pred
+                found = [compute(imgs, batch['img_metas'])]
+            yield batch, found.pop()  # not kept while the next batch is computed
     finally:
         for module, mode in modes:
             module.training = mode
@@ -59,6 +94,7 @@ def evaluate_network(network: nn.Module,
                      dataset: Any,
                      autocast_dtype: torch.dtype | None = None,
                      on_prediction: OnPrediction | None = None,
+                     on_image: OnImage | None = None,
                      progress: bool = True,
                      metrics: str | Iterable[str] = ('mIoU',),
                      subsets: Mapping[str, Sequence[str]] | None = None) -> dict[str, float]:
@@ -71,6 +107,8 @@ def evaluate_network(network: nn.Module,
             integer [H, W] map at original image size.
         dataset: says CLASSES.
         on_prediction: called with (running number in this process, int64 [h, w] on the device, its meta dict).
+        on_image: called with all that is known of an image; the network then needs ``class_scores(imgs, metas)``, and
+            the loader gives ``index``, too.
         metrics: of 'mIoU', 'mDice', 'mFscore'; an empty list only predicts and returns {}.
         subsets: further mean IoUs, see :meth:`ConfusionMatrix.compute`.
 
@@ -86,27 +124,37 @@ def evaluate_network(network: nn.Module,
         raise DataError(f'the network predicts {network.num_classes} classes, but {type(dataset).__name__} has '
                          f'{len(classes)}: set model.decode_head.num_classes or the test data set to match')
     confusion = ConfusionMatrix(len(classes), device)
-    index = 0
-    for batch, preds in predictions(network, loader, device=device, autocast_dtype=autocast_dtype, progress=progress):
-        metas = batch['img_metas'][0]
-        if metrics:
-            if 'label' not in batch:
-                raise DataError(f'{type(dataset).__name__} has no labels to compare with: predict with '
-                                '--format-only or --show-dir instead of --eval')
-            labels = torch.as_tensor(batch['label'])
-            labels = labels[None] if labels.ndim == 2 else labels
-            _check_labels(labels, preds, metas, len(classes))
-            confusion.update(preds, labels)
-        for pred, meta in zip(preds, metas):
+    compute = network.predict if on_image is None else network.class_scores
+    total = 0
+    for batch, found in _computed(compute, network, loader, device, autocast_dtype, progress):
+        preds, metas = found if on_image is None else found.ids(), batch['img_metas'][0]
+        labels = _labels(batch, preds, dataset) if metrics else [None] * len(metas)
+        for number, (pred, label, meta) in enumerate(zip(preds, labels, metas)):
+            counts = None if label is None else confusion.update(pred, label)
             if on_prediction is not None:
-                on_prediction(index, pred, meta)
-            index += 1
-    if int(processes.add_up(torch.tensor(index))) == 0:
+                on_prediction(total, pred, meta)
+            if on_image is not None:
+                on_image(EvaluatedImage(batch['index'] + number, meta, batch['img'][0][number], pred,
+                                        found.of_image(number), label, counts))
+            total += 1
+        del found
+    if int(processes.add_up(torch.tensor(total))) == 0:
         raise DataError(f'the {type(dataset).__name__} to evaluate holds no image: check its img_dir and split')
     if not metrics:
         return {}
     confusion.gather()
     return confusion.compute(classes, metrics, subsets)
+
+
+def _labels(batch: dict[str, Any], preds: Tensor, dataset: Any) -> Tensor:
+    """The labels [B, h, w] of a batch, checked."""
+    if 'label' not in batch:
+        raise DataError(f'{type(dataset).__name__} has no labels to compare with: predict with '
+                        '--format-only or --show-dir instead of --eval')
+    labels = torch.as_tensor(batch['label'])
+    labels = labels[None] if labels.ndim == 2 else labels
+    _check_labels(labels, preds, batch['img_metas'][0], len(dataset.CLASSES))
+    return labels
 
 
 def _check_labels(labels: Tensor, preds: Tensor, metas: Sequence[dict[str, Any]], num_classes: int

@@ -49,8 +49,8 @@ class ConfusionMatrix:
         """[C, C] int64, rows are labels, columns predictions."""
         return self._bins[:-1].view(self.num_classes, self.num_classes)
 
-    def update(self, pred: Tensor, label: Tensor) -> None:
-        """Count one image or batch.
+    def update(self, pred: Tensor, label: Tensor) -> Tensor:
+        """Count one image or batch, and return its own counts as [C, C] int64.
 
         Args:
             pred: integer ids 0..C-1 of any shape.
@@ -65,8 +65,11 @@ class ConfusionMatrix:
         label = label.to(self._bins.device, non_blocking=True).to(torch.int64).flatten()
         ignored = label == IGNORED
         cell = torch.where(ignored, self.num_classes**2, label * self.num_classes + pred)
+        bins = torch.zeros_like(self._bins)
         # bincount would read the largest value back to the host
-        self._bins.scatter_add_(0, cell, self._bins.new_ones(1).expand_as(cell))
+        bins.scatter_add_(0, cell, bins.new_ones(1).expand_as(cell))
+        self._bins += bins
+        return bins[:-1].view(self.num_classes, self.num_classes)
 
     def gather(self) -> None:
         """Let every process have the counts of all."""

@@ -17,6 +17,7 @@ from torch import Tensor
 from mmseg.datasets.files import read_image
 from mmseg.distributed import processes
 from mmseg.errors import DataError
+from mmseg.evaluation.evaluator import EvaluatedImage
 from mmseg.utils.atomic import write_atomically
 from mmseg.visualization.palettes import Palette
 from mmseg.visualization.predictions import blend, heat_map, write_image, write_palette_png
@@ -94,6 +95,32 @@ class PredictionPictures:
             write_image(path.with_suffix('.png'), heat_map(ids))
         else:
             write_palette_png(path.with_suffix('.png'), ids, self.palette)
+
+
+class ProbabilityFiles:
+    """Writes ``<folder>/<ori_filename>.npz`` with ``probabilities``, float16 [C, h, w], 0..1, and ``classes``, names.
+
+    Args:
+        folder: where the files go; subfolders mirror those of the image folder.
+        classes: C class names.
+        background: who writes.
+    """
+
+    def __init__(self, folder: str | os.PathLike, classes: Sequence[str], background: Background) -> None:
+        self.folder, self.classes, self.background = Path(folder), list(classes), background
+
+    def __call__(self, image: EvaluatedImage) -> None:
+        """Write those of one image."""
+        target = (self.folder / image.meta['ori_filename']).with_suffix('.npz')
+        self.background.submit(self._write, target, image.scores.probabilities()[0].half())
+
+    def _write(self, target: Path, probabilities: Tensor) -> None:
+        write_probabilities(target, probabilities.cpu().numpy(), self.classes)
+
+
+def write_probabilities(target: Path, probabilities: np.ndarray, classes: Sequence[str]) -> None:
+    """Write one file of :class:`ProbabilityFiles`."""
+    write_atomically(target, lambda path: np.savez_compressed(path, probabilities=probabilities, classes=list(classes)))
 
 
 class TestServerExport:

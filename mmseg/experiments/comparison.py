@@ -5,8 +5,8 @@ import statistics
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-from mmseg.experiments.logs import spread
 from mmseg.experiments.records import NETWORKS, TARGET_STATISTICS, Record, in_order
+from mmseg.report.logs import spread
 from mmseg.utils.markdown import table
 
 SOURCE_ONLY, ORACLE = 'source_only', 'oracle'

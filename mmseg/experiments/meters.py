@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from mmseg.errors import LogError
-from mmseg.experiments.logs import Log
+from mmseg.report.logs import Log
 
 Curve = tuple[str, list[int], list[float]]
 TOTAL = re.compile(r'meters\.(?P<stage>.+)\.(?P<score>aAcc|mIoU|confident|confident_aAcc)')

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from mmseg.config.reading import load_config
 from mmseg.errors import LogError
-from mmseg.experiments.logs import SEED, Log, read_log
 from mmseg.experiments.suites import Suite, place
+from mmseg.report.logs import SEED, Log, read_log
 from mmseg.utils.atomic import write_json
 
 RECORDS = 'records'  # the folder of these files, in the folder of a suite's results

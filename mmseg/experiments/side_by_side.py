@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from mmseg.engine.interrupt import StopRequest
 from mmseg.errors import LogError
-from mmseg.experiments.logs import Log, read_log
+from mmseg.report.logs import Log, read_log
 
 CONSOLE = 'console.log'  # in the folder of a run: all that its process prints
 POLL = 0.5  # seconds between two looks at the processes

@@ -8,12 +8,12 @@ from mmseg.apis.test import score_with_target_statistics
 from mmseg.config.reading import load_config
 from mmseg.datasets import build_dataset
 from mmseg.experiments.comparison import compare, report
-from mmseg.experiments.logs import RUN_STAMP
 from mmseg.experiments.named import is_finished
 from mmseg.experiments.pictures import draw_curves
 from mmseg.experiments.records import TARGET_STATISTICS, Record, is_recorded, record_of, write_record
 from mmseg.experiments.side_by_side import Training, train_side_by_side
 from mmseg.experiments.suites import Suite, config_hash
+from mmseg.report.logs import RUN_STAMP
 from mmseg.utils.atomic import write_json
 from mmseg.utils.device import resolve_device
 

@@ -37,6 +37,25 @@ def _save(image: Image.Image, path: str | os.PathLike) -> None:
         raise OSError(f'cannot write the picture {path}: {error.strerror or error}') from error
 
 
+def displayable(image: np.ndarray) -> np.ndarray:
+    """A picture of what a loader returned: uint8 [H, W, 3] in the order of its channels.
+
+    Args:
+        image: [H, W] or [H, W, C] of any depth. Grey (with alpha) is shown as grey, of more than three channels the
+            first three. Values from 0 to 255 stay; if there are others, or floats of at most 1, the least becomes black
+            and the largest 255.
+    """
+    image = image if image.ndim == 3 else image[..., None]
+    image = image[..., :3] if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, axis=2)
+    if image.dtype == np.uint8:
+        return image
+    values = np.nan_to_num(image.astype(np.float32), posinf=0, neginf=0)
+    low, high = float(values.min()), float(values.max())
+    if low < 0 or high > 255 or high <= 1:
+        values = (values - low) * (255 / (high - low or 1))
+    return values.round().astype(np.uint8)
+
+
 def blend(image: np.ndarray, ids: np.ndarray, palette: Palette, opacity: float = 0.5) -> np.ndarray:
     """Lay the coloured ids over the image.
 

@@ -25,6 +25,7 @@ from mmseg.engine.seeds import seed_everything
 from mmseg.models import build_train_model
 from mmseg.models.uda.cells import class_counts
 from mmseg.models.uda.dida.prototypes import class_means
+from mmseg.report.comparison import load_results
 from tests.distributed.two_processes import batch
 from tests.engine.tiny import tiny_config, train, write_images
 
@@ -169,10 +170,12 @@ def test_seven_images_are_counted_once_each(folder, found) -> None:
     cfg = load_config(folder / 'config_plain.py')
     cfg.data.test = cfg.data.val
     alone = run_test(cfg, str(folder / 'plain' / 'latest.pth'),
-                     TestOutputs(metrics=('mIoU', ), out=str(folder / 'alone.pkl')))
+                     TestOutputs(metrics=('mIoU', ), out=str(folder / 'alone.pkl'), report=str(folder / 'alone')))
     assert found[0]['tested']['scores'] == found[1]['tested']['scores'] == alone
     both, one = (pickle.loads((folder / f'{name}.pkl').read_bytes()) for name in ('both', 'alone'))
     assert len(both) == 7 and all((a == b).all() for a, b in zip(both, one))
+    [shared], [own] = (load_results([folder / name]) for name in ('both', 'alone'))
+    assert shared.confusion == own.confusion and shared.images == own.images and len(own.images) == 7
     [line] = [line for line in logged(folder / 'plain') if line.get('mode') == 'val']
     assert line['mIoU'] == pytest.approx(alone['mIoU']) and line['iter'] == 7
 

@@ -94,7 +94,7 @@ def tested(folder: Path) -> dict[str, Any]:
     loader = build_eval_loader(build_dataset(cfg.data.val), 0, rank=processes.rank(), world_size=processes.count())
     cfg.data.test = cfg.data.val
     scores = run_test(cfg, str(folder / 'plain' / 'latest.pth'),
-                      TestOutputs(metrics=('mIoU', ), out=str(folder / 'both.pkl')))
+                      TestOutputs(metrics=('mIoU', ), out=str(folder / 'both.pkl'), report=str(folder / 'both')))
     return dict(scores=scores, images=[image['index'] for image in loader])
 
 

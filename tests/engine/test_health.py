@@ -13,9 +13,9 @@ from mmseg.engine.health_hook import STUCK_REPORTS, HealthHook
 from mmseg.engine.optim import StepWrapper
 from mmseg.engine.schedule import LearningRate
 from mmseg.errors import NonFiniteLoss
-from mmseg.experiments.logs import read_log
 from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors import EncoderDecoder
+from mmseg.report.logs import read_log
 from tests.engine.tiny import tiny_config, train
 
 TOY = Path(__file__).parents[2] / 'docs' / 'logs' / 'toy'

@@ -12,6 +12,7 @@ import torch
 from mmseg.engine import runner as runner_module
 from mmseg.engine.logging import LogBuffer
 from mmseg.errors import NonFiniteLoss
+from mmseg.report.comparison import load_results
 from tests.engine.tiny import tiny_config, train
 
 
@@ -45,7 +46,7 @@ def test_files_lie_in_the_work_dir_and_hold_the_familiar_lines(images, tmp_path)
     work_dir = tmp_path / 'run'
     train(tiny_config(images, work_dir, 5, log_config=dict(interval=2), evaluation=dict(interval=5, metric='mIoU')))
     assert sorted(re.sub(r'\d{8}_\d{6}', 'TIME', file.name) for file in work_dir.iterdir()) == [
-        '.training.lock', 'TIME.log', 'TIME.log.json', 'iter_5.pth', 'latest.pth']
+        '.training.lock', 'TIME.log', 'TIME.log.json', 'iter_5.pth', 'latest.pth', 'report']
     text = next(file for file in work_dir.glob('*.log')).read_text()
     number = r'[\d.]+'
     assert re.search(rf'Iter \[2/5\]\tlr: \d\.\d{{3}}e-\d\d, eta: \d+:\d\d:\d\d, time: {number}, data_time: {number}, '
@@ -58,6 +59,24 @@ def test_files_lie_in_the_work_dir_and_hold_the_familiar_lines(images, tmp_path)
     assert {'lr', 'memory', 'time', 'data_time', 'decode.loss_seg', 'decode.acc_seg'} <= set(lines[0])
     assert all(round(line['decode.loss_seg'], 5) == line['decode.loss_seg'] for line in lines[:3])
     assert {'aAcc', 'mIoU', 'mAcc', 'IoU.road', 'Acc.car'} <= set(lines[3])
+
+
+def test_a_training_leaves_a_report_of_its_last_evaluation(images, tmp_path) -> None:
+    train(tiny_config(images, tmp_path / 'run', 2, uda=dict(type='DACS', alpha=0.9),
+                      evaluation=dict(interval=1, model=['student', 'teacher'])))
+    student, teacher = load_results([tmp_path / 'run'])
+    last = json_lines(tmp_path / 'run')[-1]
+    assert student.name == 'run, student' and teacher.name == 'run, teacher'
+    assert student.scores['mIoU'] == last['mIoU'] and teacher.scores['mIoU'] == last['teacher.mIoU']
+    assert student.curves['mIoU, %']['mIoU'][0] == [1, 2] and student.facts['iteration'] == '2'
+    assert len(student.images) == 4 and 'torch' in student.environment and 'max_iters=2' in student.config
+
+
+def test_a_report_that_cannot_be_written_is_no_reason_to_fail(images, tmp_path) -> None:
+    (tmp_path / 'run').mkdir()
+    (tmp_path / 'run' / 'report').write_text('in the way')
+    train(tiny_config(images, tmp_path / 'run', 1, evaluation=dict(interval=1)))
+    assert 'report of this training could not be written' in next((tmp_path / 'run').glob('*.log')).read_text()
 
 
 def test_lines_are_means_over_the_interval(images, tmp_path) -> None:

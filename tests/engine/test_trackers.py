@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mmseg.engine import trackers
@@ -58,7 +59,10 @@ def test_wandb_gets_config_and_values_with_their_iteration(images, tmp_path, ins
     [((config, ), _)] = wandb.of('config')
     assert config['runner']['max_iters'] == 3
     values = [args[0] for args, _ in wandb.of('log')]
-    assert [value['iter'] for value in values] == [2, 3, 3]
+    assert [value['iter'] for value in values] == [2, 3, 3, 3, 3, 3, 3]
+    assert [next(iter(value)) for value in values[3:]] == [f'val/{number}.png' for number in range(4)]
+    [((picture, ), _), *_] = wandb.of('Image')  # image, truth and prediction, and the legend below
+    assert picture.dtype == np.uint8 and picture.shape[1] == 3 * 48 + 2 * 8 and picture.shape[0] > 32
     assert 'train/decode.loss_seg' in values[0] and 'val/mIoU' in values[2]
     assert wandb.of('join') and not wandb.of('log_code')  # closed; no source code is sent
 
@@ -95,8 +99,9 @@ def test_nothing_is_imported_unless_asked_for(images, tmp_path, monkeypatch) -> 
 def test_tensorboard_is_written_if_asked_for(images, tmp_path, monkeypatch) -> None:
     pytest.importorskip('tensorboard')
     hooks = [dict(type='TextLoggerHook', by_epoch=False), dict(type='TensorboardLoggerHook', by_epoch=False)]
-    train(tiny_config(images, tmp_path / 'run', 1, log_config=dict(hooks=hooks)))
-    assert list((tmp_path / 'run' / 'tf_logs').glob('events*'))
+    train(tiny_config(images, tmp_path / 'run', 1, log_config=dict(hooks=hooks), evaluation=dict(interval=1)))
+    [events] = (tmp_path / 'run' / 'tf_logs').glob('events*')
+    assert b'val/0.png' in events.read_bytes()
 
 
 def test_absent_tensorboard_is_reported_and_training_goes_on(images, tmp_path, monkeypatch) -> None:

@@ -15,7 +15,7 @@ from mmseg.errors import LogError
 from mmseg.experiments.comparison import class_table, compare, cost_table, report, score_table, verdict
 from mmseg.experiments.pictures import draw_curves
 from mmseg.experiments.records import Record, read_records, write_record
-from tests.experiments.test_logs import row
+from tests.report.test_logs import row
 
 ROOT = Path(__file__).parents[2]
 SUITE = find_suite(202)

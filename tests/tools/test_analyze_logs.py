@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiments.test_logs import row, write_log
+from tests.report.test_logs import row, write_log
 from tools.analyze_logs import smoothed
 
 SCRIPT = Path(__file__).parents[2] / 'tools' / 'analyze_logs.py'

@@ -310,6 +310,46 @@ def test_bfloat16_predicts_nearly_the_same(run: TinyRun, tmp_path: Path, monkeyp
     assert (ids_in(tmp_path / 'a.png') == ids_in(tmp_path / 'b.png')).mean() > 0.8
 
 
+def test_styles_add_contour_image_and_legend(run: TinyRun, model: torch.nn.Module, tmp_path: Path) -> None:
+    image = cv2.imread(str(run.image('bonn', 0)))[..., ::-1]
+    [ids] = inference_segmentor(model, str(run.image('bonn', 0)))
+
+    def drawn(*flags: str) -> np.ndarray:
+        call(run, run.image('bonn', 0), '--out', tmp_path / 'out.png', *flags)
+        return cv2.imread(str(tmp_path / 'out.png'))[..., ::-1]
+
+    contour = drawn('--contour')
+    inside = np.ones_like(ids, bool)  # no other class within two pixels
+    for down in range(-2, 3):
+        for right in range(-2, 3):
+            inside &= np.roll(ids, (down, right), (0, 1)) == ids
+    np.testing.assert_array_equal(contour[2:-2, 2:-2][inside[2:-2, 2:-2]], image[2:-2, 2:-2][inside[2:-2, 2:-2]])
+    assert len(np.unique(ids)) == 1 or (contour != image).any()
+    both = drawn('--side-by-side', '--opacity', '1')
+    np.testing.assert_array_equal(both[:, :96], image)
+    np.testing.assert_array_equal(both[:, -96:], np.array(model.PALETTE)[ids])
+    legend = drawn('--legend')
+    np.testing.assert_array_equal(legend[:64], drawn())
+    assert legend.shape[0] > 64 and all((legend[64:] == colour).all(2).any() for colour in model.PALETTE)
+
+
+def test_probabilities(run: TinyRun, model: torch.nn.Module, tmp_path: Path) -> None:
+    call(run, run.image('bonn', 0).parent, '--out', tmp_path / 'out', '--probabilities', tmp_path / 'p')
+    assert [name.rpartition('.')[2] for name in names(tmp_path / 'p')] == ['npz', 'npz']
+    [ids] = inference_segmentor(model, str(run.image('bonn', 0)))
+    with np.load(tmp_path / 'p' / f'{run.image("bonn", 0).stem}.npz') as file:
+        assert file['probabilities'].dtype == np.float16 and tuple(file['classes']) == tuple(model.CLASSES)
+        assert (file['probabilities'].argmax(0) == ids).mean() > 0.99  # but for ties of 16 bits
+
+
+def test_videos_have_legends_too(run: TinyRun, tmp_path: Path) -> None:
+    source = write_video(tmp_path / 'drive.avi', count=2)
+    call(run, source, '--out', tmp_path / 'out.avi', '--legend', '--side-by-side', '--probabilities', tmp_path / 'p')
+    [first, _], _ = frames(tmp_path / 'out.avi')
+    assert first.shape[1] == 2 * 96 + 8 and first.shape[0] > 64
+    assert names(tmp_path / 'p') == ['drive/000000.npz', 'drive/000001.npz']
+
+
 # videos
 
 

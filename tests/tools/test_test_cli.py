@@ -18,6 +18,7 @@ from mmseg.apis import load_config
 from mmseg.errors import ConfigError, DataError
 from mmseg.evaluation.writers import label_ids
 from mmseg.models import build_segmentor
+from mmseg.report.comparison import load_results
 from tests.tiny import CITIES, TinyRun, make_tiny_run
 from tools import test as cli
 
@@ -178,6 +179,50 @@ def test_flags_that_make_no_sense(run: TinyRun, flags: list[str], message: str,
     with pytest.raises(SystemExit) as exit_code:
         main(run, *flags)
     assert exit_code.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_a_test_leaves_a_report_beside_the_checkpoint(run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture
+                                                      ) -> None:
+    shutil.copytree(run.folder, tmp_path / 'run_5')
+    (tmp_path / 'run_5' / '20300101_000000.log.json').write_text(
+        '{"mode": "train", "iter": 1, "decode.loss_seg": 2.0}\n{"mode": "val", "iter": 4, "step": 1, "mIoU": 0.1}\n')
+    checkpoint = tmp_path / 'run_5' / 'latest.pth'
+    call_main = [str(run.config), str(checkpoint), '--device', 'cpu', '--eval', 'mIoU', '--network', 'teacher']
+    scores = cli.main(call_main)
+    folder = checkpoint.with_name('report_latest_teacher')
+    assert names(folder) == ['confusion_matrix.png', 'images.csv', 'metrics.json', 'report.html']
+    assert f'report: {folder}/report.html' in capsys.readouterr().out
+    [found] = load_results([folder])
+    assert found.scores['mIoU'] == pytest.approx(scores['mIoU'], abs=1e-6) and found.facts['network'] == 'teacher'
+    assert found.name == 'run_5, teacher' and set(found.curves) == {'mIoU, %', 'losses'}
+    assert [image.name for image in found.images if image.drawn] and len(found.images) == 4
+    assert np.sum(found.confusion) == sum((np.array(Image.open(run.label(city, number))) != 255).sum()
+                                          for city in CITIES for number in range(2))
+    shutil.rmtree(folder)
+    assert cli.main([*call_main, '--report', 'none']) == scores and not folder.exists()
+    assert cli.main([*call_main, '--report', str(tmp_path / 'elsewhere')]) == scores
+    assert not folder.exists() and (tmp_path / 'elsewhere' / 'report.html').exists()
+
+
+def test_no_report_where_nobody_can_write(run: TinyRun, monkeypatch: pytest.MonkeyPatch,
+                                          capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setattr(os, 'access', lambda path, mode: False)
+    args = cli.parse_args([str(run.config), 'zoo/latest.pth', '--eval', 'mIoU', '--device', 'cpu'])
+    assert cli.report_folder(args) is None and 'zoo cannot be written to' in capsys.readouterr().err
+    args = cli.parse_args([str(run.config), 'zoo/latest.pth', '--out', 'a.pkl', '--report', 'r', '--device', 'cpu'])
+    with pytest.raises(ValueError, match='add --eval'):
+        cli.report_folder(args)
+
+
+def test_probabilities_agree_with_the_predictions(run: TinyRun, tmp_path: Path) -> None:
+    main(run, '--probabilities', str(tmp_path / 'p'), '--show-dir', str(tmp_path / 'preds'), '--opacity', '1')
+    assert names(tmp_path / 'p') == [name.replace('.png', '.npz') for name in MIRRORED]
+    with np.load(tmp_path / 'p' / MIRRORED[0].replace('.png', '.npz')) as file:
+        probabilities, classes = file['probabilities'], file['classes']
+    assert probabilities.shape == (19, 64, 96) and probabilities.dtype == np.float16 and classes[0] == 'road'
+    np.testing.assert_allclose(probabilities.astype(float).sum(0), 1, atol=0.01)
+    agree = probabilities.argmax(0) == ids(tmp_path / 'preds' / MIRRORED[0])
+    assert agree.mean() > 0.99  # but for ties of 16 bits
 
 
 def test_hrda_outputs_of_another_model_are_refused(run: TinyRun) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from mmseg.models.layers import resize
 from mmseg.models.named_losses import Losses
 from mmseg.models.preprocess import check_labels, prepare
-from mmseg.models.segmentors.results import Decoded, Features
+from mmseg.models.segmentors.results import ClassScores, Decoded, Features
 from mmseg.models.segmentors.sliding import slide
 from mmseg.models.trainable import Trainable
 from mmseg.visualization.panels import Panel
@@ -169,12 +169,17 @@ class BaseSegmentor(Trainable):
             metas: per augmentation, one dict per image.
             rescale: predict at original size.
         """
+        return self.class_scores(imgs, metas, rescale).ids()
+
+    @torch.no_grad()
+    def class_scores(self, imgs: list[Tensor], metas: list[list[Meta]], rescale: bool = True) -> ClassScores:
+        """What :meth:`predict` decides by; the arguments are the same."""
         if len(imgs) == 1:
-            return self.original_logits(imgs[0], metas[0], rescale).max(dim=1).indices
+            return ClassScores(self.original_logits(imgs[0], metas[0], rescale))
         total = self.inference(imgs[0], metas[0], rescale)
         for img, meta in zip(imgs[1:], metas[1:]):
             total += self.inference(img, meta, rescale)
-        return total.max(dim=1).indices
+        return ClassScores(total, len(imgs))
 
     # conventions of mmsegmentation 0.16
 

@@ -141,3 +141,31 @@ class HRDADecoded(Decoded):
     def hr(self) -> Tensor | None:
         """Detail logits [B, num_classes, h, w] of the box or the image; None with one scale."""
         return self.head.parts.get('hr')
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """What a segmentor says about each pixel of evaluated images; its classes, probabilities and confidence follow.
+
+    Attributes:
+        values: [B, C, h, w] logits, or the sums of the probabilities of several augmentations.
+        augmentations: how many there are.
+    """
+    values: Tensor
+    augmentations: int = 1
+
+    def ids(self) -> Tensor:
+        """The best class of each pixel, int64 [B, h, w]."""
+        return self.values.max(dim=1).indices
+
+    def probabilities(self) -> Tensor:
+        """[B, C, h, w], 0..1; those of several augmentations are averaged."""
+        return self.values.softmax(dim=1) if self.augmentations == 1 else self.values / self.augmentations
+
+    def confidence(self, step: int = 1) -> Tensor:
+        """The probability of the best class, [B, h, w], of every ``step``-th pixel in both directions."""
+        return replace(self, values=self.values[..., ::step, ::step]).probabilities().amax(dim=1)
+
+    def of_image(self, index: int) -> ClassScores:
+        """Those of one image, as a batch of one."""
+        return replace(self, values=self.values[index:index + 1])

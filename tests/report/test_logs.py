@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mmseg.errors import LogError
-from mmseg.experiments.logs import read_log, table
+from mmseg.report.logs import read_log, table
 
 
 def write_log(path: Path, miou: float, iters: int = 200, first: int = 50, val_iter: int = 500) -> Path:

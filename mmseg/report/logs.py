@@ -1,4 +1,4 @@
-"""Reading the JSON logs of training runs.
+"""The JSON logs of training runs: reading them, and tabulating the last scores over seeds.
 
 A log is a ``*.log.json`` file (one JSON object per line) of this project or of the mmcv runner, or the folder of a run;
 the several logs of a folder (a resumed run) are joined.
@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmseg.errors import LogError
+from mmseg.utils import markdown
 
+PERCENT = re.compile(r'(^|[._])(mIoU\d*|mAcc|aAcc|mDice|mFscore|IoU|Acc|Dice|Fscore|Precision|Recall)(\.|$)')
 TIMESTAMP = re.compile(r'\d{8}_\d{6}(_\d+)?')
 RUN_STAMP = re.compile(r'^\d{6}_\d{4}_|_[0-9a-f]{5}$')
 SEED = re.compile(r'_s(?:eed)?(\d+)(?=[_.-]|$)')
@@ -95,3 +99,28 @@ def read_log(path: Path) -> Log:
     if not log.train and not log.val:
         raise LogError(f'{path} holds no training or validation record')
     return log
+
+
+def spread(values: Sequence[float]) -> str:
+    """``mean ± sample standard deviation (lowest..highest)``, or a single value alone."""
+    if len(values) == 1:
+        return f'{values[0]:.2f}'
+    return f'{statistics.fmean(values):.2f} ± {statistics.stdev(values):.2f} ({min(values):.2f}..{max(values):.2f})'
+
+
+def table(logs: Sequence[Log], keys: Sequence[str]) -> str:
+    """A Markdown table: one row for each group of seeds, the last value of each key; scores are given in percent."""
+    groups: dict[str, list[Log]] = {}
+    for log in logs:
+        groups.setdefault(log.group, []).append(log)
+    rows = []
+    for name, members in groups.items():
+        seeds = [match[1] for log in members if (match := SEED.search(log.name))]
+        ends = sorted({log.series(keys[0])[0][-1] for log in members})
+        cells = []
+        for key in keys:
+            scale = 100 if PERCENT.search(key) else 1
+            cells.append(spread([scale * log.series(key)[1][-1] for log in members]))
+        runs = ', '.join(seeds) if len(seeds) == len(members) else str(len(members))
+        rows.append([name, runs, ', '.join(map(str, ends)), *cells])
+    return markdown.table(['run', 'seeds', 'iteration', *keys], rows)
