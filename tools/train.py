@@ -21,6 +21,7 @@ from mmseg.engine.seeds import random_seed, seed_everything
 from mmseg.errors import command
 from mmseg.models import build_train_model
 from mmseg.utils.device import resolve_device
+from mmseg.utils.heap import keep_freed_memory
 from mmseg.utils.notices import closing_words
 
 
@@ -112,7 +113,9 @@ def prepare(args: argparse.Namespace, cfg: Config) -> Config:
 
 def run(cfg: Config) -> None:
     """Build data and model, and train."""
-    check_memory(cfg, resolve_device(cfg.get('device')))
+    device = resolve_device(cfg.get('device'))
+    keep_freed_memory(device)
+    check_memory(cfg, device)
     with processes.main_first():  # it counts the classes of the data set, if nobody has
         dataset = build_dataset(cfg.data.train)  # first, since missing data shows at once
     seed_everything(cfg.get('seed') or 0, bool(cfg.get('deterministic')))  # initial weights

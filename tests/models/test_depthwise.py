@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from timm.layers import Conv2dSame
 from torch import nn
 
-from mmseg.models.layers import DepthwiseConv2d
+from mmseg.models.layers import QuickConv2d
 from mmseg.models.layers.wide_depthwise import WideDepthwiseConv2d, quicken
 
 
@@ -16,7 +16,7 @@ from mmseg.models.layers.wide_depthwise import WideDepthwiseConv2d, quicken
 @pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
 def test_same_output_and_gradients_as_torch(dilation, bias, layout):
     torch.manual_seed(0)
-    conv = DepthwiseConv2d(70, 70, 3, padding=dilation, dilation=dilation, groups=70, bias=bias)
+    conv = QuickConv2d(70, 70, 3, padding=dilation, dilation=dilation, groups=70, bias=bias)
     x = torch.randn(2, 70, 13, 20).contiguous(memory_format=layout).requires_grad_()
     out = conv(x)
     expected = F.conv2d(x, conv.weight, conv.bias, padding=dilation, dilation=dilation, groups=70)
@@ -32,13 +32,13 @@ def test_same_output_and_gradients_as_torch(dilation, bias, layout):
     dict(kernel_size=3, padding=2, dilation=2, stride=2, groups=8), dict(kernel_size=3, padding=0, dilation=2, groups=8)
 ])
 def test_every_other_convolution_is_torchs(kwargs):
-    conv = DepthwiseConv2d(8, 8, **kwargs)
+    conv = QuickConv2d(8, 8, **kwargs)
     x = torch.randn(1, 8, 9, 11)
     assert torch.equal(conv(x), torch.nn.Conv2d.forward(conv, x))
 
 
 def test_autocast_works():
-    conv = DepthwiseConv2d(8, 8, 3, padding=6, dilation=6, groups=8, bias=False)
+    conv = QuickConv2d(8, 8, 3, padding=6, dilation=6, groups=8, bias=False)
     with torch.autocast('cpu', torch.bfloat16):
         assert conv(torch.randn(1, 8, 9, 11)).dtype == torch.bfloat16
 
