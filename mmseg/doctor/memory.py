@@ -89,7 +89,7 @@ def as_on_a_gpu() -> Iterator[None]:
     """Tensors without content, and what computes in another way on a CPU replaced by what a GPU does."""
     with ExitStack() as stack:
         stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
-        stack.enter_context(_replaced(QuickConv2d, 'forward', nn.Conv2d.forward))
+        stack.enter_context(_replaced(QuickConv2d, '_conv_forward', nn.Conv2d._conv_forward))
         stack.enter_context(_replaced(F, 'layer_norm', _norm_in_fp32))
         # nothing without content may stay in the cache
         stack.enter_context(_replaced(preprocess, '_constants', preprocess._constants.__wrapped__))

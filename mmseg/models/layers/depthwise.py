@@ -59,26 +59,26 @@ def from_phases(cells: Tensor, dilation: int, size: tuple[int, int]) -> Tensor:
 
 
 class DilatedDepthwise(torch.autograd.Function):
-    """``apply(x, weight, dilation)``: the 3x3 depthwise convolution of a map [B, C, H, W], padded to keep its size.
+    """``apply(x, weight, bias, dilation)``: the 3x3 depthwise convolution of a map, padded to keep its size.
 
     The phases are made again for the backward pass: one map beside the output less to keep.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, dilation: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
         """Map [B, C, H, W] to the same shape."""
         ctx.save_for_backward(x, weight)
         ctx.dilation = dilation
-        out = F.conv2d(phases(x, dilation), weight, padding=1, groups=len(weight))
+        out = F.conv2d(phases(x, dilation), weight, bias, padding=1, groups=len(weight))
         return from_phases(out, dilation, tuple(x.shape[-2:]))
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        """Gradients by the map and by the weights."""
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+        """Gradients by the map, the weights and the bias."""
         x, weight = ctx.saved_tensors
-        by_phases, by_weight, _ = torch.ops.aten.convolution_backward(
-            phases(grad, ctx.dilation), phases(x, ctx.dilation), weight, None, [1, 1], [1, 1], [1, 1], False, [0, 0],
-            len(weight), [*ctx.needs_input_grad[:2], False])
+        by_phases, by_weight, by_bias = torch.ops.aten.convolution_backward(
+            phases(grad, ctx.dilation), phases(x, ctx.dilation), weight, [len(weight)], [1, 1], [1, 1], [1, 1], False,
+            [0, 0], len(weight), ctx.needs_input_grad[:3])
         by_map = None if by_phases is None else from_phases(by_phases, ctx.dilation, tuple(x.shape[-2:]))
-        return by_map, by_weight, None
+        return by_map, by_weight, by_bias, None

@@ -18,20 +18,19 @@ class QuickConv2d(nn.Conv2d):
     torch's.
     """
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map [B, in_channels, h, w] to [B, out_channels, h', w']."""
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Map [B, in_channels, h, w] to [B, out_channels, h', w'], with own weights or what mmcv makes of them."""
         if (x.device.type == 'cpu' and x.dtype == torch.float32 and self.padding_mode == 'zeros'
                 and x.is_contiguous(memory_format=torch.channels_last) and not torch.is_autocast_enabled('cpu')
                 and not torch.compiler.is_compiling()):
             if self._is_pointwise():
-                return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+                return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
             if self._is_dilated_depthwise():
-                out = DilatedDepthwise.apply(x, self.weight, self.dilation[0])
-                return out if self.bias is None else out + self.bias.view(-1, 1, 1)
-        return super().forward(x)
+                return DilatedDepthwise.apply(x, weight, bias, self.dilation[0])
+        return super()._conv_forward(x, weight, bias)
 
     def _is_pointwise(self) -> bool:
-        return (self.kernel_size == self.stride == (1, 1) and self.padding == (0, 0) and self.groups == 1)
+        return self.kernel_size == self.stride == (1, 1) and self.padding == (0, 0) and self.groups == 1
 
     def _is_dilated_depthwise(self) -> bool:
         dilated = self.dilation[0] > 1 and self.padding == self.dilation == (self.dilation[0], ) * 2
