@@ -73,8 +73,8 @@ def main(args: Sequence[str] | None = None) -> dict[str, float]:
         config_changes.use_test_set(cfg)
     config_changes.set_inference_mode(cfg, args.inference_mode)
     config_changes.set_hrda_output(cfg, args.hrda_out)
+    keep_freed_memory(args.device)
     with joined(args.launcher, str(args.device)) as device:
-        keep_freed_memory(device)
         return run_test(cfg, args.checkpoint, args.outputs, args.network, device)
 
 

@@ -104,16 +104,23 @@ class Predictor:
             raise DataError(f'data.test.pipeline begins with {type(loader).__name__}, which loads no image')
         return results
 
-    def __call__(self, results: dict[str, Any]) -> np.ndarray:
-        """Predict what :meth:`load` returned: int64 [H, W] class ids.
+    def prepare(self, results: dict[str, Any]) -> dict[str, Any]:
+        """What the rest of the pipeline makes of what :meth:`load` returned.
 
         Raises:
             DataError: if the pipeline fails on it.
         """
-        sample = _run(self._prepare, dict(results))
+        return _run(self._prepare, dict(results))
+
+    def predict(self, sample: dict[str, Any]) -> np.ndarray:
+        """Predict what :meth:`prepare` returned: int64 [H, W] class ids."""
         device = next(self.model.parameters()).device
         imgs = [version[None].to(device) for version in sample['img']]
         return self.model.predict(imgs, [[meta] for meta in sample['img_metas']])[0].cpu().numpy()
+
+    def __call__(self, results: dict[str, Any]) -> np.ndarray:
+        """:meth:`prepare` and :meth:`predict`."""
+        return self.predict(self.prepare(results))
 
 
 def _as_read(image: np.ndarray, loader: LoadImageFromFile) -> np.ndarray:

@@ -3,11 +3,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ from mmseg.apis.inference import Predictor, draw_result
 from mmseg.datasets.custom import IMAGE_SUFFIXES
 from mmseg.datasets.storage import list_files
 from mmseg.errors import DataError
+from mmseg.evaluation import Background
 from mmseg.registry import DATASETS
 from mmseg.utils.atomic import write_atomically
 from mmseg.visualization import write_image, write_palette_png
@@ -30,6 +32,10 @@ CODECS = {'.mp4': 'mp4v', '.avi': 'MJPG'}
 USUAL_RATE = 25  # frames per second of videos that do not say theirs
 CREDIBLE_RATES = (0.01, 1000)  # others are those of damaged headers, such as 0 and 90000
 TIME_BASE = 65535  # MPEG-4 counts time in fractions of a second with at most this denominator
+FAILURES = (ValueError, RuntimeError, MemoryError, cv2.error)  # of one file: unreadable, or not for this network
+WRITERS, WAITING = 2, 4  # threads, and predictions that may wait for them
+
+Item = TypeVar('Item')
 
 
 @dataclass(frozen=True)
@@ -172,21 +178,58 @@ def predict_files(model: nn.Module, jobs: Sequence[Job], *, opacity: float = 0.5
         DataError: if the config describes no test pipeline.
         OSError: if a picture cannot be written.
     """
-    failed = 0
+    failed = []
     predictor = Predictor(model)
     device = next(model.parameters()).device
     interval = 0.1 if sys.stderr.isatty() else 10.0
+
+    def report(job: Job, error: Exception) -> None:
+        failed.append(job)
+        bar.write(f'error: {_reason(job, error)}', file=sys.stderr)
+
+    def write(job: Job, results: dict[str, Any], ids: np.ndarray) -> None:
+        try:
+            _write_image(model, job, results, ids, opacity)
+        except FAILURES as error:
+            report(job, error)
+
     with tqdm(total=sum(map(_length, jobs)), unit='img', mininterval=interval, disable=not progress) as bar, \
-            torch.autocast(device.type, torch.bfloat16, bf16):
-        for job in jobs:
+            torch.autocast(device.type, torch.bfloat16, bf16), Background(WRITERS, WAITING) as background:
+        for job, read in ahead(_read(predictor, jobs)):
             try:
-                _check_exists(job.source)
-                (_predict_video if job.is_video else _predict_image)(predictor, job, opacity, bar)
-            except (ValueError, RuntimeError, MemoryError, cv2.error) as error:  # unreadable, or not for this network
-                failed += 1
-                bar.write(f'error: {_reason(job, error)}', file=sys.stderr)
+                if isinstance(read, Exception):
+                    raise read
+                if job.is_video:
+                    _predict_video(predictor, job, opacity, bar)
+                else:
+                    results, sample = read
+                    background.submit(write, job, results, predictor.predict(sample))
+                    bar.update()
+            except FAILURES as error:
+                report(job, error)
                 bar.update(not job.is_video)
-    return failed
+    return len(failed)
+
+
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The items, each made in another thread while the one before it is in use."""
+    end: Any = object()
+    with ThreadPoolExecutor(1, 'read') as pool:
+        following = pool.submit(next, items, end)
+        while (item := following.result()) is not end:
+            following = pool.submit(next, items, end)
+            yield item
+
+
+def _read(predictor: Predictor, jobs: Sequence[Job]) -> Iterator[tuple[Job, Any]]:
+    """Each job with what was loaded and prepared, or why that failed; with nothing for a video."""
+    for job in jobs:
+        try:
+            _check_exists(job.source)
+            results = None if job.is_video else predictor.load(job.source)
+            yield job, results and (results, predictor.prepare(results))
+        except FAILURES as error:
+            yield job, error
 
 
 def _reason(job: Job, error: Exception) -> str:
@@ -202,16 +245,13 @@ def _length(job: Job) -> int:
     return _announced(cv2.VideoCapture(str(job.source))) if os.path.isfile(job.source) else 0
 
 
-def _predict_image(predictor: Predictor, job: Job, opacity: float, bar: Any) -> None:
-    results = predictor.load(job.source)
-    ids, palette = predictor(results), predictor.model.PALETTE
+def _write_image(model: nn.Module, job: Job, results: dict[str, Any], ids: np.ndarray, opacity: float) -> None:
     if opacity == 1:
-        write_palette_png(job.target, ids, palette)
+        write_palette_png(job.target, ids, model.PALETTE)
     else:
-        write_image(job.target, draw_result(predictor.model, results['img'], [ids], opacity=opacity))
+        write_image(job.target, draw_result(model, results['img'], [ids], opacity=opacity))
     if job.ids:
-        write_palette_png(job.ids, ids, palette)
-    bar.update()
+        write_palette_png(job.ids, ids, model.PALETTE)
 
 
 def _announced(capture: cv2.VideoCapture) -> int:
@@ -245,12 +285,21 @@ def _predict_video(predictor: Predictor, job: Job, opacity: float, bar: Any) -> 
     rate = writable_rate(said)
     if not abs(rate - said) < 0.001:
         bar.write(f'{job.source}: {said:g} frames per second are written as {rate:g}', file=sys.stderr)
-    pictures = _pictures(predictor, job, chain([first], frames), opacity, bar)
+    prepared = ((frame, predictor.prepare(predictor.load(frame))) for frame in chain([first], frames))
+    predicted = ((frame, predictor.predict(sample)) for frame, sample in ahead(prepared))
+
+    def draw(index: int, frame: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        if job.ids:
+            write_palette_png(job.ids / f'{index:06d}.png', ids, predictor.model.PALETTE)
+        drawn = draw_result(predictor.model, frame, [ids], opacity=opacity)
+        bar.update()
+        return cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)
+
     count = 0
 
     def write(temporary: str) -> None:
         nonlocal count
-        count = _write_video(temporary, pictures, rate, first.shape[1::-1], job.target)
+        count = _write_video(temporary, predicted, draw, rate, first.shape[1::-1], job.target)
 
     write_atomically(job.target, write)
     if count + 1 < announced:  # the number is an estimate in some formats
@@ -258,20 +307,20 @@ def _predict_video(predictor: Predictor, job: Job, opacity: float, bar: Any) -> 
                         f'incomplete; {job.target} holds these')
 
 
-def _pictures(predictor: Predictor, job: Job, frames: Iterable[np.ndarray], opacity: float, bar: Any
-              ) -> Iterator[np.ndarray]:
-    """Predict frames, write their ids, and yield what is drawn: uint8 [H, W, 3] in the order blue, green, red."""
-    for index, frame in enumerate(frames):
-        ids = predictor(predictor.load(frame))
-        if job.ids:
-            write_palette_png(job.ids / f'{index:06d}.png', ids, predictor.model.PALETTE)
-        drawn = draw_result(predictor.model, frame, [ids], opacity=opacity)
-        bar.update()
-        yield cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)
+def _write_video(path: str, predicted: Iterable[tuple[np.ndarray, np.ndarray]], draw: Callable[..., np.ndarray],
+                 rate: float, size: tuple[int, int], target: Path) -> int:
+    """Write what is drawn, resized where it changes its size, as frames of ``size`` (width, height).
 
+    Args:
+        path: file to write.
+        predicted: frames with their ids.
+        draw: from the index, a frame and its ids to a picture, blue, green, red; called in another thread.
+        rate: frames per second.
+        size: of the frames.
+        target: what errors name.
 
-def _write_video(path: str, pictures: Iterable[np.ndarray], rate: float, size: tuple[int, int], target: Path) -> int:
-    """Write pictures, resized where they change their size, as frames of ``size`` (width, height); returns how many.
+    Returns:
+        How many frames there are.
 
     Raises:
         DataError: if that fails, naming ``target``.
@@ -283,9 +332,10 @@ def _write_video(path: str, pictures: Iterable[np.ndarray], rate: float, size: t
         if not writer.isOpened():
             raise DataError(f'cannot write the video {target}: OpenCV lacks the codec, or it takes no {frames}; choose '
                             'another place that ends in .avi or .mp4 with --out')
-        for picture in pictures:
-            writer.write(cv2.resize(picture, size))
-            count += 1
+        with Background(1, WAITING) as background:  # one thread: in their order
+            for frame, ids in predicted:
+                background.submit(lambda *drawn: writer.write(cv2.resize(draw(*drawn), size)), count, frame, ids)
+                count += 1
     finally:
         writer.release()
     if _announced(cv2.VideoCapture(path)) < count:  # the writer itself reports nothing
