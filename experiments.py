@@ -120,8 +120,10 @@ EXPERIMENTS = (
 )
 
 SUITES = (
-    Suite(200, 'streets', 'from CamVid to Cityscapes, from ImageNet weights'),
-    Suite(201, 'camvid/lite0', 'CamVid from day to dusk, from ImageNet weights'),
+    Suite(200, 'streets', 'from CamVid to Cityscapes, from ImageNet weights',
+          target_images='data/streets/images/target_train'),
+    Suite(201, 'camvid/lite0', 'CamVid from day to dusk, from ImageNet weights',
+          target_images='data/camvid/images/dusk_train'),
     Suite(202, 'toy', 'the built-in benchmark, from random weights', drawn=True),
     Suite(203, 'camvid', 'CamVid from day to dusk, from random weights'),
     Suite(204, 'demo', 'the scenes of the built-in benchmark, from ImageNet weights: make demo', drawn=True),

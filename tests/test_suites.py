@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,19 @@ def test_one_command_trains_keeps_and_tabulates(suite, capsys, monkeypatch) -> N
         config.write('optimizer.update(lr=2e-3)\n')
     run_experiments.main(['--exp', '299', '--tabulate', 'docs/logs/tiny'])
     assert 'Of an earlier state of their configs: daformer_s1.' in capsys.readouterr().out
+
+
+def test_students_are_scored_with_the_targets_statistics_too(suite, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(experiments, 'SUITES', (replace(suite, target_images='images/img'), ))
+    call = ['--exp', '299', '--seeds', '1', '--methods', 'source_only', '--resume']
+    assert run_experiments.main(call) == 0
+    kept = json.loads(Path('work_dirs/local-exp299/records/source_only_s1.json').read_text())
+    assert kept['scores']['target_statistics']['2']['mIoU'] != kept['scores']['student']['2']['mIoU']
+    assert kept['class_iou']['target_statistics'].keys() == kept['class_iou']['student'].keys()
+    assert "## Student, its batch norms with the target's statistics (AdaBN)" in capsys.readouterr().out
+
+    monkeypatch.setattr('mmseg.experiments.suite_runs.score_with_target_statistics', lambda *args: pytest.fail('again'))
+    assert run_experiments.main(call) == 0
 
 
 def test_a_changed_config_makes_another_run(suite, capsys) -> None:

@@ -38,6 +38,9 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--aug-test', action='store_true', help='average over six scales and their mirror images')
     parser.add_argument('--inference-mode', choices=['same', 'whole', 'slide'], default='same',
                         help='as the config says, on whole images, or in windows of the crop size')
+    parser.add_argument('--target-statistics', metavar='FOLDER',
+                        help='let the batch norms take their statistics from the images of this folder before the test '
+                        '(AdaBN): of the target, e.g. its training images')
     parser.add_argument('--test-set', action='store_true', help="read the folders 'test' instead of 'val'")
     parser.add_argument('--hrda-out', choices=['', 'LR', 'HR', 'ATT'], default='',
                         help="HRDA's low-resolution or detail prediction, or its scale attention")
@@ -75,7 +78,7 @@ def main(args: Sequence[str] | None = None) -> dict[str, float]:
     config_changes.set_hrda_output(cfg, args.hrda_out)
     keep_freed_memory(args.device)
     with joined(args.launcher, str(args.device)) as device:
-        return run_test(cfg, args.checkpoint, args.outputs, args.network, device)
+        return run_test(cfg, args.checkpoint, args.outputs, args.network, device, args.target_statistics)
 
 
 if __name__ == '__main__':

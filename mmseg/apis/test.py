@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from mmseg.apis.inference import load_classes, picture_reader, show_result_pyplot
 from mmseg.checkpoint.networks import load_segmentor
-from mmseg.datasets import build_dataset, build_eval_loader
+from mmseg.datasets import FolderDataset, build_dataset, build_eval_loader
+from mmseg.datasets.sections import walk
 from mmseg.distributed import processes
 from mmseg.evaluation import (
     Background,
@@ -31,6 +32,7 @@ from mmseg.evaluation import (
     official_scores,
     official_truths,
     predictions,
+    renew_norm_statistics,
 )
 from mmseg.models import build_segmentor
 from mmseg.utils.names import nearest
@@ -98,7 +100,7 @@ class TestOutputs:
 
 
 def run_test(cfg: Config, checkpoint: str, outputs: TestOutputs, network: str = 'student',
-             device: torch.device | str = 'cpu') -> dict[str, float]:
+             device: torch.device | str = 'cpu', target_images: str | None = None) -> dict[str, float]:
     """Predict ``cfg.data.test`` with a checkpoint and produce the outputs; tables are printed.
 
     Several processes share the images; process 0 prints, collects and runs the official evaluation.
@@ -109,17 +111,14 @@ def run_test(cfg: Config, checkpoint: str, outputs: TestOutputs, network: str = 
         outputs: what to produce.
         network: 'student' or 'teacher', of a UDA checkpoint.
         device: where to compute.
+        target_images: folder of images without labels; the batch norms take their statistics from them first.
 
     Returns:
         The scores in 0..1, those of the official evaluation as 'cityscapes.mIoU', 'cityscapes.IoU.road' and so on; {}
         without metrics.
     """
-    cfg.model.pretrained, cfg.model.train_cfg, cfg.data.test.test_mode = None, None, True
-    model = build_segmentor(cfg.model)
-    meta = load_segmentor(model, checkpoint, network=network)
-    dataset = build_dataset(cfg.data.test)
-    load_classes(model, meta, dataset)
-    model.cfg = cfg
+    model, dataset = _model_and_images(cfg, checkpoint, network)
+    _take_statistics(model.to(device), target_images, cfg, device)
     if outputs.official:
         official_truths(dataset)  # first, since they are asked for after hours only
     metrics = outputs.own_metrics
@@ -149,6 +148,49 @@ def run_test(cfg: Config, checkpoint: str, outputs: TestOutputs, network: str = 
             print(f'official evaluation (cityscapesscripts), {format_table(official, dataset.CLASSES)}')
             scores |= {f'{OFFICIAL}.{name}': value for name, value in official.items()}
     return scores
+
+
+def score_with_target_statistics(cfg: Config, checkpoint: str, target_images: str,
+                                 device: torch.device | str = 'cpu') -> dict[str, float]:
+    """Score the student on ``cfg.data.test``, its batch norms having taken their statistics from ``target_images``.
+
+    Args:
+        cfg: a loaded config.
+        checkpoint: file with the weights.
+        target_images: folder of images without labels.
+        device: where to compute.
+
+    Returns:
+        The scores in 0..1, as at an evaluation while training.
+
+    Raises:
+        ValueError: if the network has no batch norm.
+    """
+    model, dataset = _model_and_images(cfg, checkpoint, 'student')
+    _take_statistics(model.to(device), target_images, cfg, device)
+    loader = build_eval_loader(dataset, cfg.data.get('workers_per_gpu', 2))
+    return evaluate_network(model, loader, device=device, dataset=dataset, progress=False)
+
+
+def _model_and_images(cfg: Config, checkpoint: str, network: str) -> tuple[nn.Module, Any]:
+    cfg.model.pretrained, cfg.model.train_cfg, cfg.data.test.test_mode = None, None, True
+    model = build_segmentor(cfg.model)
+    meta = load_segmentor(model, checkpoint, network=network)
+    dataset = build_dataset(cfg.data.test)
+    load_classes(model, meta, dataset)
+    model.cfg = cfg
+    return model, dataset
+
+
+def _take_statistics(model: nn.Module, folder: str | None, cfg: Config, device: torch.device | str) -> None:
+    if folder is None:
+        return
+    pipelines = [place.section['pipeline'] for place in walk(cfg.data.test, 'data.test') if 'pipeline' in place.section]
+    images = FolderDataset(pipelines[0], folder, model.CLASSES, test_mode=True)
+    loader = build_eval_loader(images, cfg.data.get('workers_per_gpu', 2), with_label=False)
+    count = renew_norm_statistics(model, loader, device)
+    if processes.is_main():
+        print(f'batch norms: statistics of {count} images of {folder}')
 
 
 def _export(outputs: TestOutputs, model: nn.Module, dataset: Any, background: Background,

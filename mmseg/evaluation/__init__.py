@@ -1,6 +1,7 @@
 """Evaluation: streaming confusion matrix, mIoU tables, writers of predictions."""
 from mmseg.evaluation.evaluator import evaluate_network, predictions
 from mmseg.evaluation.metrics import ConfusionMatrix, check_metrics
+from mmseg.evaluation.norm_statistics import renew_norm_statistics
 from mmseg.evaluation.official import official_scores, official_truths
 from mmseg.evaluation.subsets import class_subsets
 from mmseg.evaluation.tables import class_table, format_table, iou_lines, summary_table
@@ -9,5 +10,5 @@ from mmseg.evaluation.writers import Background, PredictionPictures, TestServerE
 __all__ = [
     'Background', 'ConfusionMatrix', 'PredictionPictures', 'TestServerExport', 'check_metrics', 'class_subsets',
     'class_table', 'evaluate_network', 'format_table', 'iou_lines', 'official_scores', 'official_truths', 'predictions',
-    'summary_table'
+    'renew_norm_statistics', 'summary_table'
 ]

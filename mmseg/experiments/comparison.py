@@ -6,13 +6,15 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from mmseg.experiments.logs import spread
-from mmseg.experiments.records import NETWORKS, Record, in_order
+from mmseg.experiments.records import NETWORKS, TARGET_STATISTICS, Record, in_order
 from mmseg.utils.markdown import table
 
 SOURCE_ONLY, ORACLE = 'source_only', 'oracle'
 BASELINES = (SOURCE_ONLY, 'daformer')  # what every method is compared with
 CHEAP = ('photometric', 'fda')  # what self-training has to beat
 SUPERVISED = (SOURCE_ONLY, *CHEAP, ORACLE)
+TITLES = {**{network: network.capitalize() for network in NETWORKS},
+          TARGET_STATISTICS: "Student, its batch norms with the target's statistics (AdaBN)"}
 Results = dict[str, dict[str, Any]]
 
 
@@ -31,7 +33,7 @@ def compare(records: Iterable[Record]) -> Results:
         iterations=sorted({run.iterations for run in runs}),
         seconds_per_iteration=round(statistics.fmean(run.seconds_per_iteration for run in runs), 3),
         peak_memory_mb=max(run.peak_memory_mb for run in runs),
-        **{network: _network(methods, runs, network) for network in NETWORKS if all(
+        **{network: _network(methods, runs, network) for network in TITLES if all(
             network in run.scores for run in runs)}) for method, runs in methods.items()}
 
 
@@ -136,9 +138,9 @@ def report(title: str, records: Collection[Record], notes: Sequence[str] = ()) -
         'mIoU on the validation images in percent, after the last iteration: mean ± sample standard deviation '
         '(lowest..highest) over the seeds. Differences: mean (seed by seed). Gap closed: share of the way from source '
         'only to oracle.')]
-    for network in NETWORKS:
+    for network, title in TITLES.items():
         scores = score_table(results, network)
         if scores:
-            parts += [f'## {network.capitalize()}', scores, *filter(None, [verdict(results)] * (network == 'student')),
+            parts += [f'## {title}', scores, *filter(None, [verdict(results)] * (network == 'student')),
                       'IoU by class, mean over the seeds:', class_table(results, network)]
     return '\n\n'.join([*parts, '## Cost', cost_table(results)]) + '\n'

@@ -4,7 +4,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from mmseg.config.reading import load_config
@@ -15,6 +15,7 @@ from mmseg.utils.atomic import write_json
 
 RECORDS = 'records'  # the folder of these files, in the folder of a suite's results
 NETWORKS = ('student', 'teacher')
+TARGET_STATISTICS = 'target_statistics'  # the student whose batch norms have the target's statistics, at the end only
 SCORES = ('mIoU', 'mAcc', 'aAcc')
 
 
@@ -28,7 +29,8 @@ class Record:
         base_hash: of its content when it was trained; None: not known.
         git_revision: the first digits; '' if it is not known.
         iterations: length of the training.
-        scores: mIoU, mAcc and aAcc, 0 to 1, by network ('student', perhaps 'teacher') and iteration of the evaluation.
+        scores: mIoU, mAcc and aAcc, 0 to 1, by network ('student', perhaps 'teacher' and 'target_statistics') and
+            iteration of the evaluation.
         class_iou: IoU, 0 to 1, by network and class after the last iteration.
         seconds_per_iteration: median of what was logged; evaluations are not part of it.
         peak_memory_mb: see :func:`mmseg.engine.logging.peak_memory`.
@@ -59,6 +61,19 @@ class Record:
         """mIoU of a network after the last iteration, in percent."""
         return 100 * self.scores[network][self.iterations]['mIoU']
 
+    def with_scores(self, network: str, values: Mapping[str, float]) -> Record:
+        """The record with what one more network has scored after the last iteration."""
+        return replace(self, scores={**self.scores, network: {self.iterations: _only(SCORES, values)}},
+                       class_iou={**self.class_iou, network: _ious(values)})
+
+
+def _only(keys: Iterable[str], values: Mapping[str, float]) -> dict[str, float]:
+    return {key: values[key] for key in keys if key in values}
+
+
+def _ious(values: Mapping[str, float]) -> dict[str, float]:
+    return {key.removeprefix('IoU.'): value for key, value in values.items() if key.startswith('IoU.')}
+
 
 def _by_network(values: Mapping[str, float]) -> dict[str, dict[str, float]]:
     """The values of one evaluation, those of the teacher apart."""
@@ -79,15 +94,14 @@ def _made(log: Log, suite: Suite, device: str | None = None, base_hash: str | No
     scores: dict[str, dict[int, dict[str, float]]] = {}
     for iteration, values in sorted(log.val.items()):
         for network, own in _by_network(values).items():
-            scores.setdefault(network, {})[iteration] = {key: own[key] for key in SCORES if key in own}
+            scores.setdefault(network, {})[iteration] = _only(SCORES, own)
     iterations = max(log.val)
     last = _by_network(log.val[iterations])
     times = [values['time'] for values in log.train.values() if 'time' in values]
     return Record(
         method, int(SEED.findall(log.name)[-1]), suite.config(method).as_posix(), base_hash,
         log.environment.get('git', ''), iterations, scores,
-        class_iou={network: {key.removeprefix('IoU.'): value for key, value in own.items() if key.startswith('IoU.')}
-                   for network, own in last.items()},
+        class_iou={network: _ious(own) for network, own in last.items()},
         seconds_per_iteration=round(statistics.median(times), 4) if times else 0.,
         peak_memory_mb=int(max((values.get('memory', 0) for values in log.train.values()), default=0)),
         torch=log.environment.get('torch', ''), machine=_machine(log.environment, device), work_dir=work_dir)
@@ -120,6 +134,12 @@ def in_order(records: Iterable[Record]) -> list[Record]:
 def write_record(record: Record, folder: Path) -> None:
     """Write ``<folder>/records/<method>_s<seed>.json``."""
     write_json(folder / RECORDS / f'{record.name}.json', asdict(record))
+
+
+def is_recorded(record: Record, folder: Path) -> bool:
+    """Whether a record of the same run is kept in ``folder``."""
+    path = folder / RECORDS / f'{record.name}.json'
+    return path.is_file() and _read(path).work_dir == record.work_dir
 
 
 def read_records(suite: Suite, folder: Path) -> list[Record]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmseg.apis.test import score_with_target_statistics
 from mmseg.config.reading import load_config
 from mmseg.datasets import build_dataset
 from mmseg.experiments.comparison import compare, report
 from mmseg.experiments.logs import RUN_STAMP
 from mmseg.experiments.named import is_finished
 from mmseg.experiments.pictures import draw_curves
-from mmseg.experiments.records import Record, record_of, write_record
+from mmseg.experiments.records import TARGET_STATISTICS, Record, is_recorded, record_of, write_record
 from mmseg.experiments.side_by_side import Training, train_side_by_side
 from mmseg.experiments.suites import Suite, config_hash
 from mmseg.utils.atomic import write_json
+from mmseg.utils.device import resolve_device
 
 
 def train_suite(suite: Suite, configs: Sequence[Path], folder: Path, train: Sequence[str], flags: Sequence[str],
@@ -61,9 +63,17 @@ def train_suite(suite: Suite, configs: Sequence[Path], folder: Path, train: Sequ
 def _keep_record(suite: Suite, config: Path, folder: Path) -> bool:
     """Write the record of the run of a generated config, if its last iteration has been evaluated; whether it has."""
     record = record_of(suite, config)
-    if record is not None:
+    if record is None:
+        return False
+    if suite.target_images is None:
         write_record(record, folder)
-    return record is not None
+    elif not is_recorded(record, folder):  # or it would be scored again whenever the suite is resumed
+        cfg = load_config(config)
+        checkpoint = Path(record.work_dir) / f'iter_{record.iterations}.pth'
+        scores = score_with_target_statistics(cfg, str(checkpoint), suite.target_images,
+                                              resolve_device(cfg.get('device')))
+        write_record(record.with_scores(TARGET_STATISTICS, scores), folder)
+    return True
 
 
 def write_results(suite: Suite, records: Sequence[Record], folder: Path) -> str:

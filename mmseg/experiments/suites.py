@@ -33,11 +33,14 @@ class Suite:
         folder: of its configs, below ``configs``. All of them but common.py are methods.
         about: what it is.
         drawn: whether its images are the scenes that tools/make_toy_data.py draws.
+        target_images: folder of the target's training images, for networks with batch norms everywhere: students are
+            scored with the statistics of these, too.
     """
     number: int
     folder: str
     about: str
     drawn: bool = False
+    target_images: str | None = None
 
     @property
     def name(self) -> str:

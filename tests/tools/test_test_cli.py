@@ -298,3 +298,11 @@ def test_test_sh_says_what_is_missing(folder: Path) -> None:
 def test_scores_on_the_gpu_agree_with_the_cpu(run: TinyRun) -> None:
     on_gpu = main(run, '--eval', 'mIoU', '--device', 'cuda')
     assert on_gpu['aAcc'] == pytest.approx(main(run, '--eval', 'mIoU')['aAcc'], abs=0.005)
+
+
+def test_batch_norms_take_the_statistics_of_a_folder(run: TinyRun, capsys: pytest.CaptureFixture) -> None:
+    before = main(run, '--eval', 'mIoU')
+    folder = run.data / 'leftImg8bit'
+    after = main(run, '--eval', 'mIoU', '--target-statistics', str(folder))
+    assert f'images of {folder}' in capsys.readouterr().out
+    assert after != before
