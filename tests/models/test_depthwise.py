@@ -94,6 +94,14 @@ def test_pointwise_convolutions_are_torchs_in_every_layout():
             torch.testing.assert_close(mine, torchs, rtol=1e-4, atol=1e-4)
 
 
+def test_the_output_may_be_changed_in_place():
+    """An activation without a norm in between does so."""
+    conv = QuickConv2d(8, 8, 3, padding=6, dilation=6, groups=8)
+    x = torch.randn(1, 8, 9, 11).contiguous(memory_format=torch.channels_last)
+    grads = [torch.autograd.grad(out.sum(), conv.weight)[0] for out in (F.relu(conv(x), inplace=True), conv(x).relu())]
+    assert torch.equal(*grads)
+
+
 @pytest.mark.parametrize('batch', [1, 2])
 def test_the_decoder_of_daformer_computes_in_one_layout(batch):
     """What a layer gives in another layout is copied back and forth, unnoticed: batches of one were."""

@@ -52,10 +52,10 @@ def phases(x: Tensor, dilation: int) -> Tensor:
 def from_phases(cells: Tensor, dilation: int, size: tuple[int, int]) -> Tensor:
     """The map [B, C, H, W] of ``size`` (H, W), in the channels-last layout, whose :func:`phases` these are."""
     cells = cells.permute(0, 2, 3, 1).unflatten(0, (-1, dilation, dilation))
-    x = cells.new_empty(len(cells), *size, cells.shape[-1])
-    for part, same in _pairs(x, cells, dilation):
+    x = torch.empty(len(cells), cells.shape[-1], *size, dtype=cells.dtype, memory_format=torch.channels_last)
+    for part, same in _pairs(x.permute(0, 2, 3, 1), cells, dilation):
         part.copy_(same)
-    return x.permute(0, 3, 1, 2)
+    return x
 
 
 class DilatedDepthwise(torch.autograd.Function):
