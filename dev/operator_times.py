@@ -4,7 +4,8 @@ Examples:
     python -m dev.operator_times CONFIG --size 256 256 --batch 2 --out times.json
     python -m dev.operator_times CONFIG --mode infer --size 512 1024
 
-Times every call that reaches a kernel, on the CPU; the program between them is the rest of the step.
+Adds up the processor time (of all threads) of every call that reaches a kernel, on the CPU, so that other programs on
+the machine disturb little. The program between the calls is the rest of the step.
 """
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ LAYOUTS = {torch.contiguous_format: '', torch.channels_last: ' channels-last'}
 
 
 class OperatorTimes(TorchDispatchMode):
-    """Inside, adds up the seconds of operators by their name and the shapes of their first tensors."""
+    """Inside, adds up the processor time of operators by their name and the shapes of their first tensors."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,9 +45,9 @@ class OperatorTimes(TorchDispatchMode):
 
     def __torch_dispatch__(self, operator: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None) -> Any:
         """Run and time one operator."""
-        start = time.perf_counter()
+        start = time.process_time()
         result = operator(*args, **(kwargs or {}))
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         what = str(operator).removeprefix('aten.').partition('.')[0], _shapes(args)
         self.seconds[what] += seconds
         self.calls[what] += 1
@@ -109,9 +110,9 @@ def main(args: Sequence[str] | None = None) -> dict[str, Any]:
     for _ in range(args.warmup):
         call()
     before = calibrate(CPU)
-    start = time.perf_counter()
+    start = time.process_time()
     call()
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     with OperatorTimes() as times:
         call()
     rows = times.rows(args.rows)
