@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# columns for which oneDNN has a depthwise weight gradient; of narrower maps it computes a dense one, in 7 times the time
+# columns for which oneDNN has a depthwise weight gradient; for narrower maps it takes a dense one, 7 times as long
 NARROWEST = 3
 
 
@@ -84,7 +84,7 @@ class DilatedDepthwise(torch.autograd.Function):
         """Gradients by the map, the weights and the bias."""
         x, weight = ctx.saved_tensors
         by_phases, by_weight, by_bias = torch.ops.aten.convolution_backward(
-            phases(grad, ctx.dilation, NARROWEST), phases(x, ctx.dilation, NARROWEST), weight, [len(weight)], [1, 1], [1, 1], [1, 1], False,
-            [0, 0], len(weight), ctx.needs_input_grad[:3])
+            phases(grad, ctx.dilation, NARROWEST), phases(x, ctx.dilation, NARROWEST), weight, [len(weight)],
+            [1, 1], [1, 1], [1, 1], False, [0, 0], len(weight), ctx.needs_input_grad[:3])
         by_map = None if by_phases is None else from_phases(by_phases, ctx.dilation, tuple(x.shape[-2:]))
         return by_map, by_weight, by_bias, None
