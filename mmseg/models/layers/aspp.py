@@ -59,8 +59,7 @@ class ASPPWrapper(nn.Module):
                  align_corners: bool = False,
                  context_cfg: dict[str, Any] | None = None) -> None:
         super().__init__()
-        # in evaluation, norms become part of the convolutions in front of them
-        conv = dict(conv_cfg=QUICK, norm_cfg=norm_cfg, act_cfg=act_cfg, efficient_conv_bn_eval=True)
+        conv = dict(conv_cfg=QUICK, norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.image_pool = self.context_layer = None
         if pool:
             self.image_pool = PoolingBranch(1, in_channels, channels, align_corners=align_corners, **conv)
