@@ -30,6 +30,7 @@ from mmseg.datasets.synthetic import synthetic_batch
 from mmseg.engine.optim import build_optim_wrapper
 from mmseg.errors import command
 from mmseg.models import build_train_model
+from mmseg.utils.heap import keep_freed_memory
 from mmseg.utils.speed import flop_counter, measure, peak_memory_mib, synchronize
 
 
@@ -160,6 +161,7 @@ def main(args: list[str] | None = None) -> dict[str, Any]:
     if args.amp:
         cfg.amp = dict(dtype=args.amp)
     device = torch.device(args.device)
+    keep_freed_memory(device)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = args.tf32
     if args.mode == 'data':
         result = bench_data(cfg, args)

@@ -14,6 +14,7 @@ from mmseg.config.command_line import add_config_options
 from mmseg.engine.optim import bfloat16_is_slow
 from mmseg.errors import command
 from mmseg.evaluation import config_changes
+from mmseg.utils.heap import keep_freed_memory
 from mmseg.visualization import Style
 
 
@@ -56,7 +57,9 @@ def main(args: Sequence[str] | None = None) -> int:
     if args.batch_windows:
         config_changes.batch_windows(cfg)
     model = init_segmentor(cfg, args.checkpoint, args.device, args.network)
-    if args.bf16 and bfloat16_is_slow(next(model.parameters()).device.type):
+    device = next(model.parameters()).device
+    keep_freed_memory(device)
+    if args.bf16 and bfloat16_is_slow(device.type):
         print('warning: this CPU emulates bfloat16, --bf16 makes it slower', file=sys.stderr)
     failed = predict_files(model, jobs, style=args.style, bf16=args.bf16)
     place = jobs[0].target if len(jobs) == 1 else os.path.commonpath([job.target.parent for job in jobs])

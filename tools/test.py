@@ -17,6 +17,7 @@ from mmseg.distributed.launch import LAUNCHERS, joined
 from mmseg.errors import command
 from mmseg.evaluation import config_changes
 from mmseg.utils.device import resolve_device
+from mmseg.utils.heap import keep_freed_memory
 
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
@@ -105,6 +106,7 @@ def main(args: Sequence[str] | None = None) -> dict[str, float]:
     config_changes.set_inference_mode(cfg, args.inference_mode)
     config_changes.set_hrda_output(cfg, args.hrda_out)
     args.outputs.report = report_folder(args)
+    keep_freed_memory(args.device)
     with joined(args.launcher, str(args.device)) as device:
         return run_test(cfg, args.checkpoint, args.outputs, args.network, device, args.target_statistics)
 

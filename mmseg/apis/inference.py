@@ -117,27 +117,30 @@ class Predictor:
             raise DataError(f'data.test.pipeline begins with {type(loader).__name__}, which loads no image')
         return results
 
-    def __call__(self, results: dict[str, Any]) -> np.ndarray:
-        """Predict what :meth:`load` returned: int64 [H, W] class ids.
+    def prepare(self, results: dict[str, Any]) -> dict[str, Any]:
+        """What the rest of the pipeline makes of what :meth:`load` returned.
 
         Raises:
             DataError: if the pipeline fails on it.
         """
-        return self.model.predict(*self.versions(results))[0].cpu().numpy()
+        return _run(self._prepare, dict(results))
 
-    def scores(self, results: dict[str, Any]) -> ClassScores:
-        """What a prediction is decided by, [1, C, H, W] on the device; see :meth:`__call__`."""
-        return self.model.class_scores(*self.versions(results))
-
-    def versions(self, results: dict[str, Any]) -> tuple[list[Tensor], list[list[dict[str, Any]]]]:
-        """What the pipeline makes of it: for each test-time version an image [1, 3, H, W] on the device, and its meta.
-
-        Raises:
-            DataError: if the pipeline fails on it.
-        """
-        sample = _run(self._prepare, dict(results))
+    def inputs(self, sample: dict[str, Any]) -> tuple[list[Tensor], list[list[dict[str, Any]]]]:
+        """Of what :meth:`prepare` returned: images [1, 3, H, W] on the device and their metas, by test-time version."""
         device = next(self.model.parameters()).device
         return [version[None].to(device) for version in sample['img']], [[meta] for meta in sample['img_metas']]
+
+    def predict(self, sample: dict[str, Any]) -> np.ndarray:
+        """Predict what :meth:`prepare` returned: int64 [H, W] class ids."""
+        return self.model.predict(*self.inputs(sample))[0].cpu().numpy()
+
+    def scores(self, sample: dict[str, Any]) -> ClassScores:
+        """What a prediction is decided by, [1, C, H, W] on the device; see :meth:`predict`."""
+        return self.model.class_scores(*self.inputs(sample))
+
+    def __call__(self, results: dict[str, Any]) -> np.ndarray:
+        """:meth:`prepare` and :meth:`predict`."""
+        return self.predict(self.prepare(results))
 
 
 def _as_read(image: np.ndarray, loader: LoadImageFromFile) -> np.ndarray:

@@ -152,7 +152,8 @@ class Model(nn.Module):
         It is resized as the config says, so logits of it have another size than the image. Of several versions (test
         time augmentation) it is the first.
         """
-        return self._predictor.versions(self._predictor.load(as_array(image)))[0][0]
+        sample = self._predictor.prepare(self._predictor.load(as_array(image)))
+        return self._predictor.inputs(sample)[0][0]
 
     def _logits(self, images: Tensor) -> Tensor:
         if images.ndim != 4 or not images.is_floating_point():

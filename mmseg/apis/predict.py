@@ -3,11 +3,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ from mmseg.apis.inference import Predictor
 from mmseg.datasets.custom import IMAGE_SUFFIXES
 from mmseg.datasets.storage import list_files
 from mmseg.errors import DataError
+from mmseg.evaluation import Background
 from mmseg.evaluation.writers import write_probabilities
 from mmseg.registry import DATASETS
 from mmseg.utils.atomic import write_atomically
@@ -31,6 +33,10 @@ CODECS = {'.mp4': 'mp4v', '.avi': 'MJPG'}
 USUAL_RATE = 25  # frames per second of videos that do not say theirs
 CREDIBLE_RATES = (0.01, 1000)  # others are those of damaged headers, such as 0 and 90000
 TIME_BASE = 65535  # MPEG-4 counts time in fractions of a second with at most this denominator
+FAILURES = (ValueError, RuntimeError, MemoryError, cv2.error)  # of one file: unreadable, or not for this network
+WRITERS, WAITING = 2, 4  # threads, and predictions that may wait for them
+
+Item = TypeVar('Item')
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,17 @@ class Job:
     def is_video(self) -> bool:
         """Whether the source is a video, by its suffix."""
         return self.source.suffix.lower() in VIDEOS
+
+
+class Prediction(NamedTuple):
+    """Of one image.
+
+    Attributes:
+        ids: int64 [H, W].
+        probabilities: float16 [C, H, W], if they are wanted.
+    """
+    ids: np.ndarray
+    probabilities: np.ndarray | None = None
 
 
 def image_suffixes(cfg: Config) -> tuple[str, ...]:
@@ -191,21 +208,58 @@ def predict_files(model: nn.Module, jobs: Sequence[Job], *, style: Style = BLEND
         DataError: if the config describes no test pipeline.
         OSError: if a picture cannot be written.
     """
-    failed = 0
+    failed = []
     predictor = Predictor(model)
     device = next(model.parameters()).device
     interval = 0.1 if sys.stderr.isatty() else 10.0
+
+    def report(job: Job, error: Exception) -> None:
+        failed.append(job)
+        bar.write(f'error: {_reason(job, error)}', file=sys.stderr)
+
+    def write(job: Job, image: np.ndarray, prediction: Prediction) -> None:
+        try:
+            _write_image(model, job, image, prediction, style)
+        except FAILURES as error:
+            report(job, error)
+
     with tqdm(total=sum(map(_length, jobs)), unit='img', mininterval=interval, disable=not progress) as bar, \
-            torch.autocast(device.type, torch.bfloat16, bf16):
-        for job in jobs:
+            torch.autocast(device.type, torch.bfloat16, bf16), Background(WRITERS, WAITING) as background:
+        for job, read in ahead(_read(predictor, jobs)):
             try:
-                _check_exists(job.source)
-                (_predict_video if job.is_video else _predict_image)(predictor, job, style, bar)
-            except (ValueError, RuntimeError, MemoryError, cv2.error) as error:  # unreadable, or not for this network
-                failed += 1
-                bar.write(f'error: {_reason(job, error)}', file=sys.stderr)
+                if isinstance(read, Exception):
+                    raise read
+                if job.is_video:
+                    _predict_video(predictor, job, style, bar)
+                else:
+                    results, sample = read
+                    background.submit(write, job, results['img'], _predict(predictor, sample, job))
+                    bar.update()
+            except FAILURES as error:
+                report(job, error)
                 bar.update(not job.is_video)
-    return failed
+    return len(failed)
+
+
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The items, each made in another thread while the one before it is in use."""
+    end: Any = object()
+    with ThreadPoolExecutor(1, 'read') as pool:
+        following = pool.submit(next, items, end)
+        while (item := following.result()) is not end:
+            following = pool.submit(next, items, end)
+            yield item
+
+
+def _read(predictor: Predictor, jobs: Sequence[Job]) -> Iterator[tuple[Job, Any]]:
+    """Each job with what was loaded and prepared, or why that failed; with nothing for a video."""
+    for job in jobs:
+        try:
+            _check_exists(job.source)
+            results = None if job.is_video else predictor.load(job.source)
+            yield job, results and (results, predictor.prepare(results))
+        except FAILURES as error:
+            yield job, error
 
 
 def _reason(job: Job, error: Exception) -> str:
@@ -221,33 +275,32 @@ def _length(job: Job) -> int:
     return _announced(cv2.VideoCapture(str(job.source))) if os.path.isfile(job.source) else 0
 
 
-def _predict_image(predictor: Predictor, job: Job, style: Style, bar: Any) -> None:
-    results, palette = predictor.load(job.source), predictor.model.PALETTE
-    ids = _predicted(predictor, results, job.ids, job.probabilities)
+def _predict(predictor: Predictor, sample: dict[str, Any], job: Job) -> Prediction:
+    if job.probabilities is None:
+        return Prediction(predictor.predict(sample))
+    scores = predictor.scores(sample)
+    return Prediction(scores.ids()[0].cpu().numpy(), scores.probabilities()[0].half().cpu().numpy())
+
+
+def _write_image(model: nn.Module, job: Job, image: np.ndarray, prediction: Prediction, style: Style) -> None:
     if style.is_ids:
-        write_palette_png(job.target, ids, palette)
+        write_palette_png(job.target, prediction.ids, model.PALETTE)
     else:
-        write_image(job.target, _drawn(predictor, results['img'], ids, style))
-    bar.update()
+        write_image(job.target, _drawn(model, image, prediction.ids, style))
+    _write_numbers(model, prediction, job.ids, job.probabilities)
 
 
-def _predicted(predictor: Predictor, results: dict[str, Any], ids_file: Path | None, probabilities_file: Path | None
-               ) -> np.ndarray:
-    """Predict an image, int64 [H, W], and write the files of ids and probabilities that are wanted."""
-    if probabilities_file is None:
-        ids = predictor(results)
-    else:
-        scores = predictor.scores(results)
-        ids = scores.ids()[0].cpu().numpy()
-        write_probabilities(probabilities_file, scores.probabilities()[0].half().cpu().numpy(), predictor.model.CLASSES)
-    if ids_file is not None:
-        write_palette_png(ids_file, ids, predictor.model.PALETTE)
-    return ids
+def _write_numbers(model: nn.Module, prediction: Prediction, ids: Path | None, probabilities: Path | None) -> None:
+    """Write the files of ids and probabilities that are wanted."""
+    if ids is not None:
+        write_palette_png(ids, prediction.ids, model.PALETTE)
+    if probabilities is not None:
+        write_probabilities(probabilities, prediction.probabilities, model.CLASSES)
 
 
-def _drawn(predictor: Predictor, image: np.ndarray, ids: np.ndarray, style: Style) -> np.ndarray:
+def _drawn(model: nn.Module, image: np.ndarray, ids: np.ndarray, style: Style) -> np.ndarray:
     """The picture of a prediction, uint8 [H, W, 3] RGB, for what the loader returned."""
-    return style.draw(displayable(image)[..., ::-1], ids, predictor.model.CLASSES, predictor.model.PALETTE)
+    return style.draw(displayable(image)[..., ::-1], ids, model.CLASSES, model.PALETTE)
 
 
 def _announced(capture: cv2.VideoCapture) -> int:
@@ -281,13 +334,23 @@ def _predict_video(predictor: Predictor, job: Job, style: Style, bar: Any) -> No
     rate = writable_rate(said)
     if not abs(rate - said) < 0.001:
         bar.write(f'{job.source}: {said:g} frames per second are written as {rate:g}', file=sys.stderr)
-    pictures = _pictures(predictor, job, chain([first], frames), style, bar)
-    height, width = _drawn(predictor, first, np.zeros(first.shape[:2], np.uint8), style).shape[:2]
+    model = predictor.model
+    prepared = ((frame, predictor.prepare(predictor.load(frame))) for frame in chain([first], frames))
+    predicted = ((frame, _predict(predictor, sample, job)) for frame, sample in ahead(prepared))
+    height, width = _drawn(model, first, np.zeros(first.shape[:2], np.uint8), style).shape[:2]
+
+    def draw(index: int, frame: np.ndarray, prediction: Prediction) -> np.ndarray:
+        _write_numbers(model, prediction, job.ids and job.ids / f'{index:06d}.png',
+                       job.probabilities and job.probabilities / f'{index:06d}.npz')
+        drawn = _drawn(model, frame, prediction.ids, style)
+        bar.update()
+        return cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)
+
     count = 0
 
     def write(temporary: str) -> None:
         nonlocal count
-        count = _write_video(temporary, pictures, rate, (width, height), job.target)
+        count = _write_video(temporary, predicted, draw, rate, (width, height), job.target)
 
     write_atomically(job.target, write)
     if count + 1 < announced:  # the number is an estimate in some formats
@@ -295,19 +358,20 @@ def _predict_video(predictor: Predictor, job: Job, style: Style, bar: Any) -> No
                         f'incomplete; {job.target} holds these')
 
 
-def _pictures(predictor: Predictor, job: Job, frames: Iterable[np.ndarray], style: Style, bar: Any
-              ) -> Iterator[np.ndarray]:
-    """Predict frames, write their ids, and yield what is drawn: uint8 [H, W, 3] in the order blue, green, red."""
-    for index, frame in enumerate(frames):
-        ids = _predicted(predictor, predictor.load(frame), job.ids and job.ids / f'{index:06d}.png',
-                         job.probabilities and job.probabilities / f'{index:06d}.npz')
-        drawn = _drawn(predictor, frame, ids, style)
-        bar.update()
-        yield cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)
+def _write_video(path: str, predicted: Iterable[tuple[np.ndarray, Prediction]], draw: Callable[..., np.ndarray],
+                 rate: float, size: tuple[int, int], target: Path) -> int:
+    """Write what is drawn, resized where it changes its size, as frames of ``size`` (width, height).
 
+    Args:
+        path: file to write.
+        predicted: frames with what was predicted for them.
+        draw: from the index, a frame and its prediction to a picture, blue, green, red; called in another thread.
+        rate: frames per second.
+        size: of the frames.
+        target: what errors name.
 
-def _write_video(path: str, pictures: Iterable[np.ndarray], rate: float, size: tuple[int, int], target: Path) -> int:
-    """Write pictures, resized where they change their size, as frames of ``size`` (width, height); returns how many.
+    Returns:
+        How many frames there are.
 
     Raises:
         DataError: if that fails, naming ``target``.
@@ -319,9 +383,10 @@ def _write_video(path: str, pictures: Iterable[np.ndarray], rate: float, size: t
         if not writer.isOpened():
             raise DataError(f'cannot write the video {target}: OpenCV lacks the codec, or it takes no {frames}; choose '
                             'another place that ends in .avi or .mp4 with --out')
-        for picture in pictures:
-            writer.write(cv2.resize(picture, size))
-            count += 1
+        with Background(1, WAITING) as background:  # one thread: in their order
+            for frame, prediction in predicted:
+                background.submit(lambda *drawn: writer.write(cv2.resize(draw(*drawn), size)), count, frame, prediction)
+                count += 1
     finally:
         writer.release()
     if _announced(cv2.VideoCapture(path)) < count:  # the writer itself reports nothing

@@ -22,6 +22,7 @@ from mmseg.models import build_train_model
 from mmseg.models.trainable import Trainable
 from mmseg.report.training import report_training
 from mmseg.utils.device import resolve_device
+from mmseg.utils.heap import keep_freed_memory
 
 
 def set_random_seed(seed: int, deterministic: bool = False) -> None:
@@ -126,7 +127,9 @@ def prepare_folder(cfg: Config, name: str, resume_from: str | None = None) -> No
 
 def run_training(cfg: Config) -> Trainable:
     """Build data and model of a whole config, train into ``cfg.work_dir``, and return the model."""
-    check_memory(cfg, resolve_device(cfg.get('device')))
+    device = resolve_device(cfg.get('device'))
+    keep_freed_memory(device)
+    check_memory(cfg, device)
     with processes.main_first():  # it counts the classes of the data set, if nobody has
         dataset = build_dataset(cfg.data.train)  # first, since missing data shows at once
     seed_everything(cfg.get('seed') or 0, bool(cfg.get('deterministic')))  # initial weights

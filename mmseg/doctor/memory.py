@@ -25,7 +25,7 @@ from mmseg.config.memory import GIB
 from mmseg.datasets.synthetic import synthetic_batch
 from mmseg.engine.optim import build_optim_wrapper
 from mmseg.models import build_train_model, preprocess
-from mmseg.models.layers import DepthwiseConv2d
+from mmseg.models.layers import QuickConv2d
 from mmseg.models.outline import without_values
 
 CARDS = (8, 11, 16, 24, 32, 40, 48, 80)  # GiB
@@ -89,7 +89,7 @@ def as_on_a_gpu() -> Iterator[None]:
     """Tensors without content, and what computes in another way on a CPU replaced by what a GPU does."""
     with ExitStack() as stack:
         stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
-        stack.enter_context(_replaced(DepthwiseConv2d, 'forward', nn.Conv2d.forward))
+        stack.enter_context(_replaced(QuickConv2d, '_conv_forward', nn.Conv2d._conv_forward))
         stack.enter_context(_replaced(F, 'layer_norm', _norm_in_fp32))
         # nothing without content may stay in the cache
         stack.enter_context(_replaced(preprocess, '_constants', preprocess._constants.__wrapped__))

@@ -92,7 +92,7 @@ NORM = Typed(_named('BN', 'BN1d', 'BN2d', 'BN3d', 'SyncBN', 'GN', 'LN', 'IN', 'I
              more=dict(requires_grad=FLAG))
 ACTIVATION = Typed(_named('ReLU', 'LeakyReLU', 'PReLU', 'RReLU', 'ReLU6', 'ELU', 'Sigmoid', 'Tanh', 'SiLU', 'Clamp',
                           'Clip', 'GELU', 'HSigmoid', 'HSwish', 'Swish'), _layer)
-CONVOLUTION = Typed(_named('Conv2d', 'Conv', 'ConvWS', 'ConvAWS', 'DepthwiseConv2d'), _layer)
+CONVOLUTION = Typed(_named('Conv2d', 'Conv', 'ConvWS', 'ConvAWS', 'QuickConv2d'), _layer)
 CONVOLUTIONS = dict(norm_cfg=NORM | NONE, act_cfg=ACTIVATION | NONE, conv_cfg=CONVOLUTION | NONE)
 PRETRAINED = Section(dict(type=one_of(['Pretrained']), checkpoint=NAME)) | NONE
 INITIALISATION = Typed(WEIGHT_INITIALIZERS.module_dict.copy, options, more=dict(

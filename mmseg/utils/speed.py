@@ -51,7 +51,7 @@ def _convolution_backward_flops(grad: Any, img: Any, weight: Any, *args: Any, ou
 
 
 def flop_counter() -> FlopCounterMode:
-    """Counts matrix products and convolutions; the shifted sums of CPU depthwise convolutions are not in it."""
+    """Counts matrix products and convolutions; dilated depthwise ones on the CPU with the zeros around them."""
     mapping = {torch.ops.aten.convolution_backward: _convolution_backward_flops}
     return FlopCounterMode(display=False, custom_mapping=mapping)
 

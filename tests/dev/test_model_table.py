@@ -10,7 +10,7 @@ from torch import nn
 
 from dev import model_table
 from mmseg.models import build_segmentor
-from mmseg.models.layers.depthwise import DepthwiseConv2d
+from mmseg.models.layers import QuickConv2d
 from tests.models import nets
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +43,7 @@ class Attention(nn.Module):
 
 @pytest.mark.parametrize('layer, flops_of_side', [
     (lambda: nn.Conv2d(3, 7, 3, padding=1), lambda side: 2 * 9 * 3 * 7 * side**2),
-    (lambda: DepthwiseConv2d(3, 3, 3, padding=6, dilation=6, groups=3, bias=False), lambda side: 2 * 9 * 3 * side**2),
+    (lambda: QuickConv2d(3, 3, 3, padding=6, dilation=6, groups=3, bias=False), lambda side: 2 * 9 * 3 * side**2),
     (Attention, lambda side: 2 * 2 * 8 * side**2),
 ], ids=['convolution', 'dilated depthwise convolution', 'attention'])
 def test_what_is_counted(monkeypatch: pytest.MonkeyPatch, layer, flops_of_side) -> None:

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from timm.layers import Conv2dSame
 from torch import nn
 
-from mmseg.models.layers import DepthwiseConv2d
+from mmseg.models.builder import build_head
+from mmseg.models.layers import QuickConv2d, to_map
 from mmseg.models.layers.wide_depthwise import WideDepthwiseConv2d, quicken
 
 
@@ -16,7 +17,7 @@ from mmseg.models.layers.wide_depthwise import WideDepthwiseConv2d, quicken
 @pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
 def test_same_output_and_gradients_as_torch(dilation, bias, layout):
     torch.manual_seed(0)
-    conv = DepthwiseConv2d(70, 70, 3, padding=dilation, dilation=dilation, groups=70, bias=bias)
+    conv = QuickConv2d(70, 70, 3, padding=dilation, dilation=dilation, groups=70, bias=bias)
     x = torch.randn(2, 70, 13, 20).contiguous(memory_format=layout).requires_grad_()
     out = conv(x)
     expected = F.conv2d(x, conv.weight, conv.bias, padding=dilation, dilation=dilation, groups=70)
@@ -32,13 +33,13 @@ def test_same_output_and_gradients_as_torch(dilation, bias, layout):
     dict(kernel_size=3, padding=2, dilation=2, stride=2, groups=8), dict(kernel_size=3, padding=0, dilation=2, groups=8)
 ])
 def test_every_other_convolution_is_torchs(kwargs):
-    conv = DepthwiseConv2d(8, 8, **kwargs)
+    conv = QuickConv2d(8, 8, **kwargs)
     x = torch.randn(1, 8, 9, 11)
-    assert torch.equal(conv(x), torch.nn.Conv2d.forward(conv, x))
+    assert torch.equal(conv(x), torch.nn.Conv2d._conv_forward(conv, x, conv.weight, conv.bias))
 
 
 def test_autocast_works():
-    conv = DepthwiseConv2d(8, 8, 3, padding=6, dilation=6, groups=8, bias=False)
+    conv = QuickConv2d(8, 8, 3, padding=6, dilation=6, groups=8, bias=False)
     with torch.autocast('cpu', torch.bfloat16):
         assert conv(torch.randn(1, 8, 9, 11)).dtype == torch.bfloat16
 
@@ -78,3 +79,46 @@ def test_wide_kernels_in_autocast_and_frozen():
         assert wide(x).dtype == torch.bfloat16
     wide.requires_grad_(False)
     assert torch.autograd.grad(wide(x).sum(), x)[0].shape == x.shape
+
+
+def test_pointwise_convolutions_are_torchs_in_every_layout():
+    torch.manual_seed(0)
+    conv = QuickConv2d(70, 33, 1)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        x = torch.randn(2, 70, 13, 20).contiguous(memory_format=layout).requires_grad_()
+        out, expected = conv(x), F.conv2d(x, conv.weight, conv.bias)
+        torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-6)
+        grad = torch.randn_like(expected)
+        for mine, torchs in zip(torch.autograd.grad(out, [x, *conv.parameters()], grad),
+                                torch.autograd.grad(expected, [x, *conv.parameters()], grad)):
+            torch.testing.assert_close(mine, torchs, rtol=1e-4, atol=1e-4)
+
+
+def test_the_output_may_be_changed_in_place():
+    """An activation without a norm in between does so."""
+    conv = QuickConv2d(8, 8, 3, padding=6, dilation=6, groups=8)
+    x = torch.randn(1, 8, 9, 11).contiguous(memory_format=torch.channels_last)
+    grads = [torch.autograd.grad(out.sum(), conv.weight)[0] for out in (F.relu(conv(x), inplace=True), conv(x).relu())]
+    assert torch.equal(*grads)
+
+
+@pytest.mark.parametrize('batch', [1, 2])
+def test_the_decoder_of_daformer_computes_in_one_layout(batch):
+    """What a layer gives in another layout is copied back and forth, unnoticed: batches of one were."""
+    head = build_head(dict(
+        type='DAFormerHead', in_channels=[8, 8, 8, 8], in_index=[0, 1, 2, 3], channels=16, num_classes=3,
+        norm_cfg=dict(type='BN'), decoder_params=dict(
+            embed_dims=8, embed_cfg=dict(type='mlp'), embed_neck_cfg=dict(type='mlp'),
+            fusion_cfg=dict(type='aspp', sep=True, dilations=(1, 6), pool=False, act_cfg=dict(type='ReLU'),
+                            norm_cfg=dict(type='BN')))))
+    layouts = {}
+    for name, module in head.named_modules():
+        module.register_forward_hook(lambda _, args, out, name=name: layouts.update({name: out}))
+    head([to_map(torch.randn(batch, side**2, 8), (side, side)) for side in (16, 8, 4, 2)])
+    maps = {name: out for name, out in layouts.items() if isinstance(out, torch.Tensor) and out.dim() == 4}
+    assert len(maps) > 15
+    assert [name for name, out in maps.items() if out.stride() != channels_last_stride(out)] == []
+
+
+def channels_last_stride(x):
+    return torch.empty(x.shape).contiguous(memory_format=torch.channels_last).stride()

@@ -7,7 +7,9 @@ import shutil
 import struct
 import subprocess
 import sys
+import threading
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,12 @@ import torch
 from PIL import Image
 
 from mmseg.apis import draw_result, inference_segmentor, init_segmentor, load_config
-from mmseg.apis.predict import writable_rate
+from mmseg.apis.predict import ahead, writable_rate
 from mmseg.datasets import PIPELINES
 from mmseg.datasets.pipelines.loading import loaded
 from mmseg.errors import ConfigError, DataError
 from mmseg.models import build_segmentor
+from mmseg.visualization import write_image
 from tests.tiny import TinyRun, make_tiny_run
 from tools import predict
 from tools import test as test_cli
@@ -484,3 +487,45 @@ def test_inference_segmentor_takes_lists(run: TinyRun, model: torch.nn.Module) -
     for path, result in zip(paths, results, strict=True):
         np.testing.assert_array_equal(result, inference_segmentor(model, path)[0])
     assert inference_segmentor(model, []) == []
+
+
+def test_the_next_item_is_made_while_one_is_in_use() -> None:
+    made = [threading.Event() for _ in range(3)]
+
+    def items() -> Iterator[int]:
+        for index, event in enumerate(made):
+            event.set()
+            yield index
+
+    for index in ahead(items()):
+        assert all(event.wait(10) for event in made[:index + 2])
+        assert not any(event.is_set() for event in made[index + 2:])
+
+
+def test_what_fails_ahead_fails_in_its_turn() -> None:
+    def items() -> Iterator[int]:
+        yield 0
+        raise ValueError('the second')
+
+    seen = []
+    with pytest.raises(ValueError, match='the second'):
+        seen.extend(ahead(items()))
+    assert seen == [0]
+
+
+def test_a_picture_that_cannot_be_drawn_is_named_and_the_rest_goes_on(
+        run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures are written by other threads, whose errors must not get lost."""
+    folder, out = tmp_path / 'in', tmp_path / 'out'
+    for name in ('a', 'b', 'c'):
+        write_image(folder / f'{name}.png', np.zeros((64, 96, 3), np.uint8))
+
+    def fails_for_b(path: Path, image: np.ndarray) -> None:
+        if path.stem == 'b':
+            raise ValueError('no picture')
+        write_image(path, image)
+
+    monkeypatch.setattr('mmseg.apis.predict.write_image', fails_for_b)
+    assert call(run, folder, '--out', out) == 1
+    assert names(out) == ['a.png', 'c.png']
+    assert f'error: {folder / "b.png"}: no picture' in capsys.readouterr().err

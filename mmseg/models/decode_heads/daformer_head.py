@@ -42,8 +42,7 @@ class DAFormerHead(BaseDecodeHead):
             for i, channels, dim in zip(self.in_index, self.in_channels, dims)
         })
         self.fuse_layer = self._layer(sum(dims), self.channels, params['fusion_cfg'])
-        # embedded tokens come as channels-last, in which dilated depthwise convolutions are many times slower
-        self.channels_first = 'aspp' in params['fusion_cfg']['type']
+        self.fuses_with_aspp = 'aspp' in params['fusion_cfg']['type']
 
     def _layer(self, in_channels: int, out_channels: int, cfg: dict[str, Any]) -> nn.Module:
         extra = {'align_corners': self.align_corners} if 'aspp' in cfg['type'] else {}
@@ -52,7 +51,9 @@ class DAFormerHead(BaseDecodeHead):
     def forward_embedding(self, feats: list[Tensor]) -> Tensor:
         """Fuse [B, C_i, h_i, w_i] maps to [B, channels, h_0, w_0]."""
         maps = [layer(x) for layer, x in zip(self.embed_layers.values(), self.select(feats))]
-        if self.channels_first:
-            maps = [x.contiguous() for x in maps]
+        if self.fuses_with_aspp:
+            # GPUs have slow kernels for dilated depthwise convolutions of channels-last maps, which embedded tokens are
+            layout = torch.channels_last if maps[0].device.type == 'cpu' else torch.contiguous_format
+            maps = [x.contiguous(memory_format=layout) for x in maps]
         size = maps[0].shape[-2:]
         return self.fuse_layer(torch.cat([resize(x, size) for x in maps], dim=1))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mmseg.models.layers.pooling import PoolingBranch
 
-DEPTHWISE = dict(type='DepthwiseConv2d')
+QUICK = dict(type='QuickConv2d')
 
 
 def aspp_branches(in_channels: int, channels: int, dilations: tuple[int, ...], *, sep: bool,
@@ -22,14 +22,14 @@ def aspp_branches(in_channels: int, channels: int, dilations: tuple[int, ...], *
         sep: make the 3x3 convolutions depthwise-separable.
         conv: ``conv_cfg``, ``norm_cfg``, ``act_cfg`` ... of the convolutions.
     """
+    conv = {**conv, 'conv_cfg': conv.get('conv_cfg') or QUICK}
     branches = nn.ModuleList()
     for dilation in dilations:
         if dilation == 1:
             branches.append(ConvModule(in_channels, channels, 1, **conv))
         elif sep:
             branches.append(
-                DepthwiseSeparableConvModule(in_channels, channels, 3, padding=dilation, dilation=dilation,
-                                             **{**conv, 'conv_cfg': conv.get('conv_cfg') or DEPTHWISE}))
+                DepthwiseSeparableConvModule(in_channels, channels, 3, padding=dilation, dilation=dilation, **conv))
         else:
             branches.append(ConvModule(in_channels, channels, 3, padding=dilation, dilation=dilation, **conv))
     return branches
@@ -59,7 +59,7 @@ class ASPPWrapper(nn.Module):
                  align_corners: bool = False,
                  context_cfg: dict[str, Any] | None = None) -> None:
         super().__init__()
-        conv = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
+        conv = dict(conv_cfg=QUICK, norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.image_pool = self.context_layer = None
         if pool:
             self.image_pool = PoolingBranch(1, in_channels, channels, align_corners=align_corners, **conv)

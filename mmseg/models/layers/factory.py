@@ -8,7 +8,7 @@ from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from torch import nn
 
 from mmseg.models.kinds import CONVOLUTIONS
-from mmseg.models.layers.aspp import ASPPWrapper
+from mmseg.models.layers.aspp import QUICK, ASPPWrapper
 from mmseg.models.layers.embedding import MLP
 from mmseg.models.layers.isa import ISALayer
 from mmseg.utils.kinds import COUNT, NONE, SIZE, Kind, Needed, Typed, list_of
@@ -24,7 +24,8 @@ def _mlp(in_channels: int, out_channels: int, **_: Any) -> nn.Module:
 
 
 def _conv(in_channels: int, out_channels: int, kernel_size: int, **kwargs: Any) -> nn.Module:
-    return ConvModule(in_channels, out_channels, kernel_size, padding=kernel_size // 2, **kwargs)
+    conv = {**kwargs, 'conv_cfg': kwargs.get('conv_cfg') or QUICK}
+    return ConvModule(in_channels, out_channels, kernel_size, padding=kernel_size // 2, **conv)
 
 
 def _sep_conv(in_channels: int, out_channels: int, kernel_size: int, **kwargs: Any) -> nn.Module:

@@ -12,5 +12,8 @@ def to_tokens(x: Tensor) -> Tensor:
 
 
 def to_map(x: Tensor, size: Sequence[int]) -> Tensor:
-    """View tokens [B, h*w, C] as a map [B, C, h, w] (channels-last in memory)."""
-    return x.transpose(1, 2).unflatten(2, size)
+    """View tokens [B, h*w, C] as a map [B, C, h, w] (channels-last in memory).
+
+    The order of the steps matters for a batch of one: its stride decides whether torch sees the layout.
+    """
+    return x.unflatten(1, tuple(size)).permute(0, 3, 1, 2)
