@@ -28,8 +28,7 @@ def _process_state() -> dict[str, object]:
                                 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     state['logging.disable'] = logging.root.manager.disable
     if torch := sys.modules.get('torch'):
-        state.update(threads=torch.get_num_threads(), deterministic=torch.are_deterministic_algorithms_enabled(),
-                     dtype=torch.get_default_dtype())
+        state.update(threads=torch.get_num_threads(), dtype=torch.get_default_dtype())
     return state
 
 
@@ -38,6 +37,8 @@ def leaves_the_process_as_it_was() -> Iterator[None]:
     """Tools are called in the process of the tests: what one of them leaves changed, later tests would meet."""
     before = _process_state()
     yield
+    if torch := sys.modules.get('torch'):
+        torch.use_deterministic_algorithms(False)  # a training that asks for it keeps it for its process
     after = _process_state()
     assert {name: after[name] for name in before} == before
 
