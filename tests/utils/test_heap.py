@@ -14,10 +14,12 @@ import resource
 import torch
 from mmseg.utils.heap import keep_freed_memory
 assert keep_freed_memory(torch.device('cpu'))
-torch.ones(2**24)  # 64 MiB
+def use():
+    for _ in range(16):
+        torch.ones(2**23)
+use()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-torch.ones(2**24)
-torch.ones(2**23)
+use()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
@@ -25,7 +27,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 @pytest.mark.skipif(not sys.platform.startswith('linux'), reason='of glibc')
 def test_large_tensors_get_the_pages_of_those_before_them():
     faults = subprocess.run([sys.executable, '-c', PROGRAM], capture_output=True, text=True, check=True)
-    assert int(faults.stdout) < 1000  # 64 MiB are 16,384 pages
+    assert int(faults.stdout) < 16 * 4096  # 16 times 32 MiB are 16 times 8,192 pages; small tensors may break a block
 
 
 def test_nothing_changes_for_a_gpu():
