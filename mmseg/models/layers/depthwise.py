@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from mmengine.registry import MODELS as MMCV_LAYERS
 from torch import Tensor, nn
 
 BLOCK_CELLS = 2**19  # smaller blocks would fit smaller caches, but start too many parallel regions
@@ -75,7 +74,6 @@ class _DilatedDepthwise(torch.autograd.Function):
         return _convolve(grad, weight.flip(2, 3), ctx.dilation), sums.view_as(weight), None
 
 
-@MMCV_LAYERS.register_module('DepthwiseConv2d')
 class DepthwiseConv2d(nn.Conv2d):
     """``nn.Conv2d`` that takes the short cut for dilated depthwise 3x3 convolutions in fp32 on the CPU."""
 
@@ -83,9 +81,9 @@ class DepthwiseConv2d(nn.Conv2d):
         """Map [B, in_channels, h, w] to [B, out_channels, h', w']."""
         dilated = self.dilation[0] > 1 and self.padding == self.dilation == (self.dilation[0], ) * 2
         depthwise = self.groups == self.in_channels == self.out_channels
-        if (dilated and depthwise and self.kernel_size == (3, 3) and self.stride == (1, 1) and x.device.type == 'cpu'
-                and x.dtype == torch.float32 and not torch.is_autocast_enabled('cpu')
-                and not torch.compiler.is_compiling()):
+        plain = self.kernel_size == (3, 3) and self.stride == (1, 1) and self.padding_mode == 'zeros'
+        if (dilated and depthwise and plain and x.device.type == 'cpu' and x.dtype == torch.float32
+                and not torch.is_autocast_enabled('cpu') and not torch.compiler.is_compiling()):
             out = _DilatedDepthwise.apply(x, self.weight, self.dilation[0])
             return out if self.bias is None else out + self.bias.view(-1, 1, 1)
         return super().forward(x)
