@@ -8,13 +8,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [
-    {'errors', 'registry', 'utils'},
+    {'errors', 'ownership', 'registry', 'utils'},
+    {'extras'},
     {'visualization', 'distributed', 'checkpoint'},
     {'datasets', 'models'},  # neither knows the other
     {'evaluation'},
     {'engine'},
     {'config'},
-    {'doctor', 'experiments', 'apis'},
+    {'doctor', 'experiments', 'apis', 'toy_scenes'},
+    {'cli'},
+    {'__main__'},
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 MODULES = {'.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__'): path

@@ -18,6 +18,7 @@ from torch import nn
 from mmseg import errors
 from mmseg.apis import load_config
 from mmseg.apis.test import TestOutputs, run_test
+from mmseg.cli import training
 from mmseg.datasets import build_dataset, build_eval_loader
 from mmseg.distributed import processes
 from mmseg.distributed.launch import joined
@@ -121,7 +122,7 @@ def die(config: str) -> None:
 
     EncoderDecoder.losses = losses
     args = command.parse_args([config])
-    errors.command(lambda: command.run(processes.from_main(lambda: command.prepare(args, command.configure(args)))))
+    errors.command(lambda: training.run(processes.from_main(lambda: training.prepare(args, training.configure(args)))))
 
 
 if __name__ == '__main__':
