@@ -3,20 +3,18 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow lint reference benchmark-toy
+.PHONY: install demo test test-slow lint wheel reference benchmark-toy
 
 install: $(STAMP)
 
-$(STAMP): requirements.txt requirements-dev.txt setup.py
+$(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --upgrade pip
-	$(BIN)/python -m pip install -r requirements.txt -r requirements-dev.txt
-	# mmengine pulls in opencv-python, which needs libGL; on a machine without it the headless build takes its place
-	$(BIN)/python -c 'import cv2' || $(BIN)/python -m pip install --force-reinstall --no-deps opencv-python-headless
+	$(BIN)/python -m pip install -e '.[dev]'
 	touch $@
 
 demo: $(STAMP)
-	$(BIN)/python -m tools.demo
+	$(BIN)/udaseg demo
 
 # a process per core; tests of one file stay together, since they share what is slow to make
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
@@ -30,6 +28,10 @@ test-slow: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
+
+# builds the wheel and tries it in an environment and a folder of its own
+wheel: $(STAMP)
+	sh dev/try_wheel.sh $(BIN)/python
 
 # the tables of docs/reference/config.md
 reference: $(STAMP)

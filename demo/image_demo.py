@@ -5,11 +5,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmseg.apis import draw_result, inference_segmentor, init_segmentor
-from mmseg.apis.predict import IMAGES
-from mmseg.datasets import get_palette
 from mmseg.errors import command
-from mmseg.visualization import write_image
 
 
 def main(args: Sequence[str] | None = None) -> Path:
@@ -23,6 +19,10 @@ def main(args: Sequence[str] | None = None) -> Path:
     parser.add_argument('--opacity', type=float, default=0.5, help='of the prediction, in (0, 1]')
     parser.add_argument('--out', type=Path, help='file to write; default: <name of the image>_pred beside the image')
     args = parser.parse_args(args)
+    from mmseg.apis import draw_result, inference_segmentor, init_segmentor
+    from mmseg.apis.predict import IMAGES
+    from mmseg.datasets import get_palette
+    from mmseg.visualization import write_image
     palette = args.palette and get_palette(args.palette)
     model = init_segmentor(args.config, args.checkpoint, args.device)
     suffix = args.img.suffix if args.img.suffix.lower() in IMAGES else '.png'  # of a loader of the user's own

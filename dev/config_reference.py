@@ -21,8 +21,9 @@ from mmseg.datasets.kinds import DATASET, STEPS, STYLE
 from mmseg.engine.custom_hooks import HOOK
 from mmseg.errors import command
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
-from mmseg.models.kinds import ACTIVATION, CONVOLUTION, NORM, PART, SAMPLER, TEST
+from mmseg.models.kinds import PART, SAMPLER, TEST
 from mmseg.models.layers.factory import LAYER
+from mmseg.models.layers.named import ACTIVATION, CONVOLUTION, NORM
 from mmseg.models.uda.base import KEYS, UDADecorator
 from mmseg.registry import OBJECTIVES, UDA
 from mmseg.utils.kinds import ANY, FIXED, NAME, Each, Either, Kind, Needed, Section, Typed

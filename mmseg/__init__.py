@@ -10,12 +10,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from mmseg.ownership import DISTRIBUTION, warn_of_a_second_owner
+
 if TYPE_CHECKING:
     from mmseg.apis.model import Model, Prediction, evaluate, load
     from mmseg.apis.train import train
 
 __version__ = '1.0.0'
-__all__ = ['Model', 'Prediction', 'evaluate', 'load', 'train']
+__all__ = ['DISTRIBUTION', 'Model', 'Prediction', 'evaluate', 'load', 'train']
 
 _PLACES = {'Model': 'model', 'Prediction': 'model', 'evaluate': 'model', 'load': 'model', 'train': 'train'}
 
@@ -29,3 +31,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+warn_of_a_second_owner()

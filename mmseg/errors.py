@@ -53,6 +53,10 @@ class ExportError(RuntimeError):
     """A network that cannot be written in another format."""
 
 
+class PackageMissing(RuntimeError):
+    """A package that only some people need is not installed; the message says how to install it."""
+
+
 class NonFiniteLoss(RuntimeError):
     """A loss is NaN or infinite."""
 
@@ -61,7 +65,7 @@ class ProcessLost(RuntimeError):
     """Another process of this training or test has ended, or does not answer."""
 
 
-EXPECTED = (CheckpointError, ExportError, NonFiniteLoss, ProcessLost, OSError, ValueError)
+EXPECTED = (CheckpointError, ExportError, NonFiniteLoss, PackageMissing, ProcessLost, OSError, ValueError)
 
 
 def command(main: Callable[[], object]) -> None:

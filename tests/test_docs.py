@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mmseg.cli import COMMANDS
 from mmseg.config.schema import SECTIONS, TOP_LEVEL
 from mmseg.models.uda import DACS, AdvSeg, MinEnt
 from mmseg.registry import DATASETS, OBJECTIVES, PIPELINES
@@ -80,6 +81,16 @@ def test_commands_name_files_that_exist(page: Path):
     missing += [name for name in modules if not any(
         (ROOT / (name.replace('.', '/') + end)).exists() for end in ('.py', '/__main__.py'))]
     assert not missing, f'{page.relative_to(ROOT)} calls {missing}'
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_commands_of_the_program_exist(page: Path):
+    named = set(re.findall(r'(?:^|`)udaseg ([a-z][\w-]*)', page.read_text(), re.MULTILINE))
+    assert named <= set(COMMANDS), f'{page.relative_to(ROOT)} calls {named - set(COMMANDS)}'
+
+
+def test_every_command_of_the_program_is_on_its_page():
+    assert all(f'`udaseg {name}' in CLI for name in COMMANDS)
 
 
 @pytest.mark.parametrize('name', PROMISED)

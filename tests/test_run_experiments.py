@@ -1,7 +1,6 @@
 """run_experiments.py: unique names, generated configs, and what its switches change. Training itself is replaced."""
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -14,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments import EXPERIMENTS, SUITES
+from mmseg.cli import run_experiments
 from mmseg.config.reading import load_config
 from mmseg.errors import ConfigError, command
+from mmseg.experiments.numbered import EXPERIMENTS, SUITES
 from tests.engine.tiny import tiny_config, write_images
 
 ROOT = Path(__file__).parents[1]
@@ -25,7 +25,7 @@ SYNTHIA = 'syn2cs_dacs_a999_fdthings_rcs001_cpl_daformer_sepaspp_mitb5_poly10war
 
 
 class Training(list):
-    """Stands for tools.train: keeps the configs that it is asked to train, and the arguments behind the last one."""
+    """Stands for mmseg.cli.train: keeps the configs that it shall train, and the arguments behind the last one."""
 
     def main(self, args: list[str]) -> None:
         self.append((Path(args[0]), load_config(args[0])))
@@ -35,7 +35,7 @@ class Training(list):
 @pytest.fixture
 def trained(monkeypatch) -> Training:
     training = Training()
-    monkeypatch.setitem(sys.modules, 'tools.train', types.SimpleNamespace(main=training.main))
+    monkeypatch.setitem(sys.modules, 'mmseg.cli.train', types.SimpleNamespace(main=training.main))
     return training
 
 
@@ -44,16 +44,13 @@ def repository(tmp_path, monkeypatch) -> Path:
     """A folder with our configs, as the current one."""
     shutil.copytree(ROOT / 'configs', tmp_path / 'configs', ignore=shutil.ignore_patterns('generated'))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr('mmseg.config.reading.OWN', tmp_path / 'configs')  # those of the program, which are trusted
+    monkeypatch.setattr('mmseg.config.places.OWN', tmp_path / 'configs')  # those of the program, which are trusted
     return tmp_path
 
 
 @pytest.fixture
 def script():
-    spec = importlib.util.spec_from_file_location('run_experiments', ROOT / 'run_experiments.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return run_experiments
 
 
 def test_config_gets_a_name_a_folder_and_a_child_config(repository, trained, script):

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-import experiments
-import run_experiments
-from experiments import SUITES, find_suite, generate_experiment_cfgs
+from mmseg.cli import run_experiments
 from mmseg.config.reading import load_config
 from mmseg.errors import ConfigError
+from mmseg.experiments import numbered
+from mmseg.experiments.numbered import SUITES, find_suite, generate_experiment_cfgs
 from mmseg.experiments.suites import METHODS, Suite
 from tests.engine.tiny import tiny_config, write_images
 
@@ -84,7 +84,7 @@ def suite(tmp_path, monkeypatch) -> Suite:
         (tmp_path / 'configs/tiny' / f'{method}.py').write_text(
             f"{Path(cfg.filename).read_text()}\ndata.update(test=data['val'])\n")
     made = Suite(299, 'tiny', 'rectangles')
-    monkeypatch.setattr(experiments, 'SUITES', (*SUITES, made))
+    monkeypatch.setattr(numbered, 'SUITES', (*SUITES, made))
     monkeypatch.chdir(tmp_path)
     return made
 
@@ -120,7 +120,7 @@ def test_one_command_trains_keeps_and_tabulates(suite, capsys, monkeypatch) -> N
 
 
 def test_students_are_scored_with_the_targets_statistics_too(suite, capsys, monkeypatch) -> None:
-    monkeypatch.setattr(experiments, 'SUITES', (replace(suite, target_images='images/img'), ))
+    monkeypatch.setattr(numbered, 'SUITES', (replace(suite, target_images='images/img'), ))
     call = ['--exp', '299', '--seeds', '1', '--methods', 'source_only', '--resume']
     assert run_experiments.main(call) == 0
     kept = json.loads(Path('work_dirs/local-exp299/records/source_only_s1.json').read_text())
@@ -151,7 +151,7 @@ def test_missing_images_show_before_anything_is_trained(suite, monkeypatch) -> N
 
 
 def test_failed_runs_are_named_with_how_to_go_on(suite, capsys, monkeypatch) -> None:
-    monkeypatch.setattr(run_experiments.sys, 'executable', shutil.which('false'))
+    monkeypatch.setattr('mmseg.experiments.suite_runs.TRAIN', (shutil.which('false'), ))
     monkeypatch.setattr('mmseg.experiments.side_by_side.POLL', 0.02)
     assert run_experiments.main(['--exp', '299', '--seeds', '0']) == 1
     out = capsys.readouterr().out
@@ -172,5 +172,5 @@ def test_a_run_whose_last_evaluation_is_missing_goes_on(suite, monkeypatch) -> N
     monkeypatch.setattr('mmseg.experiments.suite_runs.train_side_by_side',
                         lambda trainings, *others: (started.extend(trainings), ({}, 0))[1])
     run_experiments.main([*call, '--memory', 'low'])
-    assert [training.command[3:] for training in started] == [
+    assert [training.command[4:] for training in started] == [
         [str(config), '--resume-from', 'auto', '--memory', 'low']]

@@ -1,24 +1,7 @@
-"""What is wrong, before a training starts: python -m tools.doctor CONFIG"""
-from __future__ import annotations
-
-import argparse
-from collections.abc import Sequence
-
-from mmseg.config.command_line import add_config_options
-from mmseg.doctor import examine
+"""What is wrong, before a training starts: mmseg/cli/doctor.py by the name that people know."""
+from mmseg.cli.doctor import *  # noqa: F403
+from mmseg.cli.doctor import main
 from mmseg.errors import command
-
-
-def main(args: Sequence[str] | None = None) -> int:
-    """Examine a config, its data and this machine; returns 0 if nothing stops a training, else 1."""
-    parser = argparse.ArgumentParser(description='Look at config, machine, data and network, and try one iteration; '
-                                     'says how to fix what is found. Exit status 0: no problem, 1: problems')
-    parser.add_argument('config', help='config file (.py, .json, .yaml)')
-    add_config_options(parser)
-    parser.add_argument('--device', help="'cuda', 'cuda:1', 'cpu' or 'auto'; default: the config's, else a GPU if any")
-    args = parser.parse_args(args)
-    return int(examine(args.config, args.options, args.device, args.trust_config).counts['problem'] > 0)
-
 
 if __name__ == '__main__':
     command(main)

@@ -1,8 +1,7 @@
-"""A config for data of one's own: python -m tools.init --source IMAGES MASKS --target IMAGES [MASKS]"""
-from __future__ import annotations
-
+"""A config for data of one's own: mmseg/cli/init.py by the name that people know."""
+from mmseg.cli.init import *  # noqa: F403
+from mmseg.cli.init import main
 from mmseg.errors import command
-from mmseg.init import main
 
 if __name__ == '__main__':
     command(main)

@@ -1,23 +1,7 @@
-"""Print a config with everything that it inherits: python -m tools.print_config CONFIG [--options KEY=VALUE ...]"""
-from __future__ import annotations
-
-import argparse
-from collections.abc import Sequence
-
-from mmseg.config.command_line import add_config_options
-from mmseg.config.reading import load_config
+"""Print a config: mmseg/cli/print_config.py by the name that people know."""
+from mmseg.cli.print_config import *  # noqa: F403
+from mmseg.cli.print_config import main
 from mmseg.errors import command
-from mmseg.utils.config_text import format_config
-
-
-def main(args: Sequence[str] | None = None) -> None:
-    """Print the config as Python source. Errors are left to the caller."""
-    parser = argparse.ArgumentParser(description='Print a config with its bases merged and old spellings translated')
-    parser.add_argument('config', help='config file (.py, .json, .yaml)')
-    add_config_options(parser)
-    args = parser.parse_args(args)
-    print(format_config(load_config(args.config, args.options, trust=args.trust_config).to_dict()), end='')
-
 
 if __name__ == '__main__':
     command(main)

@@ -1,26 +1,7 @@
-"""Make a file for publication: python -m tools.publish_model CHECKPOINT OUT.pth writes OUT-<hash>.pth"""
-from __future__ import annotations
-
-import argparse
-from collections.abc import Sequence
-from pathlib import Path
-
-from mmseg.checkpoint.export import publish
-from mmseg.checkpoint.networks import add_network_option
+"""Make a file for publication: mmseg/cli/publish_model.py by the name that people know."""
+from mmseg.cli.publish_model import *  # noqa: F403
+from mmseg.cli.publish_model import main
 from mmseg.errors import command
-
-
-def main(args: Sequence[str] | None = None) -> Path:
-    """Write the file and return its path. Errors are left to the caller."""
-    parser = argparse.ArgumentParser(description='Write one network of a training checkpoint, named after its content')
-    parser.add_argument('in_file', type=Path, help='checkpoint of a training')
-    parser.add_argument('out_file', type=Path, help='.pth or .safetensors; the start of its SHA-256 sum is added')
-    add_network_option(parser)
-    args = parser.parse_args(args)
-    path = publish(args.in_file, args.out_file, args.network)
-    print(f'wrote {path}')
-    return path
-
 
 if __name__ == '__main__':
     command(main)

@@ -1,8 +1,7 @@
-"""One page for one or several runs: python -m tools.report RUN [RUN ...] --out FILE"""
+"""One page for one or several runs: mmseg/cli/report.py by the name that people know."""
+from mmseg.cli.report import *  # noqa: F403
+from mmseg.cli.report import main
 from mmseg.errors import command
-from mmseg.report.command import main, parse_args
-
-__all__ = ['main', 'parse_args']
 
 if __name__ == '__main__':
     command(main)

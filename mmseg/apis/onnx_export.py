@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from mmseg.errors import ExportError
+from mmseg.extras import require
 from mmseg.utils.atomic import write_atomically
 
-PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 TOLERANCE = 1e-4  # of the logits, absolute; relative to the largest one if that is above 1
 
 
@@ -45,12 +44,11 @@ def export_onnx(model: nn.Module, path: str | Path, size: tuple[int, int]) -> fl
         The largest absolute difference of the logits.
 
     Raises:
-        ExportError: if a package is missing, torch cannot export the network, or the numbers differ.
+        PackageMissing: if the extra 'onnx' is not installed.
+        ExportError: if torch cannot export the network, or the numbers differ.
         ValueError: if the config predicts in windows, or the size is too small for the network.
     """
-    missing = [name for name in PACKAGES if find_spec(name) is None]
-    if missing:
-        raise ExportError(f'the export to ONNX needs further packages: pip install {" ".join(missing)}')
+    require('the export to ONNX', 'onnx', 'onnx', 'onnxscript', 'onnxruntime')
     if model.test_cfg['mode'] != 'whole':
         raise ValueError('the config predicts in sliding windows (model.test_cfg.mode), but an ONNX file holds one '
                          'pass over one image: add --options model.test_cfg.mode=whole')

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from mmseg.checkpoint.file import META_KEY, NO_SAFETENSORS, plain, read_checkpoint
-from mmseg.checkpoint.networks import network_name, segmentor_state
+from mmseg.checkpoint.names import network_name
+from mmseg.checkpoint.networks import segmentor_state
 from mmseg.errors import CheckpointError
 from mmseg.utils.atomic import write_atomically
 

@@ -5,7 +5,6 @@ holds the segmentor's keys with or without the student's.
 """
 from __future__ import annotations
 
-import argparse
 import logging
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -16,29 +15,13 @@ from torch import Tensor, nn
 
 from mmseg.checkpoint.contents import check_finite, weights_of
 from mmseg.checkpoint.file import differences, load_parameters, read_checkpoint
+from mmseg.checkpoint.names import NETWORKS, network_name
 from mmseg.errors import CheckpointError
 from mmseg.registry import OBJECTIVES
 
 logger = logging.getLogger('mmseg')
-NETWORKS = {'student': 'model', 'teacher': 'ema_model'}  # and the prefixes of their entries in a state dict
 HEADS = ('decode_head.', 'auxiliary_head.')
 SEGMENTOR_PARTS = ('backbone.', 'neck.', *HEADS)
-
-
-def network_name(name: str) -> str:
-    """What a network is called: 'student' for 'model', 'teacher' for 'ema_model'; any other name stays."""
-    return next((known for known, prefix in NETWORKS.items() if prefix == name), name)
-
-
-def add_network_option(parser: argparse.ArgumentParser) -> None:
-    """Give a command that reads a checkpoint the option ``--network``, student or teacher.
-
-    ``--model`` and the prefixes in state dicts are accepted as well, and not shown.
-    """
-    common: dict[str, Any] = dict(type=network_name, choices=list(NETWORKS))
-    parser.add_argument('--network', default='student', help='which of a UDA checkpoint: the student (default) or its '
-                        'EMA teacher', **common)
-    parser.add_argument('--model', dest='network', default=argparse.SUPPRESS, help=argparse.SUPPRESS, **common)
 
 
 def _prefixes() -> dict[str, str]:

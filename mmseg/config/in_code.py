@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mmseg.utils.commands import PROGRAM
 from mmseg.utils.config_text import format_config, value_at
 
 Content = dict[str, Any]
@@ -90,5 +91,5 @@ def _advice(option: str, method: MethodInCode, sign: str, content: Content) -> s
     section = format_config({method.key: method.section(content)}).strip().replace(' = ', '=', 1)
     return (f'This is a config of {method.title} ({sign}), whose loss stood in the code of its program: here it trains '
             f'plain DAFormer. To train {method.title}, add\n    uda = dict(\n        {section})\nor start it by '
-            f'run_experiments.py --config CONFIG --method {option}. {method.key}=None there says that DAFormer is '
+            f'{PROGRAM} experiments --config CONFIG --method {option}. {method.key}=None there says that DAFormer is '
             'meant. Testing a checkpoint needs neither.')

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import io
 import json
 import os
@@ -18,11 +17,11 @@ from mmengine.config import Config
 from mmengine.fileio import register_handler
 from mmengine.fileio.handlers import YamlHandler
 
-import mmseg
 from mmseg.config.in_code import warn_of_methods_in_code
 from mmseg.config.legacy import apply_legacy_fixes
+from mmseg.config.places import bases_found, find_config, is_own
 from mmseg.config.schema import check_content, unknown
-from mmseg.errors import ConfigError, ConfigFileNotFound, ConfigKeyMissing, ConfigMergeError
+from mmseg.errors import ConfigError, ConfigKeyMissing, ConfigMergeError
 from mmseg.utils.config_text import format_config
 from mmseg.utils.nested import leaves
 
@@ -30,7 +29,6 @@ __all__ = ['ConfigError', 'dump_config', 'format_config', 'load_config', 'valida
 
 SUFFIXES = ('.py', '.json', '.yml', '.yaml')
 TRAINING = ('model', 'data', 'runner', 'optimizer')  # sections that every training needs
-OWN = Path(mmseg.__file__).parents[1] / 'configs'  # of the program itself
 UNTRUSTED = (', which would run code, and a .json or .yaml file is read as data. If you trust it, load it with '
              '--trust-config (in Python load_config(path, trust=True)), or write it as a .py file')
 
@@ -55,7 +53,8 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None, mistake
     folder of this program, and import nothing.
 
     Args:
-        path: a .py, .json, .yml or .yaml file. ``_base_`` in it names one file or several, relative to it.
+        path: a .py, .json, .yml or .yaml file, or the name of a config of this program, such as 'daformer/NAME.py'; see
+            :func:`~mmseg.config.places.find_config`. ``_base_`` in it names one file or several in the same way.
         options: values that replace those of the file, by dotted key as ``mmengine.config.DictAction`` makes them from
             ``--options``; a whole number in the key is a position in a list (``data.train.pipeline.2.img_scale``).
         mistakes: a list that gets what is wrong with single entries, which are left out then, and what is missing;
@@ -66,9 +65,9 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None, mistake
         ConfigError: for whatever cannot be used, naming the file, the dotted key and the nearest known name. A missing
             file is also a FileNotFoundError, a dict that meets no dict in its base also a TypeError.
     """
-    path, options = Path(path).expanduser(), options or {}
+    path, options = find_config(path), options or {}
     try:
-        with _parsing:
+        with _parsing, bases_found():
             files = _inheritance(path, trust)
             cfg = Config.fromfile(str(path), lazy_import=False)
     except ConfigError:
@@ -133,37 +132,21 @@ def dump_config(cfg: Config, path: str | Path) -> None:
 
 def _inheritance(path: Path, trust: bool, children: Sequence[Path] = ()) -> list[Path]:
     """``path`` and all files that it inherits from, after checks that MMEngine does not make or not clearly."""
-    child = children[-1] if children else None
-    if not path.is_file():
-        raise _missing(path, child)
     if path.suffix not in SUFFIXES:
         raise ConfigError(f'{path}: a config ends in {", ".join(SUFFIXES)}')
     chain = [*children, path]
     if path.resolve() in [parent.resolve() for parent in children]:
-        raise ConfigError(f'{child}: inherits from itself through _base_: {" -> ".join(map(str, chain))}')
+        raise ConfigError(f'{children[-1]}: inherits from itself through _base_: {" -> ".join(map(str, chain))}')
     files = [path]
     for base in _bases(path, trust):
         if '::' in base:
             raise ConfigError(f'{path}: _base_ {base!r} names a file inside of an installed package, which is not '
                               'supported (it needs pkg_resources): copy that file and name its path')
-        if base.endswith('.py') and path.suffix != '.py' and not trust and not _is_own(path.parent / base):
+        found = find_config(base, path)
+        if found.suffix == '.py' and path.suffix != '.py' and not trust and not is_own(found):
             raise ConfigError(f'{path}: _base_ {base} is a Python file{UNTRUSTED}', base, '_base_')
-        files += _inheritance(path.parent / base, trust, chain)
+        files += _inheritance(found, trust, chain)
     return files
-
-
-def _is_own(path: Path) -> bool:
-    return path.resolve().is_relative_to(OWN)
-
-
-def _missing(path: Path, child: Path | None) -> ConfigFileNotFound:
-    what = f'config file {path}' if child is None else f'{child}: its _base_ {os.path.normpath(path)}'
-    if path.is_dir():
-        return ConfigFileNotFound(f'{what} is a folder: name one of the files in it')
-    if not path.parent.is_dir():
-        return ConfigFileNotFound(f'{what} does not exist, and neither does its folder')
-    near = difflib.get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], 1)
-    return ConfigFileNotFound(f'{what} does not exist' + (f', did you mean {near[0]}?' if near else ''))
 
 
 def _filled_in(path: Path) -> str:

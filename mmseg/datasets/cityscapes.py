@@ -6,19 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from cityscapesscripts.helpers import labels as official
 
+from mmseg.datasets.cityscapes_labels import CITYSCAPES_CLASSES, CITYSCAPES_PALETTE, LABELS, NO_CLASS
 from mmseg.datasets.custom import CustomDataset
 from mmseg.datasets.label_format import published_ids
 from mmseg.registry import DATASETS
 from mmseg.utils.kinds import NONE, WHOLE, list_of
-
-CITYSCAPES_CLASSES = ('road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light', 'traffic sign',
-                      'vegetation', 'terrain', 'sky', 'person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle',
-                      'bicycle')
-CITYSCAPES_PALETTE = [[128, 64, 128], [244, 35, 232], [70, 70, 70], [102, 102, 156], [190, 153, 153], [153, 153, 153],
-                      [250, 170, 30], [220, 220, 0], [107, 142, 35], [152, 251, 152], [70, 130, 180], [220, 20, 60],
-                      [255, 0, 0], [0, 0, 142], [0, 0, 70], [0, 60, 100], [0, 80, 100], [0, 0, 230], [119, 11, 32]]
 
 
 def margin_mask(size: tuple[int, int], margins: Sequence[int]) -> np.ndarray:
@@ -43,7 +36,7 @@ class CityscapesDataset(CustomDataset):
     CLASSES, PALETTE = CITYSCAPES_CLASSES, CITYSCAPES_PALETTE
     IMG_SUFFIX, SEG_MAP_SUFFIX = '_leftImg8bit.png', '_gtFine_labelTrainIds.png'
     ORIGINAL_LABELS = '_gtFine_labelIds.png', published_ids({
-        label.id: label.trainId for label in official.labels if label.trainId in range(len(CITYSCAPES_CLASSES))}, 34)
+        label.id: label.train_id for label in LABELS.values() if label.train_id != NO_CLASS}, 34)
     VALID_MASK_SIZE = (1024, 2048)
 
     def __init__(self, pipeline: Sequence[dict[str, Any]], crop_pseudo_margins: Sequence[int] | None = None,

@@ -20,20 +20,6 @@ from mmseg.errors import DataError
 from mmseg.utils.atomic import write_atomically
 
 
-def parse_arguments(description: str, name: str, gt_dir: str, nproc: int, argv: Sequence[str] | None = None
-                    ) -> argparse.Namespace:
-    """Command line of a converter: ``path``, ``gt_dir`` (joined to path), ``out_dir`` (default path), ``nproc``."""
-    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
-    parser.add_argument('path', metavar=name, help='folder of the data set')
-    parser.add_argument('--gt-dir', default=gt_dir, help=f'folder of the labels below {name} (default: %(default)s)')
-    parser.add_argument('-o', '--out-dir', help=f'folder of the statistics (default: {name})')
-    parser.add_argument('--nproc', type=int, default=nproc, help='number of processes (default: %(default)s)')
-    args = parser.parse_args(argv)
-    args.gt_dir = os.path.join(args.path, args.gt_dir)
-    args.out_dir = args.out_dir or args.path
-    return args
-
-
 def list_labels(gt_dir: str, pattern: str) -> list[str]:
     """Sorted paths of the files anywhere below ``gt_dir`` whose path matches a pattern of the shell, in any case.
 

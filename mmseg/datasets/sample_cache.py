@@ -26,6 +26,7 @@ from mmseg.datasets.storage import read_bytes
 from mmseg.errors import DataError
 from mmseg.registry import DATASETS
 from mmseg.utils.atomic import write_json
+from mmseg.utils.commands import called
 from mmseg.utils.notices import warn_once
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 
 MANIFEST, MAX_MANIFEST_BYTES = 'cache.json', 2**20
 VERSION = 2  # raise it when the files change, or what is read from the same image or label map
-MAKE = 'make one with python -m tools.cache_dataset'
-AGAIN = 'run python -m tools.cache_dataset again'
+MAKE = f'make one with {called("cache", "cache_dataset")}'
+AGAIN = f'run {called("cache", "cache_dataset")} again'
 _UNCHANGED = ['uint8', 'uint16', 'int16', 'float32', 'float64']  # types of files that OpenCV resizes
 Transform = LoadImageFromFile | LoadAnnotations | Resize
 

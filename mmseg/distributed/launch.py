@@ -11,9 +11,9 @@ import torch
 import torch.distributed as dist
 
 from mmseg.distributed import processes
+from mmseg.utils.commands import called
 from mmseg.utils.device import resolve_device
 
-LAUNCHERS = ('none', 'pytorch', 'slurm')
 # How long the others wait for a process that lives but does not come: one may count classes or save meanwhile.
 PATIENCE = timedelta(minutes=30)
 TORCHRUN = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
@@ -63,7 +63,7 @@ def _refuse_torchrun() -> None:
 def _places(launcher: str) -> tuple[int, int, int]:
     """Rank, number of processes, and rank on this machine."""
     names, remedy = ((TORCHRUN, 'sh tools/dist_train.sh CONFIG N or torchrun') if launcher == 'pytorch' else
-                     (SLURM, 'srun python -m tools.train CONFIG --launcher slurm'))
+                     (SLURM, f'srun {called("train")} CONFIG --launcher slurm'))
     missing = [name for name in names if name not in os.environ]
     if missing:
         raise ValueError(f'--launcher {launcher} needs {", ".join(missing)} in the environment: start with {remedy}')

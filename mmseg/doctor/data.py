@@ -21,6 +21,7 @@ from mmseg.doctor.report import Report
 from mmseg.doctor.survey import MOST, spread
 from mmseg.errors import DataError
 from mmseg.evaluation import check_metrics
+from mmseg.utils.commands import called
 
 
 def check_data(report: Report, cfg: Config) -> dict[str, SampledDataset]:
@@ -51,7 +52,7 @@ def _tell_style(report: Report, data: Mapping[str, Any]) -> None:
             report.section(f'{place.key}.source_style')
             values = ', '.join(f'{key}={value!r}' for key, value in style.items() if key != 'type')
             report.ok(f'source images get the style of target images: {style.get("type")}({values}); '
-                      'python -m tools.browse_dataset draws them')
+                      f'{called("browse", "browse_dataset")} draws them')
 
 
 def _check_evaluation(report: Report, cfg: Config) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmseg.registry import DATASETS
+from mmseg.utils.commands import called
 
 
 @dataclass(frozen=True)
@@ -67,4 +68,5 @@ def conversion(section: Mapping[str, Any]) -> str:
     known = KNOWN.get(section['type'])
     if known is None or known.convert is None:
         return 'label maps hold class ids from 0 on, and 255 (docs/datasets.md, docs/how-to/own_data.md)'
-    return f'python -m tools.convert_datasets.{known.convert} {section.get("data_root") or "FOLDER"}'
+    converter = called(f'convert {known.convert}', f'convert_datasets.{known.convert}')
+    return f'{converter} {section.get("data_root") or "FOLDER"}'

@@ -4,18 +4,18 @@ from __future__ import annotations
 import re
 import shutil
 from importlib import metadata
-from pathlib import Path
+from importlib.metadata import requires
 
 import torch
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 
 from mmseg.config.memory import GIB, total_memory
 from mmseg.doctor.report import Report
 from mmseg.engine.env import collect_env
+from mmseg.ownership import DISTRIBUTION, second_owner
 from mmseg.utils.device import resolve_device
 
-REQUIREMENTS = Path(__file__).parents[2] / 'requirements.txt'
-INSTALL = 'pip install -r requirements.txt'
+INSTALL = f'pip install -U {DISTRIBUTION}, or in a clone of the repository pip install -r requirements.txt'
 
 
 def check_machine(report: Report, wanted: str | None) -> torch.device | None:
@@ -30,6 +30,7 @@ def check_machine(report: Report, wanted: str | None) -> torch.device | None:
     report.section('machine')
     env = collect_env()
     report.ok(', '.join(f'{name} {version}' for name, version in env.items() if not name.startswith('gpu')))
+    _check_owner(report)
     _check_requirements(report)
     device = None
     with report.guarded('use --device cpu, change device in the config, or install a CUDA build of torch'):
@@ -38,12 +39,16 @@ def check_machine(report: Report, wanted: str | None) -> torch.device | None:
     return device
 
 
+def _check_owner(report: Report) -> None:
+    message = second_owner()
+    if message is not None:
+        what, _, remedy = message.partition(': ')
+        report.problem(what, remedy)
+
+
 def _check_requirements(report: Report) -> None:
-    lines = REQUIREMENTS.read_text().splitlines() if REQUIREMENTS.is_file() else []
-    for line in lines:
-        try:
-            wanted = Requirement(line.partition('#')[0].strip())
-        except InvalidRequirement:  # a comment, or an option of pip
+    for wanted in map(Requirement, _requirements()):
+        if wanted.marker and not wanted.marker.evaluate(dict(extra='')):
             continue
         try:
             version = metadata.version(wanted.name)
@@ -56,8 +61,16 @@ def _check_requirements(report: Report) -> None:
             report.problem(f'{wanted.name} is {version}, needed is {wanted.specifier}', INSTALL)
 
 
+def _requirements() -> list[str]:
+    """What an installation needs; nothing is known about a copy that is not installed."""
+    try:
+        return requires(DISTRIBUTION) or []
+    except metadata.PackageNotFoundError:
+        return []
+
+
 def _replaced(name: str) -> bool:
-    """Whether another package brings the same modules (mmcv for mmcv-lite, the other builds of OpenCV)."""
+    """Whether another package brings the same modules (mmengine for mmengine-lite, other builds of OpenCV)."""
     family = re.sub(r'-(lite|headless)$', '', name).removesuffix('-python')
     installed = (distribution.metadata['Name'] or '' for distribution in metadata.distributions())
     return any(other.lower().startswith(family) for other in installed)

@@ -25,6 +25,7 @@ from mmseg.engine.optim import build_optim_wrapper
 from mmseg.engine.seeds import seed_everything
 from mmseg.models import build_segmentor, build_train_model
 from mmseg.models.builder import training_crop
+from mmseg.utils.commands import called
 
 SMALL = 128  # shorter side in pixels of the crops of a small step
 FETCH = 'sh tools/download_checkpoints.sh mit, or docs/model_zoo.md and docs/how-to/encoders.md'
@@ -98,7 +99,7 @@ def check_step(report: Report, cfg: Config, device: torch.device, readable: bool
         wrong = [name for name, value in losses.items() if not math.isfinite(value)]
         if wrong:
             report.problem(f'not a finite number: {", ".join(wrong)}', 'look at images and labels '
-                           '(python -m tools.browse_dataset CONFIG); lower optimizer.lr; leave amp out')
+                           f'({called("browse", "browse_dataset")} CONFIG); lower optimizer.lr; leave amp out')
         del model, wrapper
         if device.type == 'cuda':
             _measure_memory(report, cfg, full, device)

@@ -11,16 +11,17 @@ from pathlib import Path
 
 import torch
 
+import mmseg
 from mmseg.utils.git import git_revision
 
-LIBRARIES = ('torch', 'torchvision', 'numpy', 'cv2', 'mmengine', 'mmcv', 'timm', 'mmseg')
+LIBRARIES = ('torch', 'torchvision', 'numpy', 'cv2', 'mmengine', 'timm')
 SOURCES = ('mmseg', 'tools', 'dev', 'configs', 'demo', ':(glob)*.py', ':(glob)*.sh')
 
 
 def collect_env() -> dict[str, str]:
     """Names and versions of what a run depends on."""
     env = {'platform': platform.platform(), 'python': sys.version.split()[0]}
-    env.update({name: _version(name) for name in LIBRARIES})
+    env.update({name: _version(name) for name in LIBRARIES}, mmseg=mmseg.__version__)
     env['git'] = git_revision()[:9] or 'unknown'
     env['cpu'] = _processor()
     env['cpu threads'] = str(torch.get_num_threads())

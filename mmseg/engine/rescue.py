@@ -9,6 +9,7 @@ from mmseg.checkpoint.lookup import newest_whole
 from mmseg.datasets.loader import is_dead_worker
 from mmseg.distributed import processes
 from mmseg.errors import CheckpointError, DataError, NonFiniteLoss, ProcessLost
+from mmseg.utils.commands import called, called_with_processes
 
 if TYPE_CHECKING:
     from mmseg.engine.runner import TrainRunner
@@ -22,8 +23,8 @@ def resume_command(runner: TrainRunner) -> str:
         return f'cfg.resume_from = {str(latest)!r}'
     trust = ' --trust-config' if config.suffix != '.py' and runner.cfg.get('custom_imports') else ''
     if processes.count() > 1:
-        return f'sh tools/dist_train.sh {config} {processes.count()} --resume-from {latest}{trust}'
-    return f'python -m tools.train {config} --resume-from {latest}{trust}'
+        return f'{called_with_processes(config, processes.count())} --resume-from {latest}{trust}'
+    return f'{called("train")} {config} --resume-from {latest}{trust}'
 
 
 def whole_beside(filename: Path) -> str:

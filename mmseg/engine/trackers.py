@@ -10,6 +10,9 @@ from mmengine.config import Config
 from mmengine.registry import VISBACKENDS
 from mmengine.visualization import WandbVisBackend
 
+from mmseg.errors import PackageMissing
+from mmseg.extras import install_command
+
 # By name in log_config.hooks: package, MMEngine's back end, its folder in the work_dir, what it takes of the hook.
 TRACKERS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     'TensorboardLoggerHook': ('tensorboard', 'TensorboardVisBackend', 'tf_logs', ()),
@@ -55,7 +58,7 @@ def tracker_backends(hooks: list[dict[str, Any]], work_dir: Path, logger: Any) -
         logger: warned if TensorBoard, which many configs name, is not installed; nothing else happens then.
 
     Raises:
-        ValueError: if W&B or MLflow is asked for and not installed.
+        PackageMissing: if W&B or MLflow is asked for and not installed.
     """
     backends = []
     for hook in hooks:
@@ -63,10 +66,11 @@ def tracker_backends(hooks: list[dict[str, Any]], work_dir: Path, logger: Any) -
             continue
         package, backend, folder, arguments = TRACKERS[hook['type']]
         if find_spec(package) is None:
+            install = 'pip install mlflow' if package == 'mlflow' else install_command('trackers')
             if package != 'tensorboard':
-                raise ValueError(f'log_config.hooks names {hook["type"]}, but {package} is not installed: '
-                                 f'pip install {package}, or remove the entry')
-            logger.warning('TensorboardLoggerHook writes nothing: install it with "pip install tensorboard"')
+                raise PackageMissing(f'log_config.hooks names {hook["type"]}, but {package} is not installed: '
+                                     f'{install}, or remove the entry')
+            logger.warning(f'TensorboardLoggerHook writes nothing, since TensorBoard is not installed: {install}')
             continue
         given = {name: hook[name] for name in arguments if hook.get(name) is not None}
         if package == 'mlflow':

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mmseg.distributed import processes
+from mmseg.utils.commands import called
 from mmseg.utils.labels import IGNORED
 from mmseg.utils.names import nearest
 
@@ -24,7 +25,7 @@ def check_metrics(metrics: str | Iterable[str]) -> tuple[str, ...]:
     names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
     for name in names:
         if name == 'cityscapes':
-            raise ValueError("metric 'cityscapes' (the official program) is for python -m tools.test --eval cityscapes"
+            raise ValueError(f"metric 'cityscapes' (the official program) is for {called('test')} --eval cityscapes"
                              ": use 'mIoU' here, which scores the same 19 classes on train ids")
         if name not in METRIC_COLUMNS:
             raise ValueError(f'unknown metric {name!r}: {nearest(name, METRIC_COLUMNS)}')

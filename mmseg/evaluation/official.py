@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mmseg.datasets.cityscapes_labels import CITYSCAPES_CLASSES
 from mmseg.errors import DataError
-from mmseg.evaluation.writers import cityscapes_classes, server_name
+from mmseg.evaluation.writers import server_name
+from mmseg.extras import require
 
 TRAIN_IDS, LABEL_IDS = '_labelTrainIds.png', '_labelIds.png'
 
@@ -16,9 +18,11 @@ def official_truths(dataset: Any) -> list[str]:
     """The label-id files that the official evaluation compares with, one per image.
 
     Raises:
+        PackageMissing: if the extra 'cityscapes' is not installed.
         DataError: if the data set does not have them.
     """
-    if list(dataset.CLASSES) != cityscapes_classes() or not hasattr(dataset, 'label_path'):
+    require('--eval cityscapes', 'cityscapes', 'cityscapesscripts')
+    if tuple(dataset.CLASSES) != CITYSCAPES_CLASSES or not hasattr(dataset, 'label_path'):
         raise DataError(f"--eval cityscapes needs one data set with the 19 Cityscapes classes, not a "
                         f"{type(dataset).__name__}: use --eval mIoU")
     paths = [dataset.label_path(idx).replace(TRAIN_IDS, LABEL_IDS) for idx in range(len(dataset))]

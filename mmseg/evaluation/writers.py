@@ -11,9 +11,9 @@ from zipfile import ZipFile
 
 import numpy as np
 import torch
-from cityscapesscripts.helpers import labels as cityscapes
 from torch import Tensor
 
+from mmseg.datasets.cityscapes_labels import CITYSCAPES_CLASSES, LABELS, NO_CLASS, UNLABELED
 from mmseg.datasets.files import read_image
 from mmseg.distributed import processes
 from mmseg.errors import DataError
@@ -140,11 +140,11 @@ class TestServerExport:
 
     def __init__(self, folder: str | os.PathLike, classes: Sequence[str], palette: Palette, background: Background,
                  to_label_id: bool = True) -> None:
-        if to_label_id and list(classes) != cityscapes_classes():
+        if to_label_id and tuple(classes) != CITYSCAPES_CLASSES:
             raise DataError('only the 19 Cityscapes classes have label ids: add to_label_id=False to --eval-options')
         self.folder, self.background = Path(folder), background
         self._ids = label_ids() if to_label_id else np.arange(256, dtype=np.uint8)
-        self._palette = [cityscapes.id2label[i].color for i in range(34)] if to_label_id else palette
+        self._palette = [label.color for label in sorted(LABELS.values()) if label.id >= 0] if to_label_id else palette
         self._written: dict[str, str] = {}
 
     def __call__(self, index: int, pred: Tensor, meta: dict[str, Any]) -> None:
@@ -206,15 +206,10 @@ def _compact(pred: Tensor) -> Tensor:
     return pred if pred.is_floating_point() else pred.to(torch.uint8)
 
 
-def cityscapes_classes() -> list[str]:
-    """The 19 evaluated classes in the order of their train ids."""
-    return [cityscapes.trainId2label[i].name for i in range(19)]
-
-
 def label_ids() -> np.ndarray:
     """[256] uint8 table from train ids to Cityscapes label ids; 255 becomes 0 (unlabeled), unknown ids stay."""
     table = np.arange(256, dtype=np.uint8)
-    for train_id, label in cityscapes.trainId2label.items():
-        if 0 <= train_id <= 255:
-            table[train_id] = label.id
+    table[NO_CLASS] = UNLABELED
+    for name in CITYSCAPES_CLASSES:
+        table[LABELS[name].train_id] = LABELS[name].id
     return table

@@ -73,6 +73,11 @@ def _generate(content: dict[str, Any], group: str, name: str, resume: bool) -> P
     return (_earlier(content, group, name) if resume else None) or _write(content, group, name)
 
 
+def _base(name: str) -> str:
+    """A config below ``configs`` of the current folder, or else of this program, for a generated one."""
+    return f'../../{name}' if Path('configs', name).is_file() else name
+
+
 def _group(machine: str, exp: int | str, startup_test: bool) -> str:
     return f'{machine}-{exp}' + ('-startup' if startup_test else '')
 
@@ -112,9 +117,9 @@ def generate_from_config(config: str | Path, machine: str, *, method: str | None
         cfg = load_config(config)
     group = _group(machine, cfg.get('exp', 'basic'), startup_test)
     try:
-        base = os.path.relpath(config, GENERATED / group)
+        base = os.path.relpath(cfg.filename, GENERATED / group)
     except ValueError:  # another drive on Windows
-        base = os.path.abspath(config)
+        base = os.path.abspath(cfg.filename)
     # a section that is switched off stays off: a dict could not inherit from None
     changes = {name: change for name, change in overrides(debug, startup_test).items()
                if not isinstance(change, dict) or cfg.get(name) is not None}
@@ -140,7 +145,7 @@ def generate_from_experiment(experiments: Iterable[dict[str, Any]], number: int,
         experiments = chosen
     paths = []
     for experiment in experiments:
-        content = dict(experiment, _base_=[f'../../{base}' for base in experiment['_base_']])
+        content = dict(experiment, _base_=[_base(name) for name in experiment['_base_']])
         name = content.pop('name')
         for section, change in overrides(debug, startup_test).items():
             own = content.get(section)
@@ -154,7 +159,7 @@ def run_all(configs: Iterable[Path], train: Callable[[list[str]], None], *, resu
     """Train one config after the other in this process.
 
     Args:
-        train: ``tools.train.main``.
+        train: ``mmseg.cli.train.main``.
         resume: leave out finished runs, and continue the others from their last checkpoint, if any.
         dry_run: only say what would be trained.
     """

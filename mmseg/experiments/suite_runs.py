@@ -1,9 +1,11 @@
 """Training the runs of a suite, and what is left of them: records, tables, curves."""
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import mmseg
 from mmseg.apis.test import score_with_target_statistics
 from mmseg.config.reading import load_config
 from mmseg.datasets import build_dataset
@@ -17,17 +19,18 @@ from mmseg.report.logs import RUN_STAMP
 from mmseg.utils.atomic import write_json
 from mmseg.utils.device import resolve_device
 
+TRAIN = (sys.executable, '-m', 'mmseg', 'train')
+PROJECT = Path(mmseg.__file__).parents[1]  # where the processes find this package
 
-def train_suite(suite: Suite, configs: Sequence[Path], folder: Path, train: Sequence[str], flags: Sequence[str],
-                jobs: int, project: Path, *, resume: bool = False) -> int:
+
+def train_suite(suite: Suite, configs: Sequence[Path], folder: Path, flags: Sequence[str], jobs: int, *,
+                resume: bool = False) -> int:
     """Train generated configs side by side, and say at the end which runs have failed.
 
     Args:
         folder: gets a record of each run that is finished, at once.
-        train: the command that trains a config.
-        flags: more arguments for it.
+        flags: more arguments of the command that trains a config.
         jobs: trainings at a time.
-        project: folder of the packages that it imports.
         resume: leave out finished runs, and continue the others from their last checkpoint, if any.
 
     Returns:
@@ -50,9 +53,9 @@ def train_suite(suite: Suite, configs: Sequence[Path], folder: Path, train: Sequ
             for section in (cfg.data.train, cfg.data.val):
                 build_dataset(section)
         paths[name] = path
-        command = [*train, str(path), *(['--resume-from', 'auto'] if resume else []), *flags]
+        command = [*TRAIN, str(path), *(['--resume-from', 'auto'] if resume else []), *flags]
         trainings.append(Training(name, command, Path(cfg.work_dir), cfg.runner.max_iters))
-    failed, status = train_side_by_side(trainings, jobs, project,
+    failed, status = train_side_by_side(trainings, jobs, PROJECT,
                                         lambda run: _keep_record(suite, paths[run.name], folder))
     if failed:
         print(f'{len(failed)} of {len(configs)} runs are not finished: '

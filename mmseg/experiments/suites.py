@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmseg.config.reading import load_config
 from mmseg.errors import ConfigError
 from mmseg.utils.names import nearest
 
-CONFIGS = Path('configs')
 SEEDS = (0, 1, 2)
 # What a suite runs unless it is told, as far as its folder has it; the most important comes first.
 METHODS = ('source_only', 'photometric', 'fda', 'dacs', 'daformer', 'hrda', 'mic', 'mrm', 'eb', 'dida_code', 'dida',
@@ -26,13 +24,13 @@ def place(method: str) -> tuple[int, str]:
 
 @dataclass(frozen=True)
 class Suite:
-    """One row of experiments.py: a method per config of a folder, whose results are put side by side.
+    """One row of numbered.py: a method per config of a folder, whose results are put side by side.
 
     Args:
         number: its id.
         folder: of its configs, below ``configs``. All of them but common.py are methods.
         about: what it is.
-        drawn: whether its images are the scenes that tools/make_toy_data.py draws.
+        drawn: whether its images are the scenes of the built-in benchmark.
         target_images: folder of the target's training images, for networks with batch norms everywhere: students are
             scored with the statistics of these, too.
     """
@@ -48,9 +46,16 @@ class Suite:
         return self.folder.replace('/', '_')
 
     @property
+    def home(self) -> Path:
+        """The folder of its configs: below ``configs`` of the current folder, or else of this program."""
+        from mmseg.config.places import OWN  # here, since it loads torch
+        here = Path('configs', self.folder)
+        return here if here.is_dir() else OWN / self.folder
+
+    @property
     def known(self) -> list[str]:
         """All methods, those of :data:`METHODS` first."""
-        found = {path.stem for path in (CONFIGS / self.folder).glob('*.py')} - {'common'}
+        found = {path.stem for path in self.home.glob('*.py')} - {'common'}
         return sorted(found, key=place)
 
     def methods(self, chosen: Iterable[str] | None = None) -> list[str]:
@@ -62,13 +67,13 @@ class Suite:
         known, chosen = self.known, METHODS if chosen is None else list(chosen)
         unknown = [method for method in chosen if method not in known] if chosen is not METHODS else []
         if unknown:
-            raise ConfigError(f'--methods: there is no {CONFIGS / self.folder / unknown[0]}.py, '
+            raise ConfigError(f'--methods: there is no {self.home / unknown[0]}.py, '
                               f'{nearest(unknown[0], known)}', unknown[0])
         return [method for method in known if method in chosen]
 
     def config(self, method: str) -> Path:
         """The config file of a method."""
-        return CONFIGS / self.folder / f'{method}.py'
+        return self.home / f'{method}.py'
 
     def runs(self, methods: Iterable[str] | None = None, seeds: Sequence[int] = SEEDS) -> list[dict[str, Any]]:
         """The configs of its runs, all methods with the first seed first; ``_base_`` is relative to ``configs``.
@@ -85,5 +90,6 @@ class Suite:
 
 def config_hash(path: Path) -> str:
     """Twelve hexadecimal digits that stand for the whole content of a config."""
+    from mmseg.config.reading import load_config  # here, since it loads torch
     content = json.dumps(load_config(path).to_dict(), sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()[:12]

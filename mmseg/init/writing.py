@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmseg.config.reading import OWN
+from mmseg.config.places import OWN
 from mmseg.init.networks import Choice
 from mmseg.init.pairing import Folder
 from mmseg.init.plan import Images, Plan, choice_settings

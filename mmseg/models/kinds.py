@@ -1,12 +1,10 @@
 """Kinds of the sections that a model is made of."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-import mmcv.cnn  # noqa: F401  registers its layers
 import mmengine.model  # noqa: F401  registers ways to initialise
-from mmengine.registry import MODELS as LAYERS
 from mmengine.registry import WEIGHT_INITIALIZERS, Registry
 
 from mmseg.registry import MODELS, PIXEL_SAMPLERS
@@ -19,7 +17,6 @@ from mmseg.utils.kinds import (
     NONE,
     NUMBER,
     SIZE,
-    Kind,
     Problem,
     Section,
     Typed,
@@ -75,25 +72,9 @@ class Part(Typed):
         return self.table().get(name) if isinstance(name, str) else None
 
 
-def _named(*names: str) -> Callable[[], Mapping[str, Any]]:
-    return lambda: {name: LAYERS.get(name) for name in names}
-
-
-def _layer(thing: Callable) -> dict[str, Kind]:
-    """Arguments of a layer but its sizes, which the network gives."""
-    given = {'num_features', 'num_channels', 'normalized_shape', 'in_channels', 'out_channels', 'kernel_size'}
-    return {name: kind for name, kind in options(thing).items() if name not in given}
-
-
 PART = Part(MODELS)
 BACKBONE = Part(MODELS, IMTRv21_5)
 SAMPLER = Part(PIXEL_SAMPLERS)
-NORM = Typed(_named('BN', 'BN1d', 'BN2d', 'BN3d', 'SyncBN', 'GN', 'LN', 'IN', 'IN1d', 'IN2d', 'IN3d'), _layer,
-             more=dict(requires_grad=FLAG))
-ACTIVATION = Typed(_named('ReLU', 'LeakyReLU', 'PReLU', 'RReLU', 'ReLU6', 'ELU', 'Sigmoid', 'Tanh', 'SiLU', 'Clamp',
-                          'Clip', 'GELU', 'HSigmoid', 'HSwish', 'Swish'), _layer)
-CONVOLUTION = Typed(_named('Conv2d', 'Conv', 'ConvWS', 'ConvAWS', 'QuickConv2d'), _layer)
-CONVOLUTIONS = dict(norm_cfg=NORM | NONE, act_cfg=ACTIVATION | NONE, conv_cfg=CONVOLUTION | NONE)
 PRETRAINED = Section(dict(type=one_of(['Pretrained']), checkpoint=NAME)) | NONE
 INITIALISATION = Typed(WEIGHT_INITIALIZERS.module_dict.copy, options, more=dict(
     layer=NAMES | NONE, override=DICT, mean=NUMBER, a=NUMBER, b=NUMBER, val=NUMBER, bias=NUMBER, std=AMOUNT)) | NONE

@@ -15,7 +15,8 @@ from mmengine.logging import MessageHub
 from torch import nn
 
 from mmseg.checkpoint.file import read_checkpoint
-from mmseg.checkpoint.networks import add_network_option, load_segmentor, segmentor_state
+from mmseg.checkpoint.names import add_network_option
+from mmseg.checkpoint.networks import load_segmentor, segmentor_state
 from mmseg.errors import CheckpointError
 from mmseg.models import build_segmentor
 from mmseg.models.outline import classifier_entries, outline

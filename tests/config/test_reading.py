@@ -9,6 +9,7 @@ from textwrap import dedent
 import pytest
 from mmengine.config import Config, DictAction
 
+from mmseg.cli import training
 from mmseg.config.reading import TRAINING, dump_config, load_config, validate_config
 from mmseg.errors import ConfigError
 from mmseg.models.uda import Objective
@@ -674,7 +675,7 @@ def test_a_training_without_a_section_is_refused_by_name(name, write):
     content = {key: value for key, value in load_config(DAFORMER).to_dict().items() if key != name}
     path = write('part.json', json.dumps(content))
     with pytest.raises(ConfigError, match=rf'part\.json: there is no section {name}: inherit'):
-        train.configure(train.parse_args([str(path)]))
+        training.configure(train.parse_args([str(path)]))
 
 
 @pytest.mark.parametrize('key', ['model.type', 'model.decode_head.type', 'model.backbone.type', 'uda.type'])

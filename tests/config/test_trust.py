@@ -8,7 +8,8 @@ from textwrap import dedent
 
 import pytest
 
-from mmseg.config.reading import OWN, load_config
+from mmseg.config.places import OWN
+from mmseg.config.reading import load_config
 from mmseg.errors import ConfigError
 from tools import print_config
 

@@ -1,7 +1,6 @@
 """The shipped configs on each benchmark as it is published, with images of the real size, from download to sample."""
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import cv2
@@ -9,10 +8,11 @@ import numpy as np
 import pytest
 
 from mmseg.apis import load_config
+from mmseg.cli.convert import main
+from mmseg.cli.convert_datasets import acdc, cityscapes, gta, synthia
 from mmseg.datasets import build_dataset
 from mmseg.errors import command
 from tests.datasets import layouts, scenes
-from tools.convert_datasets import acdc, cityscapes, gta, synthia
 
 BASES = Path(__file__).parents[2] / 'configs/_base_/datasets'
 BLOCKS = np.random.RandomState(0)
@@ -67,12 +67,7 @@ def make_dark_zurich(root: Path) -> None:
 
 
 def convert(converter, root: Path) -> None:
-    arguments = sys.argv
-    try:
-        sys.argv = ['converter', str(root), '--nproc', '2']
-        command(converter.convert)
-    finally:
-        sys.argv = arguments
+    command(lambda: main([converter.__name__.rpartition('.')[2], str(root), '--nproc', '2']))
 
 
 @pytest.mark.parametrize('name, source, target, source_size, target_size', [

@@ -15,20 +15,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmseg.cli.convert import main
+from mmseg.cli.convert_datasets import acdc, cityscapes, gta, mapillary, synthia
 from mmseg.datasets import build_dataset
 from mmseg.datasets.gta import GTA_TRAIN_IDS
 from mmseg.errors import DataError, command
 from tests.datasets import layouts, scenes
-from tools.convert_datasets import acdc, cityscapes, gta, mapillary, synthia
 
 ROOT = Path(__file__).parents[2]
 STATS = ('sample_class_stats.json', 'sample_class_stats_dict.json', 'samples_with_class.json')
 
 
-def run(monkeypatch, converter, *arguments) -> None:
+def run(converter, *arguments) -> None:
     """The converter as a command line in this process."""
-    monkeypatch.setattr(sys, 'argv', ['converter', *map(str, arguments)])
-    command(converter.convert)
+    command(lambda: main([converter.__name__.rpartition('.')[2], *map(str, arguments)]))
 
 
 def read(path: Path) -> np.ndarray:
@@ -55,9 +55,9 @@ def converted(files: list[Path]) -> list[Path]:
 
 
 @pytest.mark.parametrize('nproc', [1, 2])
-def test_gta(tmp_path, monkeypatch, nproc) -> None:
+def test_gta(tmp_path, nproc) -> None:
     files = layouts.write_gta(tmp_path)
-    run(monkeypatch, gta, tmp_path, '--nproc', nproc)
+    run(gta, tmp_path, '--nproc', nproc)
     for before, after in zip(files, converted(files)):
         ids, label = np.asarray(Image.open(before)), read(after)
         assert label.dtype == np.uint8 and label[0, :4].tolist() == [0, 18, 255, 255]
@@ -68,13 +68,13 @@ def test_gta(tmp_path, monkeypatch, nproc) -> None:
     check_statistics(tmp_path, converted(files))
 
 
-def test_pairs_of_different_size_are_counted(tmp_path, monkeypatch, capsys) -> None:
+def test_pairs_of_different_size_are_counted(tmp_path, capsys) -> None:
     """Of three pairs one differs by two rows, which training resizes, and one by more, at which it would stop."""
     layouts.write_gta(tmp_path)
     scenes.write_image(tmp_path / 'images/00001.png', 1, (10, 16))
     scenes.write_image(tmp_path / 'images/00002.png', 2, (6, 16))
     (tmp_path / 'labels/._00000.png').write_bytes(b'a copy that macOS made')
-    run(monkeypatch, gta, tmp_path, '--nproc', 1)
+    run(gta, tmp_path, '--nproc', 1)
     shown = capsys.readouterr().out
     assert '3 label maps: 3 converted' in shown
     assert re.search('1 of them differ a little from their image, such as .*00001.png: a training resizes', shown)
@@ -92,16 +92,16 @@ def test_as_a_plain_script_with_relative_path(tmp_path) -> None:
     assert [entry['file'] for entry in stats] == ['data/gta/labels/00000_labelTrainIds.png']
 
 
-def test_an_interrupted_run_goes_on(tmp_path, monkeypatch) -> None:
+def test_an_interrupted_run_goes_on(tmp_path) -> None:
     files = layouts.write_gta(tmp_path)
-    run(monkeypatch, gta, tmp_path)
+    run(gta, tmp_path)
     whole = [path.read_bytes() for path in converted(files)]
     statistics = [(tmp_path / name).read_text() for name in STATS]
     first, second, third = converted(files)
     second.unlink()
     third.write_bytes(whole[2][:30])  # as an older converter leaves it when it is killed
     done = first.stat().st_mtime_ns
-    run(monkeypatch, gta, tmp_path)
+    run(gta, tmp_path)
     assert [path.read_bytes() for path in converted(files)] == whole and first.stat().st_mtime_ns == done
     assert [(tmp_path / name).read_text() for name in STATS] == statistics
     assert {path.name for path in (tmp_path / 'labels').iterdir()} == {f.name for f in [*files, *converted(files)]}
@@ -121,14 +121,14 @@ def write_png16(path: Path, channels: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize('count', [2, 3])
-def test_synthia(tmp_path, monkeypatch, count) -> None:
+def test_synthia(tmp_path, count) -> None:
     files = [tmp_path / 'GT/LABELS' / f'{i:07d}.png' for i in range(2)]
     rng = np.random.RandomState(0)
     classes = [rng.randint(0, 23, (8, 10)) for _ in files]
     for file, ids in zip(files, classes):
         instances = rng.randint(0, 40000, (8, 10, count - 1))
         write_png16(file, np.dstack([ids, instances]))
-    run(monkeypatch, synthia, tmp_path)
+    run(synthia, tmp_path)
     for file, ids in zip(converted(files), classes):
         expected = np.full(ids.shape, 255)
         for label_id, train_id in synthia.TRAIN_IDS.items():
@@ -137,13 +137,13 @@ def test_synthia(tmp_path, monkeypatch, count) -> None:
     check_statistics(tmp_path, converted(files))
 
 
-def test_cityscapes(tmp_path, monkeypatch) -> None:
+def test_cityscapes(tmp_path) -> None:
     root = tmp_path / 'train' / 'cityscapes'  # `train` in the path of the data set is not the split
     frames = ['train/ulm/ulm_000001_000019', 'train/bonn/bonn_000000_000019', 'val/lindau/lindau_000000_000019']
     for frame in frames:
         layouts.write_polygons(root, frame, layouts.SCENE)
         scenes.write_image(root / 'leftImg8bit' / f'{frame}_leftImg8bit.png', 0, (20, 30))
-    run(monkeypatch, cityscapes, root)
+    run(cityscapes, root)
     label = read(root / 'gtFine' / f'{frames[0]}_gtFine_labelTrainIds.png')
     assert label.shape == (20, 30) and label.dtype == np.uint8
     assert (label[:10] == 10).all() and (label[18:] == 255).all()
@@ -156,51 +156,51 @@ def test_cityscapes(tmp_path, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize('content', ['', '{"objects": []}', None])
-def test_bad_polygons_name_the_file(tmp_path, monkeypatch, content) -> None:
+def test_bad_polygons_name_the_file(tmp_path, content) -> None:
     scene = [dict(label='unicorn', polygon=[[0, 0], [1, 1], [2, 0]])]
     path = layouts.write_polygons(tmp_path, 'train/ulm/ulm_0', scene)
     if content is not None:
         path.write_text(content)
     with pytest.raises(SystemExit, match='error: label file .*ulm_0_gtFine_polygons.json cannot be drawn'):
-        run(monkeypatch, cityscapes, tmp_path, '--nproc', 2)
+        run(cityscapes, tmp_path, '--nproc', 2)
 
 
-def test_bad_label_names_the_file(tmp_path, monkeypatch) -> None:
+def test_bad_label_names_the_file(tmp_path) -> None:
     layouts.write_gta(tmp_path)[1].write_bytes(b'nothing')
     with pytest.raises(SystemExit, match='error: label map .*00001.png: the file is damaged'):
-        run(monkeypatch, gta, tmp_path, '--nproc', 2)
+        run(gta, tmp_path, '--nproc', 2)
 
 
-def test_wrong_folders(tmp_path, monkeypatch) -> None:
+def test_wrong_folders(tmp_path) -> None:
     with pytest.raises(SystemExit, match='labels does not exist: .*--gt-dir'):
-        run(monkeypatch, gta, tmp_path)
+        run(gta, tmp_path)
     (tmp_path / 'labels').mkdir()
     with pytest.raises(SystemExit, match='no file below .*labels'):
-        run(monkeypatch, gta, tmp_path)
+        run(gta, tmp_path)
     scenes.write_label(tmp_path / 'other' / '0.png', 0, ids=(0, 1))
     with pytest.raises(SystemExit, match='none of the 1 label maps holds a known class id'):
-        run(monkeypatch, gta, tmp_path, '--gt-dir', 'other', '--nproc', 1)
+        run(gta, tmp_path, '--gt-dir', 'other', '--nproc', 1)
 
 
-def test_counts_at_the_end(tmp_path, monkeypatch, capsys) -> None:
+def test_counts_at_the_end(tmp_path, capsys) -> None:
     files = layouts.write_gta(tmp_path)
-    run(monkeypatch, gta, tmp_path)
+    run(gta, tmp_path)
     converted(files)[1].unlink()
     capsys.readouterr()
-    run(monkeypatch, gta, tmp_path)
+    run(gta, tmp_path)
     output = capsys.readouterr().out
     assert '3 label maps: 1 converted, 2 were already' in output
     assert f'Statistics of 3 label maps are in {tmp_path}: 19 of 19 classes occur' in output
 
 
-def test_labels_of_another_data_set(tmp_path, monkeypatch) -> None:
+def test_labels_of_another_data_set(tmp_path) -> None:
     layouts.write_palette_png(tmp_path / 'labels/00001.png', np.array([[7, 35, 123, 255]], np.uint8))
     with pytest.raises(SystemExit, match='00001.png holds the ids 35, 123, which are no class; .* has 0 to 34'):
-        run(monkeypatch, gta, tmp_path, '--nproc', 2)
+        run(gta, tmp_path, '--nproc', 2)
 
 
 @pytest.mark.parametrize('whole', [True, False])
-def test_mapillary(tmp_path, monkeypatch, whole, capsys) -> None:
+def test_mapillary(tmp_path, whole, capsys) -> None:
     """The folder of a split, and the one that holds all splits."""
     files = [tmp_path / split / 'labels' / f'-{i}Ab_{split}.png' for split in ('training', 'validation')
              for i in range(2)]
@@ -209,7 +209,7 @@ def test_mapillary(tmp_path, monkeypatch, whole, capsys) -> None:
         scenes.write_image(file.parents[1] / 'images' / f'{file.stem}.jpg', i, (20, 30))
     root, wanted = (tmp_path, files) if whole else (tmp_path / 'validation', files[2:])
     for _ in range(2):
-        run(monkeypatch, mapillary, root, '--nproc', 2)
+        run(mapillary, root, '--nproc', 2)
     for before, after in zip(wanted, converted(wanted)):
         ids, expected = np.asarray(Image.open(before)), np.full((20, 30), 255)
         for label_id, train_id in mapillary.TRAIN_IDS.items():
@@ -238,7 +238,7 @@ def test_acdc(tmp_path, monkeypatch, capsys, links) -> None:
     assert all(len(names) == 4 and not any('ref' in name for name in names) for names in published.values())
     if not links:
         monkeypatch.setattr(os, 'link', lambda *_: (_ for _ in ()).throw(OSError('no links')))
-    run(monkeypatch, acdc, tmp_path, '--nproc', 1)
+    run(acdc, tmp_path, '--nproc', 1)
     assert 'train: 4 images, 4 label maps; 8 files laid out, 0 were already' in capsys.readouterr().out
     for split in ('train', 'val', 'test'):
         flat = sorted(path.name for path in (tmp_path / 'rgb_anon' / split).iterdir())
@@ -248,25 +248,25 @@ def test_acdc(tmp_path, monkeypatch, capsys, links) -> None:
     broken = next((tmp_path / 'rgb_anon/val').iterdir())  # as an interrupted copy leaves it
     broken.unlink()
     broken.write_bytes(b'half')
-    run(monkeypatch, acdc, tmp_path, '--nproc', 2)
+    run(acdc, tmp_path, '--nproc', 2)
     output = capsys.readouterr().out
     assert '4 images, 4 label maps; 1 files laid out, 7 were already' in output
     assert 'test: 4 images, 0 label maps; 0 files laid out, 4 were already' in output
     assert read(broken).shape == (27, 48, 3)
 
 
-def test_acdc_that_is_incomplete(tmp_path, monkeypatch) -> None:
+def test_acdc_that_is_incomplete(tmp_path) -> None:
     with pytest.raises(SystemExit, match='no image in .*rgb_anon/<condition>/<split>/<sequence>'):
-        run(monkeypatch, acdc, tmp_path)
+        run(acdc, tmp_path)
     layouts.write_acdc(tmp_path)
     damaged = tmp_path / 'rgb_anon/fog/test/GOPR02/GOPR02_frame_000001_rgb_anon.png'
     content = damaged.read_bytes()
     damaged.write_bytes(content[:len(content) // 2])
     with pytest.raises(SystemExit, match='error: image .*GOPR02_frame_000001_rgb_anon.png: the file is damaged'):
-        run(monkeypatch, acdc, tmp_path, '--nproc', 2)
+        run(acdc, tmp_path, '--nproc', 2)
     label = tmp_path / 'gt/rain/val/GOPR21/GOPR21_frame_000001_gt_labelTrainIds.png'
     label.unlink()
     with pytest.raises(SystemExit, match='1 of 4 images of val have no label map, such as .*GOPR21_frame_000001'):
-        run(monkeypatch, acdc, tmp_path)
+        run(acdc, tmp_path)
     with pytest.raises(DataError, match='img_dir .*rgb_anon/trian does not exist'):
         acdc_names(tmp_path, 'trian')

@@ -19,6 +19,7 @@ from mmseg import errors
 from mmseg.apis import load_config
 from mmseg.apis.test import TestOutputs, run_test
 from mmseg.apis.train import run_training
+from mmseg.cli import training
 from mmseg.datasets import build_dataset, build_eval_loader
 from mmseg.distributed import processes
 from mmseg.distributed.launch import joined
@@ -122,7 +123,7 @@ def die(config: str) -> None:
 
     EncoderDecoder.losses = losses
     args = command.parse_args([config])
-    errors.command(lambda: run_training(processes.from_main(lambda: command.prepare(args, command.configure(args)))))
+    errors.command(lambda: run_training(processes.from_main(lambda: training.prepare(args, training.configure(args)))))
 
 
 if __name__ == '__main__':

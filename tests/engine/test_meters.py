@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from mmseg.cli import training
 from mmseg.datasets import build_dataset
 from mmseg.datasets.custom import CustomDataset
 from mmseg.engine import meters_hook
@@ -45,7 +46,7 @@ def test_from_the_command_to_the_tables_and_off_is_the_same_training(images, tmp
     reads, label = [], CustomDataset.label
     monkeypatch.setattr(CustomDataset, 'label', lambda self, *args: reads.append(self) or label(self, *args))
     cfg = tiny_config(images, tmp_path / 'run', 5, uda=DACS, log_config=PRECISE, data=dict(val=None), evaluation=None)
-    assert not command.configure(command.parse_args([cfg.filename])).log_config.get('meters')
+    assert not training.configure(command.parse_args([cfg.filename])).log_config.get('meters')
     command.main([cfg.filename, '--work-dir', str(tmp_path / 'off')])
     assert not reads and not logged(tmp_path / 'off', 'meters')
     command.main([cfg.filename, '--work-dir', str(tmp_path / 'on'), '--meters'])

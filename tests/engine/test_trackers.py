@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mmseg.engine import trackers
-from mmseg.errors import ConfigError
+from mmseg.errors import ConfigError, PackageMissing
 from tests.engine.tiny import tiny_config, train
 
 TEXT = dict(type='TextLoggerHook', by_epoch=False)
@@ -78,10 +78,11 @@ def test_mlflow_gets_values_and_files(images, tmp_path, installed) -> None:
     assert any(args[0].endswith('.log.json') for args, _ in mlflow.of('log_artifact')) and mlflow.of('end_run')
 
 
-@pytest.mark.parametrize('hook, package', [('WandbLoggerHook', 'wandb'), ('MlflowLoggerHook', 'mlflow')])
-def test_what_is_not_installed_is_named_before_the_training(images, tmp_path, monkeypatch, hook, package) -> None:
+@pytest.mark.parametrize('hook, install', [
+    ('WandbLoggerHook', r"pip install 'udaseg\[trackers\]'"), ('MlflowLoggerHook', 'pip install mlflow')])
+def test_what_is_not_installed_is_named_before_the_training(images, tmp_path, monkeypatch, hook, install) -> None:
     monkeypatch.setattr(trackers, 'find_spec', lambda name: None)
-    with pytest.raises(ValueError, match=f'{hook}.*pip install {package}'):
+    with pytest.raises(PackageMissing, match=f'{hook}.*{install}'):
         run(images, tmp_path, dict(type=hook))
 
 
@@ -108,4 +109,4 @@ def test_absent_tensorboard_is_reported_and_training_goes_on(images, tmp_path, m
     monkeypatch.setattr(trackers, 'find_spec', lambda name: None)
     train(tiny_config(images, tmp_path / 'run', 1, log_config=dict(hooks=[dict(type='TensorboardLoggerHook')])))
     text = next((tmp_path / 'run').glob('*.log')).read_text()
-    assert 'pip install tensorboard' in text and 'Iter [1/1]' in text
+    assert "pip install 'udaseg[trackers]'" in text and 'Iter [1/1]' in text

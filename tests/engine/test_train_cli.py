@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from mmseg.apis import load_config
+from mmseg.cli import training
 from tests.engine.tiny import tiny_config
 from tools import train
 
@@ -53,7 +54,7 @@ def test_a_json_config_is_dumped_as_json_and_no_checkout_is_no_error(images, tmp
 def test_the_work_dir_defaults_to_the_name_of_the_config(images, tmp_path, monkeypatch) -> None:
     cfg = tiny_config(images, tmp_path / 'run', 1)
     monkeypatch.chdir(tmp_path)
-    assert train.configure(train.parse_args([cfg.filename, '--options', 'work_dir=None'])).work_dir == \
+    assert training.configure(train.parse_args([cfg.filename, '--options', 'work_dir=None'])).work_dir == \
         'work_dirs/config_run'
 
 
@@ -75,7 +76,7 @@ def test_no_validate_evaluates_nothing(images, tmp_path) -> None:
     (['--gpu-ids', '1'], 'cuda:1'), (['--device', 'cuda'], 'cuda'), (['--gpu-ids', '0', '--device', 'cpu'], 'cpu')])
 def test_the_device_is_chosen(images, tmp_path, args, device) -> None:
     cfg = tiny_config(images, tmp_path / 'run', 1)
-    assert train.configure(train.parse_args([cfg.filename, *args])).device == device
+    assert training.configure(train.parse_args([cfg.filename, *args])).device == device
 
 
 @pytest.mark.parametrize('args, words', [

@@ -9,14 +9,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from dev.toy_scenes import label_ids, render, street_scene
 from mmengine import Config
 from PIL import Image
 
-from dev.toy_scenes import label_ids, render, street_scene
 from mmseg.apis import load_config
+from mmseg.cli import init as command
 from mmseg.datasets import build_dataset
 from mmseg.errors import DataError
-from mmseg.init import command
 from mmseg.init.networks import BF16, LITE, MIT, first_that_fits, length
 from tools import test, train
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmseg.cli.report import main
 from mmseg.errors import DataError, LogError
 from mmseg.report.charts import ticks
-from mmseg.report.command import main
 from mmseg.report.comparison import load_results
 from mmseg.report.files import write_report
 from mmseg.report.page import page

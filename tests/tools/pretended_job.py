@@ -1,4 +1,4 @@
-"""A process of tools.certify that ends in one of the ways in which real ones may."""
+"""A process of mmseg.cli.certify that ends in one of the ways in which real ones may."""
 from __future__ import annotations
 
 import os
@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from tools.certify.results import reporter
+from mmseg.cli.certify.results import reporter
 
 if __name__ == '__main__':
     kind, results, _ = sys.argv[1:]

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from tools.certify import __main__ as certify
-from tools.certify import checks, jobs, plan, speed, trainings
-from tools.certify.jobs import Job, Jobs
-from tools.certify.page import Page
-from tools.certify.results import Result
+from mmseg.cli import certify
+from mmseg.cli.certify import checks, jobs, plan, speed, trainings
+from mmseg.cli.certify.jobs import Job, Jobs
+from mmseg.cli.certify.page import Page
+from mmseg.cli.certify.results import Result
 
 NAMES = ('first', 'second')
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from mmseg.apis.compare import ComparedPredictions
+from mmseg.cli import demo, demo_run
 from mmseg.experiments.records import write_record
 from tests.experiments.test_comparison import record
-from tools import demo
 
 ROOT = Path(__file__).parents[2]
 CLASSES = {'person': 0.0, 'car': 0.1, 'road': 0.8}
@@ -23,7 +23,7 @@ def trainings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]
     """Replaces what takes minutes; ``status`` is that of the trainings."""
     state = dict(status=0)
 
-    def train(suite, configs, folder, train, flags, jobs, project, *, resume):
+    def train(suite, configs, folder, flags, jobs, *, resume):
         assert configs == ['daformer_s0', 'source_only_s0']
         if not state['status']:
             for method, miou in (('source_only', 12.0), ('daformer', 21.5)):
@@ -33,13 +33,13 @@ def trainings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]
     pixels, ids = np.zeros((4, 6, 3), np.uint8), np.zeros((4, 6), np.int64)
     predictions = dict(source_only=[ids], daformer=[ids])
     shown = ComparedPredictions(['a'], [pixels], [ids], predictions, ('road', ), [[1, 2, 3]])
-    monkeypatch.chdir(ROOT)  # and back afterwards
-    monkeypatch.setattr(demo, 'FOLDER', tmp_path)
-    monkeypatch.setattr(demo, 'generate_from_experiment', lambda runs, *args, **kwargs: [run['name'] for run in runs])
-    monkeypatch.setattr(demo, 'draw_scenes', lambda args: None)
-    monkeypatch.setattr(demo, 'train_suite', train)
-    monkeypatch.setattr(demo, 'last_checkpoints', lambda records: {})
-    monkeypatch.setattr(demo, 'compare_predictions', lambda networks, count, device: shown)
+    monkeypatch.setattr(demo_run, 'FOLDER', tmp_path)
+    monkeypatch.setattr(demo_run, 'generate_from_experiment',
+                        lambda runs, *args, **kwargs: [run['name'] for run in runs])
+    monkeypatch.setattr(demo_run, 'draw_scenes', lambda args: None)
+    monkeypatch.setattr(demo_run, 'train_suite', train)
+    monkeypatch.setattr(demo_run, 'last_checkpoints', lambda records: {})
+    monkeypatch.setattr(demo_run, 'compare_predictions', lambda networks, count, device: shown)
     return state
 
 

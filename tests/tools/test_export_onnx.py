@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 
 from mmseg.apis import inference_segmentor, init_segmentor, load_config, onnx_export
 from mmseg.datasets.files import read_image
-from mmseg.errors import ExportError
+from mmseg.errors import ExportError, PackageMissing
 from mmseg.models import build_segmentor
 from mmseg.utils.config_text import format_config
 from tests.models import nets
@@ -19,8 +20,7 @@ from tests.tiny import TinyRun, make_tiny_run
 from tools import export_onnx
 
 needs_onnx = pytest.mark.skipif(
-    any(onnx_export.find_spec(name) is None for name in onnx_export.PACKAGES),
-    reason='needs the optional packages: pip install onnx onnxscript onnxruntime')
+    any(find_spec(name) is None for name in ('onnx', 'onnxscript', 'onnxruntime')), reason="needs the extra 'onnx'")
 HRDA = dict(type='HRDAEncoderDecoder', scales=[1, 0.5], hr_crop_size=(32, 32), feature_scale=0.5,
             decode_head=dict(nets.head(19), type='HRDAHead', single_scale_head='DAFormerHead', attention_embed_dim=8))
 
@@ -133,6 +133,6 @@ def test_windows_are_refused(run: TinyRun, tmp_path: Path) -> None:
 
 
 def test_missing_packages_are_named(run: TinyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_export, 'find_spec', lambda name: None)
-    with pytest.raises(ExportError, match='pip install onnx onnxscript onnxruntime'):
+    monkeypatch.setattr('mmseg.extras.find_spec', lambda name: None)
+    with pytest.raises(PackageMissing, match=r"onnx and onnxscript and onnxruntime: pip install 'udaseg\[onnx\]'"):
         export_onnx.main([str(run.config), str(run.checkpoint), str(tmp_path / 'net.onnx')])

@@ -1,58 +1,8 @@
-"""Draw the label maps of Cityscapes with train ids, count the classes of the training images, list the splits.
+"""Convert Cityscapes: mmseg/cli/convert.py by the name that people know."""
+import sys
 
-    python -m tools.convert_datasets.cityscapes data/cityscapes --nproc 8
-"""
-from __future__ import annotations
-
-from pathlib import Path
-
-import numpy as np
-from cityscapesscripts.helpers.annotation import Annotation
-from cityscapesscripts.preparation.json2labelImg import createLabelImage
-
-from mmseg.datasets.conversion import Converter, convert_labels, list_labels, parse_arguments, write_statistics
-from mmseg.errors import DataError, command
-from mmseg.utils.atomic import write_atomically
-
-SUFFIX = '_polygons.json'
-SPLITS = ('train', 'val', 'test')
-
-
-def read(file: str) -> np.ndarray:
-    """Train ids of a file of polygons: uint8 [H, W].
-
-    Raises:
-        DataError: if the file is damaged or names an unknown class.
-    """
-    annotation = Annotation()
-    try:
-        annotation.fromJsonFile(file)
-        return np.array(createLabelImage(annotation, 'trainIds'))
-    except (Exception, SystemExit) as error:  # cityscapesscripts ends the process at an unknown class
-        raise DataError(f'label file {file} cannot be drawn ({type(error).__name__}: {error}): download it again') \
-            from None
-
-
-def write_split(folder: Path, gt_dir: Path, split: str, files: list[str]) -> None:
-    """Write ``<split>.txt``: one frame per line, ``<city>/<frame>`` without suffix."""
-    frames = [Path(file).relative_to(gt_dir / split).as_posix().rsplit('_', 2)[0] for file in files]
-    lines = ''.join(f'{frame}\n' for frame in frames)
-    write_atomically(folder / f'{split}.txt', lambda temporary: Path(temporary).write_text(lines))
-
-
-def convert() -> None:
-    """Convert the data set that the command line names."""
-    args = parse_arguments(__doc__, 'cityscapes_path', gt_dir='gtFine', nproc=1)
-    gt_dir, converter = Path(args.gt_dir), Converter(read, SUFFIX)
-    files = list_labels(args.gt_dir, f'*{SUFFIX}')
-    counts = convert_labels(files, converter, args.nproc)
-    by_split = {split: [f for f in files if Path(f).is_relative_to(gt_dir / split)] for split in SPLITS}
-    for split, members in by_split.items():
-        if members:
-            write_split(Path(args.out_dir), gt_dir, split, members)
-    if by_split['train']:
-        write_statistics({converter.target(f): counts[converter.target(f)] for f in by_split['train']}, args.out_dir)
-
+from mmseg.cli.convert import main
+from mmseg.errors import command
 
 if __name__ == '__main__':
-    command(convert)
+    command(lambda: main(['cityscapes', *sys.argv[1:]]))

@@ -4,11 +4,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch.nn.functional as F
-from mmcv.cnn import build_conv_layer, build_norm_layer
 from torch import Tensor, nn
 
 from mmseg.models.backbones.resnet import Bottleneck, ResNetV1d
 from mmseg.models.backbones.resnext import ResNeXt
+from mmseg.models.layers.named import build_conv, build_norm
 from mmseg.registry import BACKBONES
 from mmseg.utils.kinds import COUNT, one_of
 
@@ -29,12 +29,12 @@ class SplitAttentionConv2d(nn.Module):
         super().__init__()
         self.radix, self.groups = radix, groups
         inner = max(channels * radix // reduction_factor, 32)
-        self.conv = build_conv_layer(conv_cfg, channels, channels * radix, 3, stride=stride, padding=dilation,
+        self.conv = build_conv(conv_cfg, channels, channels * radix, 3, stride=stride, padding=dilation,
                                      dilation=dilation, groups=groups * radix, bias=False)
-        self.norm0_name, norm0 = build_norm_layer(norm_cfg, channels * radix, postfix=0)
+        self.norm0_name, norm0 = build_norm(norm_cfg, channels * radix, postfix=0)
         self.add_module(self.norm0_name, norm0)
         self.fc1 = nn.Conv2d(channels, inner, 1, groups=groups)
-        self.norm1_name, norm1 = build_norm_layer(norm_cfg, inner, postfix=1)
+        self.norm1_name, norm1 = build_norm(norm_cfg, inner, postfix=1)
         self.add_module(self.norm1_name, norm1)
         self.fc2 = nn.Conv2d(inner, channels * radix, 1, groups=groups)
         self.relu = nn.ReLU(inplace=True)

@@ -8,13 +8,13 @@ from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from mmcv.cnn import build_conv_layer, build_norm_layer
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmseg.checkpoint.pretrained import load_pretrained, pretrained_source, resnet_keys
-from mmseg.models.kinds import CONVOLUTION, NORM, PRETRAINED
+from mmseg.models.kinds import PRETRAINED
 from mmseg.models.layers import recomputed
+from mmseg.models.layers.named import CONVOLUTION, NORM, build_conv, build_norm
 from mmseg.registry import BACKBONES
 from mmseg.utils.kinds import COUNT, FIXED, NONE, list_of, one_of, whole
 
@@ -54,9 +54,9 @@ class Block(nn.Module, metaclass=ABCMeta):
 
     def add_conv(self, index: int, in_channels: int, out_channels: int, kernel_size: int, **options: Any) -> None:
         """Register ``conv<index>`` and its norm (``bn<index>`` for batch norm)."""
-        conv = build_conv_layer(self.conv_cfg, in_channels, out_channels, kernel_size, bias=False, **options)
+        conv = build_conv(self.conv_cfg, in_channels, out_channels, kernel_size, bias=False, **options)
         self.add_module(f'conv{index}', conv)
-        name, norm = build_norm_layer(self.norm_cfg, out_channels, postfix=index)
+        name, norm = build_norm(self.norm_cfg, out_channels, postfix=index)
         self.add_module(name, norm)
         self.norm_prefix = name[:-1]
 
@@ -224,11 +224,11 @@ class ResNet(nn.Module):
     # construction
 
     def _conv(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Module:
-        return build_conv_layer(self.conv_cfg, in_channels, out_channels, kernel_size, stride=stride,
+        return build_conv(self.conv_cfg, in_channels, out_channels, kernel_size, stride=stride,
                                 padding=kernel_size // 2, bias=False)
 
     def _norm(self, channels: int) -> nn.Module:
-        return build_norm_layer(self.norm_cfg, channels)[1]
+        return build_norm(self.norm_cfg, channels)[1]
 
     def _add_stem(self, in_channels: int, channels: int) -> None:
         if self.deep_stem:
@@ -238,7 +238,7 @@ class ResNet(nn.Module):
             self.stem = nn.Sequential(*layers)
         else:
             self.conv1 = self._conv(in_channels, channels, 7, 2)
-            self.norm1_name, norm = build_norm_layer(self.norm_cfg, channels, postfix=1)
+            self.norm1_name, norm = build_norm(self.norm_cfg, channels, postfix=1)
             self.add_module(self.norm1_name, norm)
             self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)

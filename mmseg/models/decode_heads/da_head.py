@@ -4,11 +4,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from mmcv.cnn import ConvModule, Scale
 from torch import Tensor, nn
 
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
-from mmseg.models.layers import SelfAttentionBlock
+from mmseg.models.layers import ConvModule, Scale, SelfAttentionBlock
 from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.results import HeadOutput
 from mmseg.registry import HEADS

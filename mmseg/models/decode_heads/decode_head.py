@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from mmseg.models.builder import build_loss
-from mmseg.models.kinds import CONVOLUTIONS, PART, SAMPLER
+from mmseg.models.kinds import PART, SAMPLER
 from mmseg.models.layers import recomputed, resize
+from mmseg.models.layers.named import SECTIONS
 from mmseg.models.losses import accuracy
 from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.results import HeadOutput
@@ -44,7 +45,7 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         ValueError: if ``input_transform`` is unknown, or ``in_channels`` and ``in_index`` do not fit together.
     """
     OPTIONS = dict(
-        **CONVOLUTIONS, loss_decode=PART | Each(PART) | NONE, sampler=SAMPLER | NONE, decoder_params=Section({}) | NONE,
+        **SECTIONS, loss_decode=PART | Each(PART) | NONE, sampler=SAMPLER | NONE, decoder_params=Section({}) | NONE,
         in_channels=COUNT | list_of(COUNT), channels=COUNT, num_classes=COUNT, dropout_ratio=SHARE,
         in_index=INTEGER | list_of(INTEGER), input_transform=one_of(['multiple_select', 'resize_concat']) | NONE,
         ignore_index=LABEL | NONE)

@@ -4,11 +4,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from mmcv.cnn import ConvModule
 from torch import Tensor
 
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
-from mmseg.models.layers import Relation, interlaced_attention
+from mmseg.models.layers import ConvModule, Relation, interlaced_attention
 from mmseg.registry import HEADS
 from mmseg.utils.kinds import COUNT, SIZE
 

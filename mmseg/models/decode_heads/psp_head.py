@@ -3,11 +3,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmcv.cnn import ConvModule
 from torch import Tensor
 
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
-from mmseg.models.layers import PyramidPooling
+from mmseg.models.layers import ConvModule, PyramidPooling
 from mmseg.registry import HEADS
 from mmseg.utils.kinds import COUNT, list_of
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from torch import Tensor, nn
 
 from mmseg.models.decode_heads.aspp_head import ASPPHead
-from mmseg.models.layers import resize
+from mmseg.models.layers import ConvModule, DepthwiseSeparableConvModule, resize
 from mmseg.registry import HEADS
 
 

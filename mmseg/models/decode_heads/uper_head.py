@@ -4,11 +4,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
-from mmseg.models.layers import PyramidPooling, resize
+from mmseg.models.layers import ConvModule, PyramidPooling, resize
 from mmseg.registry import HEADS
 from mmseg.utils.kinds import COUNT, FIXED, list_of
 

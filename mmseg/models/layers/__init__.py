@@ -1,5 +1,6 @@
 """Layers that several networks share."""
 from mmseg.models.layers.aspp import ASPPWrapper, aspp_branches
+from mmseg.models.layers.conv_module import ConvModule, DepthwiseSeparableConvModule, Scale
 from mmseg.models.layers.drop_path import DropPath
 from mmseg.models.layers.embedding import MLP
 from mmseg.models.layers.factory import build_layer
@@ -12,7 +13,7 @@ from mmseg.models.layers.self_attention import SelfAttentionBlock
 from mmseg.models.layers.tokens import to_map, to_tokens
 
 __all__ = [
-    'MLP', 'ASPPWrapper', 'DropPath', 'ISALayer', 'PoolingBranch', 'PyramidPooling', 'QuickConv2d', 'Relation',
-    'SelfAttentionBlock', 'aspp_branches', 'build_layer', 'interlaced_attention', 'recomputed', 'resize', 'to_map',
-    'to_tokens'
+    'MLP', 'ASPPWrapper', 'ConvModule', 'DepthwiseSeparableConvModule', 'DropPath', 'ISALayer', 'PoolingBranch',
+    'PyramidPooling', 'QuickConv2d', 'Relation', 'Scale', 'SelfAttentionBlock', 'aspp_branches', 'build_layer',
+    'interlaced_attention', 'recomputed', 'resize', 'to_map', 'to_tokens'
 ]

@@ -4,9 +4,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from torch import Tensor, nn
 
+from mmseg.models.layers.conv_module import ConvModule, DepthwiseSeparableConvModule
 from mmseg.models.layers.pooling import PoolingBranch
 
 QUICK = dict(type='QuickConv2d')

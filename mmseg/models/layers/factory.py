@@ -4,13 +4,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from torch import nn
 
-from mmseg.models.kinds import CONVOLUTIONS
 from mmseg.models.layers.aspp import QUICK, ASPPWrapper
+from mmseg.models.layers.conv_module import ConvModule, DepthwiseSeparableConvModule
 from mmseg.models.layers.embedding import MLP
 from mmseg.models.layers.isa import ISALayer
+from mmseg.models.layers.named import SECTIONS
 from mmseg.utils.kinds import COUNT, NONE, SIZE, Kind, Needed, Typed, list_of
 from mmseg.utils.options import options
 
@@ -63,7 +63,7 @@ _GIVEN = ('in_channels', 'out_channels', 'channels', 'padding')
 def _options(takers: tuple[Callable, ...]) -> dict[str, Kind]:
     """What a layer config may say: without effect for 'id' and 'mlp', every type takes a norm and an activation."""
     found = {name: kind for taker in takers for name, kind in options(taker).items() if name not in _GIVEN}
-    own = dict(CONVOLUTIONS, kernel_size=COUNT, dilations=list_of(COUNT), isa_channels=COUNT, down_factor=SIZE,
+    own = dict(SECTIONS, kernel_size=COUNT, dilations=list_of(COUNT), isa_channels=COUNT, down_factor=SIZE,
                context_cfg=LAYER | NONE)
     needed = {name for name, kind in found.items() if isinstance(kind, Needed)}
     return {name: Needed(own[name]) if name in own and name in needed else own.get(name, found.get(name))

@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
+from mmseg.models.layers.conv_module import ConvModule
 from mmseg.models.layers.self_attention import SelfAttentionBlock
 
 

@@ -3,13 +3,11 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from mmengine.registry import MODELS as MMCV_LAYERS
 from torch import Tensor, nn
 
 from mmseg.models.layers.depthwise import DilatedDepthwise
 
 
-@MMCV_LAYERS.register_module()
 class QuickConv2d(nn.Conv2d):
     """``nn.Conv2d`` with short cuts in fp32 on the CPU, of maps in the channels-last layout.
 
@@ -19,7 +17,7 @@ class QuickConv2d(nn.Conv2d):
     """
 
     def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Map [B, in_channels, h, w] to [B, out_channels, h', w'], with own weights or what mmcv makes of them."""
+        """Map [B, in_channels, h, w] to [B, out_channels, h', w'], with these weights."""
         if (x.device.type == 'cpu' and x.dtype == torch.float32 and self.padding_mode == 'zeros'
                 and x.is_contiguous(memory_format=torch.channels_last) and not torch.is_autocast_enabled('cpu')
                 and not torch.compiler.is_compiling()):

@@ -4,9 +4,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch.nn.functional as F
-from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
+from mmseg.models.layers.conv_module import ConvModule
 from mmseg.models.layers.tokens import to_map, to_tokens
 
 

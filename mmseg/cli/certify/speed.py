@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 
+from mmseg.apis.benchmark import bench_train
+from mmseg.cli.benchmark import parse_args
+from mmseg.cli.certify.methods import METHODS, training
+from mmseg.cli.certify.results import Report
 from mmseg.doctor.memory import estimated_bytes
 from mmseg.utils.speed import calibrate
-from tools import benchmark
-from tools.certify.methods import METHODS, training
-from tools.certify.results import Report
 
 MIB = 2**20
 
@@ -20,11 +21,11 @@ def speed(report: Report, method: str, precision: str, how: str, device: str, mi
     cfg, size = training(method, miniature, precision)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == 'TF32'
     iters, warmup = (2, 1) if miniature else (8, 3)
-    args = benchmark.parse_args([
+    args = parse_args([
         METHODS[method].config, '--size', *map(str, size), '--iters', str(iters), '--warmup', str(warmup), '--device',
         device, *(['--compile'] if how == 'compiled' else [])])
     place = torch.device(device)
-    found = benchmark.bench_train(cfg, args, place)
+    found = bench_train(cfg, args, place)
     if place.type == 'cuda':
         free, total = torch.cuda.mem_get_info(place)
         found.update(peak_reserved_mib=torch.cuda.max_memory_reserved(place) / MIB, used_mib=(total - free) / MIB)

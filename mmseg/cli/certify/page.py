@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from mmseg.cli.certify.results import Result
 from mmseg.utils.atomic import write_atomically, write_json
 from mmseg.utils.markdown import table
-from tools.certify.results import Result
 
 ENVIRONMENT = ('device', 'driver', 'torch', 'cuda', 'cudnn', 'python', 'platform', 'cpu', 'cpu threads', 'git')
 TITLES = ('training', 'images', 'precision', 'how', 's / iteration', 'images / s', 'TFLOP/s ¹', 'share of products ²',
@@ -51,7 +51,7 @@ class Page:
         """The Markdown file."""
         environment = self.values('environment')
         lines = [f'# {environment.get("device", self.device)}', '',
-                 f'{self.date}, `python -m tools.certify`. {self.sum()}']
+                 f'{self.date}, `python -m mmseg.cli.certify`. {self.sum()}']
         if self.miniature:
             lines += ['', '**In miniature** (MiT-B0, crops of 64 and 128 pixels), to try the program: no statement '
                       'about a GPU.']

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tools.certify.results import Result, reported
+from mmseg.cli.certify.results import Result, reported
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SHORTEST = 10.  # seconds that are worth a start
 FAREWELL = 2.  # between asking a process to end and ending it
 
@@ -50,7 +50,7 @@ class Jobs:
         deadline: of time.monotonic().
     """
 
-    child = 'tools.certify.child'
+    child = 'mmseg.cli.certify.child'
 
     def __init__(self, folder: Path, device: str, miniature: bool, deadline: float) -> None:
         self.folder, self.device, self.miniature, self.deadline = folder, device, miniature, deadline

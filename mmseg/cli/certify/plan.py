@@ -3,10 +3,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tools.certify.checks import PARITY
-from tools.certify.jobs import Job
-from tools.certify.methods import METHODS, PRECISIONS
-from tools.certify.trainings import REPEATED, RESUMED, SEVERAL
+from mmseg.cli.certify.checks import PARITY
+from mmseg.cli.certify.jobs import Job
+from mmseg.cli.certify.methods import METHODS, PRECISIONS
+from mmseg.cli.certify.trainings import REPEATED, RESUMED, SEVERAL
 
 MEASURED = ('DAFormer', 'HRDA', 'MIC', 'MRM', 'DIDA')  # EBDA is DAFormer but for one term of the loss
 COMPILED = ('bf16', 'TF32', 'fp32')  # the likeliest gain first

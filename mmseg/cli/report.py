@@ -1,12 +1,9 @@
-"""One page for one or several runs: python -m tools.report RUN [RUN ...] --out FILE"""
+"""One page for one or several runs: udaseg report RUN [RUN ...] --out FILE"""
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-
-from mmseg.report.comparison import load_results
-from mmseg.report.files import write_page
 
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
@@ -23,6 +20,8 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
 def main(args: Sequence[str] | None = None) -> None:
     """Write the page."""
     parsed = parse_args(args)
+    from mmseg.report.comparison import load_results
+    from mmseg.report.files import write_page
     results = load_results(parsed.runs)
     write_page(parsed.out, parsed.title or ' · '.join(result.name for result in results), results)
     print(f'wrote {parsed.out}')

@@ -1,4 +1,4 @@
-"""What a job does in its process: python -m tools.certify.child KIND RESULTS OPTIONS (see tools/certify/jobs.py)."""
+"""What a job does in its process: python -m mmseg.cli.certify.child KIND RESULTS OPTIONS (see jobs.py)."""
 from __future__ import annotations
 
 import importlib
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from tools.certify.results import reporter
+from mmseg.cli.certify.results import reporter
 
 MODULES = dict(environment='checks', parity='checks', waiting='checks', trainings='trainings', speed='speed',
                memory='speed')  # of tools/certify, by kind: its function has the same name
@@ -21,7 +21,7 @@ def main() -> None:
     report = reporter(Path(results))
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     try:
-        module = importlib.import_module(f'tools.certify.{MODULES[kind]}')
+        module = importlib.import_module(f'mmseg.cli.certify.{MODULES[kind]}')
         getattr(module, kind)(report, **json.loads(options))
     except Exception as error:  # the page shows the reason, the log the place
         traceback.print_exc()

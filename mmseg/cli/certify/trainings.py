@@ -14,9 +14,9 @@ from typing import Any
 import torch
 
 from mmseg.apis import load_config
+from mmseg.cli.certify.results import Report
+from mmseg.cli.toy_data import make_toy_data
 from mmseg.config.reading import dump_config
-from tools.certify.results import Report
-from tools.make_toy_data import make_toy_data
 
 CONFIG = 'configs/toy/mic_hrda.py'
 ITERATIONS, SAVED = 6, 3
@@ -41,7 +41,7 @@ def write_config(folder: Path) -> Path:
     cfg.runner.max_iters = ITERATIONS
     cfg.checkpoint_config = dict(interval=SAVED, max_keep_ckpts=-1)
     cfg.log_config = dict(interval=1, img_interval=10**6)
-    cfg.custom_imports = dict(imports=['tools.certify.same_networks'])
+    cfg.custom_imports = dict(imports=['mmseg.cli.certify.same_networks'])
     cfg.custom_hooks = [dict(type='SameNetworks')]
     path = folder / 'everything.py'
     dump_config(cfg, path)
@@ -69,8 +69,8 @@ class Trainings:
         start, device, launcher = [], self.device, 'none'
         if processes:
             start, device, launcher = [*SIDE_BY_SIDE, str(processes)], torch.device(self.device).type, 'pytorch'
-        command = [sys.executable, *start, '-m', 'tools.train', str(self.config), '--work-dir', str(folder), '--device',
-                   device, '--seed', '0', '--deterministic', '--no-validate', '--launcher', launcher]
+        command = [sys.executable, *start, '-m', 'mmseg', 'train', str(self.config), '--work-dir', str(folder),
+                   '--device', device, '--seed', '0', '--deterministic', '--no-validate', '--launcher', launcher]
         if resume:
             command += ['--resume-from', str(resume)]
         print('$', *command, flush=True)

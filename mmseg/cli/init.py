@@ -1,21 +1,11 @@
-"""The command line of init."""
+"""A config for data of one's own: udaseg init --source IMAGES MASKS --target IMAGES [MASKS]"""
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
-from mmseg.config.memory import total_memory
-from mmseg.config.reading import load_config
-from mmseg.doctor import examine
-from mmseg.doctor.memory import estimated_bytes
 from mmseg.errors import DataError
-from mmseg.init.networks import Choice, first_that_fits
-from mmseg.init.plan import Plan, make_plan
-from mmseg.init.writing import reasons_text, write_config, write_text
-from mmseg.utils.device import resolve_device
 
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
@@ -48,25 +38,21 @@ def main(args: Sequence[str] | None = None) -> int:
     parsed = parse_args(args)
     if parsed.out.exists():
         raise DataError(f'{parsed.out} exists: name another file with --out, or remove it')
+    from mmseg.doctor import examine
+    from mmseg.init.choosing import choose
+    from mmseg.init.plan import make_plan
+    from mmseg.init.writing import reasons_text, write_text
+    from mmseg.utils.device import resolve_device
     device = resolve_device(parsed.device)
     plan = make_plan(parsed.source, parsed.target, parsed.val, parsed.classes, parsed.unlabelled, device)
     named = None if parsed.device in (None, 'auto') else parsed.device
-    choice, why = _choose(parsed.out, plan, device, named)
+    choice, why = choose(parsed.out, plan, device, named)
     reasons = reasons_text([*plan.reasons, ('network', choice.name, why),
                             ('samples_per_gpu', choice.samples, 'images of each domain, of that network')])
     write_text(parsed.out.with_suffix('.txt'), reasons + '\n')
     print(f'\n{reasons}\n\n{parsed.out} is written, {parsed.out.with_suffix(".txt")} says why')
     problems = examine(parsed.out, device=parsed.device).counts['problem']
-    print(f'\nlook at it:  python -m tools.browse_dataset {parsed.out}\n'
-          f'train:       python -m tools.train {parsed.out} --work-dir work_dirs/{parsed.out.stem}'
+    print(f'\nlook at it:  udaseg browse {parsed.out}\n'
+          f'train:       udaseg train {parsed.out} --work-dir work_dirs/{parsed.out.stem}'
           + (', once the problems above are mended' if problems else ''))
     return int(problems > 0)
-
-
-def _choose(path: Path, plan: Plan, device: torch.device, named: str | None) -> tuple[Choice, str]:
-    """The network that fits into the memory; the config is written for it."""
-    def needed(choice: Choice) -> int:
-        write_config(path, plan, choice, named)
-        return estimated_bytes(load_config(path), (plan.scales.crop, plan.scales.crop))
-
-    return first_that_fits(plan.training.choices, needed, total_memory(device))
