@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmseg.errors import DataError
+from mmseg.utils.commands import called
 
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
@@ -52,7 +53,7 @@ def main(args: Sequence[str] | None = None) -> int:
     write_text(parsed.out.with_suffix('.txt'), reasons + '\n')
     print(f'\n{reasons}\n\n{parsed.out} is written, {parsed.out.with_suffix(".txt")} says why')
     problems = examine(parsed.out, device=parsed.device).counts['problem']
-    print(f'\nlook at it:  udaseg browse {parsed.out}\n'
-          f'train:       udaseg train {parsed.out} --work-dir work_dirs/{parsed.out.stem}'
+    print(f'\nlook at it:  {called("browse", "browse_dataset")} {parsed.out}\n'
+          f'train:       {called("train")} {parsed.out} --work-dir work_dirs/{parsed.out.stem}'
           + (', once the problems above are mended' if problems else ''))
     return int(problems > 0)

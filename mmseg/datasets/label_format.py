@@ -11,6 +11,7 @@ import numpy as np
 
 from mmseg.datasets.files import read_label_array
 from mmseg.errors import DataError
+from mmseg.utils.commands import called
 from mmseg.utils.labels import IGNORED
 
 MAX_IDS, MAX_COLOURS = 2**16, 2**24
@@ -179,7 +180,7 @@ class LabelFormat:
                     first = colour_name(int(array.max()) * 0x010101)
                     raise DataError(f'label map {path} is a colour image whose three channels are equal: ids up to '
                                     f'{array.max()}, stacked as RGB. Write one channel, or take FolderDataset with '
-                                    f"label_map={{'{first}': CLASS, ...}} (python -m tools.init writes such a config)")
+                                    f"label_map={{'{first}': CLASS, ...}} ({called('init')} writes such a config)")
                 raise DataError(f'label map {path} is a colour image: point ann_dir and seg_map_suffix at label ids, '
                                 'run the converter of the data set (tools/convert_datasets), or let FolderDataset read '
                                 "it, with the palette of the classes or a label_map of colours ('#804000')")
@@ -235,7 +236,7 @@ class LabelFormat:
         raise DataError(f'label map {path} holds the ids [{names}{more}]; allowed are {allowed}. Either ann_dir or '
                         'seg_map_suffix is wrong, or the labels are not yet converted to train ids '
                         '(tools/convert_datasets), or, in data of your own, FolderDataset needs a label_map, from ids '
-                        'to classes (python -m tools.init writes it)')
+                        f'to classes ({called("init")} writes it)')
 
 
 def _digest(array: np.ndarray) -> int:

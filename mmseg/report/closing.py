@@ -10,6 +10,7 @@ from mmseg.errors import LogError
 from mmseg.report.files import PAGE
 from mmseg.report.logs import Log, read_log
 from mmseg.report.training import FOLDER
+from mmseg.utils.commands import called
 
 
 def closing(cfg: Config, config: Path) -> str:
@@ -29,7 +30,7 @@ def closing(cfg: Config, config: Path) -> str:
     lines = [f'finished: {score or "not evaluated"}']
     lines += [f'{what}: {path}' for what, path in (('checkpoint', latest), ('report', page)) if path.exists()]
     if latest.exists():
-        lines.append(f'next: python -m tools.test {quote(str(config))} {quote(str(latest))} --eval mIoU --show-dir '
+        lines.append(f'next: {called("test")} {quote(str(config))} {quote(str(latest))} --eval mIoU --show-dir '
                      f'{quote(str(run / "preds"))}')
     return '\n'.join(lines)
 

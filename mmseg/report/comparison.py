@@ -10,6 +10,7 @@ from mmseg.report.curves import CLASSES, curves_of
 from mmseg.report.files import PAGE
 from mmseg.report.logs import read_log
 from mmseg.report.result import Result, loaded
+from mmseg.utils.commands import called
 from mmseg.visualization import default_palette
 
 
@@ -50,7 +51,7 @@ def _from_log(place: Path) -> Result:
     """What the last evaluation of a log says, with colours of our own."""
     log = read_log(place)
     if not log.val:
-        raise LogError(f'{place} holds no evaluation to report: test its checkpoint with python -m tools.test, which '
+        raise LogError(f'{place} holds no evaluation to report: test its checkpoint with {called("test")}, which '
                        'writes a report')
     iteration, values = max(log.val.items())
     classes = [key.removeprefix('IoU.') for key in values if key.startswith('IoU.')]

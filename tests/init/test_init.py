@@ -9,7 +9,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from dev.toy_scenes import label_ids, render, street_scene
 from mmengine import Config
 from PIL import Image
 
@@ -18,6 +17,7 @@ from mmseg.cli import init as command
 from mmseg.datasets import build_dataset
 from mmseg.errors import DataError
 from mmseg.init.networks import BF16, LITE, MIT, first_that_fits, length
+from mmseg.toy_scenes import label_ids, render, street_scene
 from tools import test, train
 
 SIZE = (96, 64)
