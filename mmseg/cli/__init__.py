@@ -9,6 +9,7 @@ from pathlib import Path
 import mmseg
 from mmseg.errors import command
 from mmseg.utils.names import nearest
+from mmseg.utils.streams import tell
 
 # Each command is the ``main`` of a module of this package, which is loaded when it is called.
 COMMANDS = {
@@ -38,7 +39,7 @@ COMMANDS = {
 def usage(program: str) -> str:
     """What there is to call."""
     lines = [f'  {name:14}{about}' for name, (_, about) in COMMANDS.items()]
-    return '\n'.join([f'usage: {program} COMMAND ...', '', f'{mmseg.__doc__}', '', *lines, '',
+    return '\n'.join([f'usage: {program} COMMAND ...', '', (mmseg.__doc__ or '').partition('\n')[0], '', *lines, '',
                       f'{program} COMMAND --help says more; {program} --version says which one this is.'])
 
 
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     program = 'python -m mmseg' if Path(sys.argv[0]).name == '__main__.py' else Path(sys.argv[0]).name
     name, *rest = (sys.argv[1:] if argv is None else argv) or ['--help']
     if name in ('-h', '--help'):
-        print(usage(program))
+        tell(usage(program))
     elif name == '--version':
         print(mmseg.__version__)
     elif name not in COMMANDS:
