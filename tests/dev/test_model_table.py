@@ -18,8 +18,10 @@ PAGE = 'before\n<!-- models -->\n<!-- end of models -->\nafter\n'
 
 
 def rows(page: Path) -> dict[str, list[str]]:
-    """Cells behind the name, by name."""
-    lines = [line.strip('| ').split(' | ') for line in page.read_text().splitlines() if line.startswith('| ')]
+    """Cells behind the name, by name, of the first table of a page."""
+    text = '\n' + page.read_text()
+    table = text[text.index('\n| ') + 1:].partition('\n\n')[0]
+    lines = [line.strip('| ').split(' | ') for line in table.splitlines() if line.startswith('| ')]
     return {cells[0]: cells[1:] for cells in lines[1:]}
 
 

@@ -86,8 +86,8 @@ def init(*flags: str, target: Sequence[str] = ('camera/images', 'camera/masks'),
     """The config that init writes; the doctor looks at it only where that is what a test is about."""
     with pytest.MonkeyPatch.context() as patch:
         if not examined:
-            patch.setattr(command, 'examine', lambda *_, **__: type('Report', (), dict(counts=dict(problem=0))))
-            patch.setattr(command, 'estimated_bytes', lambda *_: 2**30)
+            patch.setattr('mmseg.doctor.examine', lambda *_, **__: type('Report', (), dict(counts=dict(problem=0))))
+            patch.setattr('mmseg.init.choosing.estimated_bytes', lambda *_: 2**30)
         device = () if '--device' in flags else ('--device', 'cpu')
         status = command.main(['--source', 'game/images', 'game/masks', '--target', *target, *device, *flags])
     assert status == 0
@@ -108,7 +108,7 @@ def test_from_folders_to_scores(folders, capsys) -> None:
     init('--classes', *NAMES, examined=True)
     text = capsys.readouterr().out
     assert 'no problems' in text and '0 is unlabelled' in text
-    [line] = re.findall(r'python -m tools.train (.*)', text)
+    [line] = re.findall(r'udaseg train (.*)', text)
     train.main([*line.split(), '--options', 'runner.max_iters=2', 'evaluation.interval=2',
                 'checkpoint_config.interval=2', 'log_config.interval=1'])
     test.main(['configs/mine/init.py', 'work_dirs/init/latest.pth', '--eval', 'mIoU'])
@@ -326,8 +326,8 @@ def test_few_images_are_not_shown_for_weeks() -> None:
 def test_a_gpu_trains_the_published_network(folders, monkeypatch, capsys) -> None:
     import torch
     folders(masked=2)
-    monkeypatch.setattr(command, 'resolve_device', lambda _: torch.device('cuda'))
-    monkeypatch.setattr(command, 'total_memory', lambda _: 24 * 2**30)
+    monkeypatch.setattr('mmseg.utils.device.resolve_device', lambda _: torch.device('cuda'))
+    monkeypatch.setattr('mmseg.init.choosing.total_memory', lambda _: 24 * 2**30)
     cfg = init('--classes', *NAMES)
     assert cfg.model.backbone.type == 'mit_b5' and cfg.runner.max_iters == 4000 and cfg.uda.alpha == 0.999
     assert cfg.uda.imnet_feature_dist_classes == [5, 6] and cfg.data.samples_per_gpu == 2

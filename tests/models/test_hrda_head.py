@@ -123,7 +123,7 @@ def test_the_attention_of_daformer_is_narrow_and_without_aspp() -> None:
     cfg = SINGLE['DAFormerHead']
     fusion = dict(cfg['decoder_params']['fusion_cfg'], norm_cfg=None)
     plain = build(norm_cfg=None, decoder_params={**cfg['decoder_params'], 'fusion_cfg': fusion})
-    assert not plain.scale_attention.fuse_layer.with_norm
+    assert plain.scale_attention.fuse_layer.norm is None
 
 
 @pytest.mark.parametrize('fixed', [0., 0.5, 1.])
