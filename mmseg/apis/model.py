@@ -37,7 +37,7 @@ from mmseg.evaluation import evaluate_network
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.utils.config_text import read_config_text
 from mmseg.utils.device import resolve_device
-from mmseg.visualization import blend, write_image, write_palette_png
+from mmseg.visualization import Style, write_image, write_palette_png
 
 HUB = 'hf:'  # begins the names of networks on the Hugging Face Hub
 
@@ -70,11 +70,11 @@ class Prediction:
 
     def picture(self, opacity: float = 0.5) -> np.ndarray:
         """The prediction laid over the image: uint8 RGB [H, W, 3]; ``opacity`` of the prediction, in (0, 1]."""
-        return blend(displayable(self.image)[..., ::-1], self.ids, self.palette, opacity)
+        return Style(opacity).draw(displayable(self.image)[..., ::-1], self.ids, self.classes, self.palette)
 
     def save(self, path: str | os.PathLike, opacity: float = 0.5) -> None:
         """Write the picture, or with opacity 1 a palette PNG of the ids."""
-        if opacity == 1:
+        if Style(opacity).is_ids:
             write_palette_png(path, self.ids, self.palette)
         else:
             write_image(path, self.picture(opacity))

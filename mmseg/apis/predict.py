@@ -60,7 +60,7 @@ class Job:
         return self.source.suffix.lower() in VIDEOS
 
 
-class Prediction(NamedTuple):
+class Predicted(NamedTuple):
     """Of one image.
 
     Attributes:
@@ -217,7 +217,7 @@ def predict_files(model: nn.Module, jobs: Sequence[Job], *, style: Style = BLEND
         failed.append(job)
         bar.write(f'error: {_reason(job, error)}', file=sys.stderr)
 
-    def write(job: Job, image: np.ndarray, prediction: Prediction) -> None:
+    def write(job: Job, image: np.ndarray, prediction: Predicted) -> None:
         try:
             _write_image(model, job, image, prediction, style)
         except FAILURES as error:
@@ -275,14 +275,14 @@ def _length(job: Job) -> int:
     return _announced(cv2.VideoCapture(str(job.source))) if os.path.isfile(job.source) else 0
 
 
-def _predict(predictor: Predictor, sample: dict[str, Any], job: Job) -> Prediction:
+def _predict(predictor: Predictor, sample: dict[str, Any], job: Job) -> Predicted:
     if job.probabilities is None:
-        return Prediction(predictor.predict(sample))
+        return Predicted(predictor.predict(sample))
     scores = predictor.scores(sample)
-    return Prediction(scores.ids()[0].cpu().numpy(), scores.probabilities()[0].half().cpu().numpy())
+    return Predicted(scores.ids()[0].cpu().numpy(), scores.probabilities()[0].half().cpu().numpy())
 
 
-def _write_image(model: nn.Module, job: Job, image: np.ndarray, prediction: Prediction, style: Style) -> None:
+def _write_image(model: nn.Module, job: Job, image: np.ndarray, prediction: Predicted, style: Style) -> None:
     if style.is_ids:
         write_palette_png(job.target, prediction.ids, model.PALETTE)
     else:
@@ -290,7 +290,7 @@ def _write_image(model: nn.Module, job: Job, image: np.ndarray, prediction: Pred
     _write_numbers(model, prediction, job.ids, job.probabilities)
 
 
-def _write_numbers(model: nn.Module, prediction: Prediction, ids: Path | None, probabilities: Path | None) -> None:
+def _write_numbers(model: nn.Module, prediction: Predicted, ids: Path | None, probabilities: Path | None) -> None:
     """Write the files of ids and probabilities that are wanted."""
     if ids is not None:
         write_palette_png(ids, prediction.ids, model.PALETTE)
@@ -339,7 +339,7 @@ def _predict_video(predictor: Predictor, job: Job, style: Style, bar: Any) -> No
     predicted = ((frame, _predict(predictor, sample, job)) for frame, sample in ahead(prepared))
     height, width = _drawn(model, first, np.zeros(first.shape[:2], np.uint8), style).shape[:2]
 
-    def draw(index: int, frame: np.ndarray, prediction: Prediction) -> np.ndarray:
+    def draw(index: int, frame: np.ndarray, prediction: Predicted) -> np.ndarray:
         _write_numbers(model, prediction, job.ids and job.ids / f'{index:06d}.png',
                        job.probabilities and job.probabilities / f'{index:06d}.npz')
         drawn = _drawn(model, frame, prediction.ids, style)
@@ -358,7 +358,7 @@ def _predict_video(predictor: Predictor, job: Job, style: Style, bar: Any) -> No
                         f'incomplete; {job.target} holds these')
 
 
-def _write_video(path: str, predicted: Iterable[tuple[np.ndarray, Prediction]], draw: Callable[..., np.ndarray],
+def _write_video(path: str, predicted: Iterable[tuple[np.ndarray, Predicted]], draw: Callable[..., np.ndarray],
                  rate: float, size: tuple[int, int], target: Path) -> int:
     """Write what is drawn, resized where it changes its size, as frames of ``size`` (width, height).
 

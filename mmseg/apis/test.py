@@ -134,7 +134,8 @@ def run_test(cfg: Config, checkpoint: str, outputs: TestOutputs, network: str = 
         without metrics.
     """
     model, dataset, meta = _model_and_images(cfg, checkpoint, network)
-    _take_statistics(model.to(device), target_images, cfg, device)
+    if target_images is not None:
+        _take_statistics(model.to(device), target_images, cfg, device)
     if outputs.official:
         official_truths(dataset)  # first, since they are asked for after hours only
     metrics = outputs.own_metrics
@@ -237,9 +238,7 @@ def _model_and_images(cfg: Config, checkpoint: str, network: str) -> tuple[nn.Mo
     return model, dataset, meta
 
 
-def _take_statistics(model: nn.Module, folder: str | None, cfg: Config, device: torch.device | str) -> None:
-    if folder is None:
-        return
+def _take_statistics(model: nn.Module, folder: str, cfg: Config, device: torch.device | str) -> None:
     pipelines = [place.section['pipeline'] for place in walk(cfg.data.test, 'data.test') if 'pipeline' in place.section]
     images = FolderDataset(pipelines[0], folder, model.CLASSES, test_mode=True)
     loader = build_eval_loader(images, cfg.data.get('workers_per_gpu', 2), with_label=False)

@@ -16,6 +16,7 @@ from mmseg.init.masks import Masks, look_at_masks
 from mmseg.init.networks import Choice, Training, length, training_on
 from mmseg.init.pairing import Folder, find_pairs
 from mmseg.init.sizes import FULL, Scales, choose_scales, find_things, rare_pixels, size_ratio
+from mmseg.utils.labels import IGNORED
 
 DECODED = 20  # images of 16 bits whose values are looked at
 VALIDATION = 5  # one of so many labelled target images validates, where all have masks
@@ -195,7 +196,7 @@ def _tell_classes(masks: Masks, classes: Classes, reasons: list[tuple[str, Any, 
         values = classes.values(index)
         share = 100 * sum(masks.pixels[value] for value in values) / total
         reasons.append((f'  {name}', ', '.join(values), f'{share:.2f} % of the source'))
-    for value in (value for value, c in classes.of.items() if c == 255 and masks.pixels[value]):
+    for value in (value for value, c in classes.of.items() if c == IGNORED and masks.pixels[value]):
         reasons.append(('  (left out)', value, f'{100 * masks.pixels[value] / total:.2f} % of the source'))
 
 

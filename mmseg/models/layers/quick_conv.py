@@ -8,6 +8,12 @@ from torch import Tensor, nn
 from mmseg.models.layers.depthwise import DilatedDepthwise
 
 
+def takes_short_cuts(x: Tensor) -> bool:
+    """Whether a map is where kernels of our own are faster than torch's choice: in fp32 on the CPU, not compiled."""
+    return (x.device.type == 'cpu' and x.dtype == torch.float32 and not torch.is_autocast_enabled('cpu')
+            and not torch.compiler.is_compiling())
+
+
 class QuickConv2d(nn.Conv2d):
     """``nn.Conv2d`` with short cuts in fp32 on the CPU, of maps in the channels-last layout.
 
@@ -18,9 +24,8 @@ class QuickConv2d(nn.Conv2d):
 
     def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Map [B, in_channels, h, w] to [B, out_channels, h', w'], with these weights."""
-        if (x.device.type == 'cpu' and x.dtype == torch.float32 and self.padding_mode == 'zeros'
-                and x.is_contiguous(memory_format=torch.channels_last) and not torch.is_autocast_enabled('cpu')
-                and not torch.compiler.is_compiling()):
+        if (takes_short_cuts(x) and self.padding_mode == 'zeros'
+                and x.is_contiguous(memory_format=torch.channels_last)):
             if self._is_pointwise():
                 return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
             if self._is_dilated_depthwise():

@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from mmseg.models.layers.quick_conv import takes_short_cuts
+
 WIDE = 5  # side of the smallest kernel that oneDNN has no depthwise weight gradient for
 
 
@@ -58,21 +60,17 @@ class WideDepthwiseConv2d(nn.Conv2d):
     """
 
     def __init__(self, conv: nn.Conv2d) -> None:
-        from timm.layers import Conv2dSame
+        from timm.layers import Conv2dSame, pad_same
 
         super().__init__(conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding,
                          groups=conv.groups, bias=False, device='meta')
-        self.weight, self.same = conv.weight, isinstance(conv, Conv2dSame)
+        self.weight, self.pad = conv.weight, pad_same if isinstance(conv, Conv2dSame) else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, C, H, W] to [B, C, h, w]."""
-        from timm.layers import pad_same
-
-        if self.same:
-            x = pad_same(x, self.kernel_size, self.stride)
-        if (x.device.type == 'cpu' and x.dtype == torch.float32 and torch.is_grad_enabled()
-                and self.weight.requires_grad and not torch.is_autocast_enabled('cpu')
-                and not torch.compiler.is_compiling()):
+        if self.pad is not None:
+            x = self.pad(x, self.kernel_size, self.stride)
+        if takes_short_cuts(x) and torch.is_grad_enabled() and self.weight.requires_grad:
             return _WideDepthwise.apply(x, self.weight, self.stride[0], self.padding[0])
         return self._conv_forward(x, self.weight, None)
 

@@ -94,6 +94,15 @@ def binary_cross_entropy(logits: Tensor, label: Tensor, class_weight: Tensor | N
     return loss * valid.unsqueeze(1)
 
 
+def keep_class_weight(loss: nn.Module, class_weight: list[float] | str | None) -> None:
+    """Give a loss its ``class_weight``, see :func:`load_class_weight`.
+
+    A buffer, so that it is on the device before the step; not in checkpoints, whose keys are the originals'.
+    """
+    factors = load_class_weight(class_weight)
+    loss.register_buffer('class_weight', None if factors is None else torch.tensor(factors), persistent=False)
+
+
 @LOSSES.register_module()
 class CrossEntropyLoss(nn.Module):
     """Cross-entropy; its mean runs over all pixels, ignored ones included.
@@ -114,10 +123,7 @@ class CrossEntropyLoss(nn.Module):
                  loss_weight: float = 1.0) -> None:
         super().__init__()
         self.use_sigmoid, self.reduction, self.loss_weight = use_sigmoid, reduction, loss_weight
-        class_weight = load_class_weight(class_weight)
-        # a buffer, so that it is on the device before the step; not in checkpoints, whose keys are the originals'
-        self.register_buffer('class_weight', None if class_weight is None else torch.tensor(class_weight),
-                             persistent=False)
+        keep_class_weight(self, class_weight)
 
     def forward(self,
                 logits: Tensor,

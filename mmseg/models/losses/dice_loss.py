@@ -1,11 +1,10 @@
 """Soft Dice loss (Milletari et al., V-Net, 2016): the overlap of each class, however rare it is."""
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmseg.models.losses.cross_entropy_loss import has_class, load_class_weight
+from mmseg.models.losses.cross_entropy_loss import has_class, keep_class_weight
 from mmseg.registry import LOSSES
 from mmseg.utils.kinds import POSITIVE
 
@@ -31,9 +30,7 @@ class DiceLoss(nn.Module):
                  loss_weight: float = 1.0) -> None:
         super().__init__()
         self.smooth, self.exponent, self.loss_weight = smooth, exponent, loss_weight
-        class_weight = load_class_weight(class_weight)
-        self.register_buffer('class_weight', None if class_weight is None else torch.tensor(class_weight),
-                             persistent=False)
+        keep_class_weight(self, class_weight)
 
     def forward(self, logits: Tensor, label: Tensor, weight: Tensor | None = None, ignore_index: int = 255) -> Tensor:
         """The loss in fp32.

@@ -1,11 +1,10 @@
 """Focal loss (Lin et al., 2017): cross-entropy in which what is known already counts less."""
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmseg.models.losses.cross_entropy_loss import has_class, load_class_weight, reduce_loss, softmax_cross_entropy
+from mmseg.models.losses.cross_entropy_loss import has_class, keep_class_weight, reduce_loss, softmax_cross_entropy
 from mmseg.registry import LOSSES
 from mmseg.utils.kinds import AMOUNT, SHARE, one_of
 
@@ -31,9 +30,7 @@ class FocalLoss(nn.Module):
         super().__init__()
         self.use_sigmoid, self.gamma, self.alpha = use_sigmoid, gamma, alpha
         self.reduction, self.loss_weight = reduction, loss_weight
-        class_weight = load_class_weight(class_weight)
-        self.register_buffer('class_weight', None if class_weight is None else torch.tensor(class_weight),
-                             persistent=False)
+        keep_class_weight(self, class_weight)
 
     def forward(self, logits: Tensor, label: Tensor, weight: Tensor | None = None,
                 reduction_override: str | None = None, ignore_index: int = 255) -> Tensor:
