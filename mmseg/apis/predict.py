@@ -215,7 +215,7 @@ def predict_files(model: nn.Module, jobs: Sequence[Job], *, style: Style = BLEND
 
     def report(job: Job, error: Exception) -> None:
         failed.append(job)
-        bar.write(f'error: {_reason(job, error)}', file=sys.stderr)
+        bar.write(f'error: {reason(job.source, error)}', file=sys.stderr)
 
     def write(job: Job, image: np.ndarray, prediction: Predicted) -> None:
         try:
@@ -262,17 +262,17 @@ def _read(predictor: Predictor, jobs: Sequence[Job]) -> Iterator[tuple[Job, Any]
             yield job, error
 
 
-def _reason(job: Job, error: Exception) -> str:
+def reason(source: Path, error: Exception) -> str:
     """What went wrong with a file, in one line that names it."""
     text = ' '.join(str(error).split()) or type(error).__name__
-    return text if str(job.source) in text else f'{job.source}: {text}'
+    return text if str(source) in text else f'{source}: {text}'
 
 
 def _length(job: Job) -> int:
     """How many images a file holds, as far as it says."""
     if not job.is_video:
         return 1
-    return _announced(cv2.VideoCapture(str(job.source))) if os.path.isfile(job.source) else 0
+    return announced(cv2.VideoCapture(str(job.source))) if os.path.isfile(job.source) else 0
 
 
 def _predict(predictor: Predictor, sample: dict[str, Any], job: Job) -> Predicted:
@@ -303,7 +303,7 @@ def _drawn(model: nn.Module, image: np.ndarray, ids: np.ndarray, style: Style) -
     return style.draw(displayable(image)[..., ::-1], ids, model.CLASSES, model.PALETTE)
 
 
-def _announced(capture: cv2.VideoCapture) -> int:
+def announced(capture: cv2.VideoCapture) -> int:
     """How many frames a video says that it has; 0 if it does not."""
     count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
     return int(count) if 0 < count < 2**31 else 0
@@ -330,7 +330,7 @@ def _predict_video(predictor: Predictor, job: Job, style: Style, bar: Any) -> No
     if first is None:
         raise DataError(f'video {job.source}: it is damaged, or OpenCV lacks its codec: download it again, or convert '
                         'it to .mp4')
-    said, announced = capture.get(cv2.CAP_PROP_FPS), _announced(capture)
+    said, announced = capture.get(cv2.CAP_PROP_FPS), announced(capture)
     rate = writable_rate(said)
     if not abs(rate - said) < 0.001:
         bar.write(f'{job.source}: {said:g} frames per second are written as {rate:g}', file=sys.stderr)
@@ -389,6 +389,6 @@ def _write_video(path: str, predicted: Iterable[tuple[np.ndarray, Predicted]], d
                 count += 1
     finally:
         writer.release()
-    if _announced(cv2.VideoCapture(path)) < count:  # the writer itself reports nothing
+    if announced(cv2.VideoCapture(path)) < count:  # the writer itself reports nothing
         raise DataError(f'cannot write the video {target}: the disk is full, or the codec takes no {frames}')
     return count

@@ -40,16 +40,16 @@ def text_of(package: str, name: str) -> str:
     return files(package).joinpath(name).read_text(encoding='utf-8')
 
 
-def document(title: str, subtitle: str, body: str, data: str, policy: str, script: str) -> str:
+def document(title: str, subtitle: str, body: str, data: str, policy: str, script: str, style: str = '') -> str:
     """The HTML of a page in the style of ours, whose script may call what is in ``panels.js``.
 
     Args:
         subtitle, body: HTML below the title, and of all the rest.
         data: JSON in which no element ends, see :func:`~mmseg.report.result.dumped`; the element ``data`` holds it.
         policy: what the page may load.
-        script: JavaScript.
+        script, style: JavaScript and CSS of this page alone.
     """
-    style, panels = text_of('mmseg.report', 'page.css'), text_of('mmseg.report', 'panels.js')
+    common, panels = text_of('mmseg.report', 'page.css'), text_of('mmseg.report', 'panels.js')
     return f'''<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -57,7 +57,7 @@ def document(title: str, subtitle: str, body: str, data: str, policy: str, scrip
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)}</title>
-<style>{style}</style>
+<style>{common}{style}</style>
 </head>
 <body>
 <header><h1>{escape(title)}</h1>{subtitle}</header>
