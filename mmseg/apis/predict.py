@@ -272,7 +272,7 @@ def _length(job: Job) -> int:
     """How many images a file holds, as far as it says."""
     if not job.is_video:
         return 1
-    return announced(cv2.VideoCapture(str(job.source))) if os.path.isfile(job.source) else 0
+    return frames_announced(cv2.VideoCapture(str(job.source))) if os.path.isfile(job.source) else 0
 
 
 def _predict(predictor: Predictor, sample: dict[str, Any], job: Job) -> Predicted:
@@ -303,7 +303,7 @@ def _drawn(model: nn.Module, image: np.ndarray, ids: np.ndarray, style: Style) -
     return style.draw(displayable(image)[..., ::-1], ids, model.CLASSES, model.PALETTE)
 
 
-def announced(capture: cv2.VideoCapture) -> int:
+def frames_announced(capture: cv2.VideoCapture) -> int:
     """How many frames a video says that it has; 0 if it does not."""
     count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
     return int(count) if 0 < count < 2**31 else 0
@@ -330,7 +330,7 @@ def _predict_video(predictor: Predictor, job: Job, style: Style, bar: Any) -> No
     if first is None:
         raise DataError(f'video {job.source}: it is damaged, or OpenCV lacks its codec: download it again, or convert '
                         'it to .mp4')
-    said, announced = capture.get(cv2.CAP_PROP_FPS), announced(capture)
+    said, announced = capture.get(cv2.CAP_PROP_FPS), frames_announced(capture)
     rate = writable_rate(said)
     if not abs(rate - said) < 0.001:
         bar.write(f'{job.source}: {said:g} frames per second are written as {rate:g}', file=sys.stderr)
@@ -389,6 +389,6 @@ def _write_video(path: str, predicted: Iterable[tuple[np.ndarray, Predicted]], d
                 count += 1
     finally:
         writer.release()
-    if announced(cv2.VideoCapture(path)) < count:  # the writer itself reports nothing
+    if frames_announced(cv2.VideoCapture(path)) < count:  # the writer itself reports nothing
         raise DataError(f'cannot write the video {target}: the disk is full, or the codec takes no {frames}')
     return count

@@ -14,7 +14,7 @@ import numpy as np
 
 from mmseg.apis.inference import Image, Predictor
 from mmseg.apis.model import Model
-from mmseg.apis.predict import FAILURES, IMAGES, VIDEOS, announced, reason, writable_rate
+from mmseg.apis.predict import FAILURES, IMAGES, VIDEOS, frames_announced, reason, writable_rate
 from mmseg.datasets.files import read_header
 from mmseg.errors import DataError
 from mmseg.report import encoding
@@ -114,7 +114,7 @@ class Viewer:
             width, height = (int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
             self._check_size(str(path), width, height)
             about = dict(rate=writable_rate(capture.get(cv2.CAP_PROP_FPS)),
-                         count=min(announced(capture), self.limits.frames))
+                         count=min(frames_announced(capture), self.limits.frames))
             shown = 0
             while shown < self.limits.frames and (read := capture.read())[0]:
                 yield self._answer(read[1]) | about

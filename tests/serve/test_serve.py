@@ -199,7 +199,8 @@ def test_the_page_loads_nothing_and_is_framed_by_nobody(server: PageServer) -> N
 
 @pytest.mark.parametrize('path', [
     '/etc/passwd', '//etc/passwd', '/../../etc/passwd', '/%2e%2e/%2e%2e/etc/passwd', '/file=/etc/passwd',
-    '/gradio_api/file=/etc/passwd', '/?file=/etc/passwd', 'file:///etc/passwd', '/page.js', '/predict?name=/etc/passwd'])
+    '/gradio_api/file=/etc/passwd', '/?file=/etc/passwd', 'file:///etc/passwd', '/page.js',
+    '/predict?name=/etc/passwd'])
 def test_no_file_of_the_machine_can_be_read(server: PageServer, path: str) -> None:
     assert error(ask(server, 'GET', path)) == (404, 'there is nothing but the page')
     if not path.startswith('/predict'):
