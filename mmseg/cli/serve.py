@@ -54,13 +54,20 @@ def _positive(text: str) -> int:
 def main(args: Sequence[str] | None = None) -> int:
     """Serve until Ctrl-C (exit status 130) or SIGTERM (143)."""
     parsed = parse_args(args)
+    signal.signal(signal.SIGTERM, _end)
+    with suppress(KeyboardInterrupt):
+        serve(parsed)
+    return 130
+
+
+def serve(parsed: argparse.Namespace) -> None:
+    """Serve as :func:`parse_args` has read it, until an exception ends it."""
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')  # the page says what is wrong with a video
     os.environ.setdefault('OPENCV_LOG_LEVEL', 'ERROR')
     from mmseg.apis import load_config
     from mmseg.apis.model import load
     from mmseg.serve.server import PageServer, is_loopback
     from mmseg.serve.viewer import Limits, Viewer
-    signal.signal(signal.SIGTERM, _end)
     config = parsed.config and load_config(parsed.config, parsed.options, trust=parsed.trust_config)
     models = {name_of(parsed.checkpoint): load(parsed.checkpoint, parsed.device, parsed.network, config)}
     if parsed.compare:
@@ -73,9 +80,7 @@ def main(args: Sequence[str] | None = None) -> int:
             print(f'warning: whoever reaches port {server.server_address[1]} of this machine can use the page, without '
                   'a password', file=sys.stderr)
         print(f'{" and ".join(models)} at {server.address} (Ctrl-C ends it)', flush=True)
-        with suppress(KeyboardInterrupt):
-            server.serve_forever()
-    return 130
+        server.serve_forever()
 
 
 def _end(number: int, frame: FrameType | None) -> None:

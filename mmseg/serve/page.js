@@ -5,6 +5,7 @@ const at = id => document.getElementById(id);
 const several = names.length > 1;
 const COLOURS = ['#2f6fde', '#e0662b'];  // of the networks
 let frames = [];  // the answers so far, one for each frame; an image is one frame
+let notes = [];
 let shown = null;  // the decoded answer that is on the panels
 let asked = 0;  // the frame that is, or will be, on the panels
 let running = null;  // the request that is being answered
@@ -65,11 +66,10 @@ function describe() {
     const same = first.reduce((count, id, i) => count + (id === second[i]), 0);
     all.push(`the same class for ${percent(same / first.length)} % of the pixels`);
   }
-  const notes = [...new Set(frames.notes)];
   at('state').textContent = [all.join(' · '), ...notes].join('\n');
 }
 
-function bar(share, number, colour) {
+function bar(share, colour) {
   const track = element('div', 'track'), filled = element('div', 'bar');
   filled.style.width = `${100 * share}%`;
   filled.style.background = colour;
@@ -86,7 +86,7 @@ function tabulate() {
     const row = body.insertRow(), name = element('th'), bars = element('td', 'bars');
     name.append(chip('span', id));
     bars.append(...shares.map((share, number) => bar(
-      share[id], number, several ? COLOURS[number] : `rgb(${colourOf(id)})`)));
+      share[id], several ? COLOURS[number] : `rgb(${colourOf(id)})`)));
     row.append(name, bars);
   }
   const key = element('div', 'chips');
@@ -137,7 +137,8 @@ function fail(message) {
 function begin(chosenFile) {
   running?.abort();
   file = chosenFile;
-  frames = Object.assign([], {notes: []});
+  frames = [];
+  notes = [];
   shown = null;
   playing = false;
   at('state').textContent = '';
@@ -146,7 +147,7 @@ function begin(chosenFile) {
 
 function take(answer) {
   if (answer.error) fail(answer.error);
-  if (answer.note) frames.notes.push(answer.note);
+  if (answer.note) notes.push(answer.note);
   if (!answer.photograph) return shown && describe();
   frames.push(answer);
   const last = frames.length - 1;

@@ -22,7 +22,7 @@ def page(viewer: Viewer) -> str:
                 f'image of up to {limits.megapixels} megapixels or a video, of which the first {limits.frames} frames '
                 f'are shown; files of up to {limits.megabytes} MB. They are removed as soon as they are answered.</p>')
     body = f'''
-<label id="drop" tabindex="0"><input type="file" id="file" accept="{escape(','.join(IMAGES + VIDEOS))}">
+<label id="drop"><input type="file" id="file" accept="{escape(','.join(IMAGES + VIDEOS))}">
 <b>Drop an image or a video here</b><span>or click to choose one</span></label>
 <div id="state" class="note" role="status"></div><div id="error" role="alert" hidden></div>
 <div id="controls" hidden><label>opacity <input type="range" id="opacity" min="0" max="100" value="50"></label>

@@ -100,7 +100,7 @@ class Viewer:
 
     def _image(self, path: Path) -> Iterator[dict[str, Any]]:
         header = read_header(str(path))
-        self._check_size(str(path), header.width, header.height)
+        self._check_size(path, header.width, header.height)
         answer = self._answer(str(path))
         if header.orientation != 1:
             answer['note'] = ('The file says that it is to be turned for display. The networks see the pixels as they '
@@ -112,11 +112,13 @@ class Viewer:
         capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
         try:
             width, height = (int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-            self._check_size(str(path), width, height)
+            self._check_size(path, width, height)
             about = dict(rate=writable_rate(capture.get(cv2.CAP_PROP_FPS)),
                          count=min(frames_announced(capture), self.limits.frames))
             shown = 0
             while shown < self.limits.frames and (read := capture.read())[0]:
+                height, width = read[1].shape[:2]
+                self._check_size(path, width, height)  # some change it midway
                 yield self._answer(read[1]) | about
                 shown += 1
             if not shown:
@@ -128,7 +130,7 @@ class Viewer:
         finally:
             capture.release()
 
-    def _check_size(self, path: str, width: int, height: int) -> None:
+    def _check_size(self, path: Path, width: int, height: int) -> None:
         if width * height > self.limits.megapixels * 10**6:
             raise DataError(f'{path} has {width} x {height} pixels, the limit of this page is {self.limits.megapixels} '
                             'million: make it smaller, or start the page with another --max-megapixels')
