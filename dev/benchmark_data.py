@@ -31,6 +31,8 @@ from mmseg.registry import DATASETS
 SIZES = {'source': (1052, 1914), 'target': (1024, 2048)}  # height and width of GTA and of Cityscapes
 RARE_CLASS_SAMPLING = dict(min_pixels=3000, class_temp=0.01, min_crop_ratio=0.5)
 WARMUP = 3  # samples before the measurement
+READ = {'source': ('img_dir', 'ann_dir'), 'target': ('img_dir',)}  # folders from which a training reads
+STEPS, BATCH = 10, 2  # a fast training: steps a second, and pairs in each
 
 
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
@@ -103,6 +105,14 @@ def rates(train: dict[str, Any], iters: int) -> dict[str, Any]:
     return {name: rate(get, iters) for name, get in kinds.items()}
 
 
+def decoding_rate(section: dict[str, Any], folders: Sequence[str], iters: int) -> dict[str, Any]:
+    """Samples per second of a domain if a sample were its decoded files and nothing else; the files are in memory."""
+    columns = [sorted(Path(section['data_root'], section[folder]).iterdir()) for folder in folders]
+    contents = [[np.frombuffer(path.read_bytes(), np.uint8) for path in paths] for paths in zip(*columns)]
+    return rate(lambda position, _: [cv2.imdecode(file, cv2.IMREAD_UNCHANGED)
+                                     for file in contents[position % len(contents)]], iters)
+
+
 def checksum_rate(cache: Path, iters: int) -> dict[str, Any]:
     """Checksums per second of cached source samples; each reading of a sample computes one."""
     contents = [path.read_bytes() for path in sorted(cache.glob('source/*.arrays'))]
@@ -118,7 +128,8 @@ def main(args: Sequence[str] | None = None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         mib = {domain: write_domain(train[domain], Path(folder, domain), size, options.num, options.mib)
                for domain, size in SIZES.items()}
-        result = dict(plain=rates(train, options.iters))
+        result = dict(plain=rates(train, options.iters), decoding={
+            domain: decoding_rate(train[domain], folders, options.iters) for domain, folders in READ.items()})
         cache_dataset(train, f'{folder}/cache', 1)
         result['cached'] = rates({**train, 'cache': f'{folder}/cache'}, options.iters)
         result['checksum'] = checksum_rate(Path(folder, 'cache'), options.iters)
@@ -126,7 +137,11 @@ def main(args: Sequence[str] | None = None) -> dict[str, Any]:
                   device=platform.processor() or platform.machine(), opencv=cv2.__version__, **result)
     for kind in ('source', 'target', 'pairs'):
         plain, cached = (result[how][kind]['per_processor_second'] for how in ('plain', 'cached'))
-        print(f'{kind}: {plain:.1f} per second of processor time, with cache {cached:.1f}')
+        alone = result['decoding'].get(kind)
+        decoded = f", decoding alone {alone['per_processor_second']:.1f}" if alone else ''
+        print(f'{kind}: {plain:.1f} per second of processor time, with cache {cached:.1f}{decoded}')
+    print(f'workers for {STEPS} steps a second of {BATCH} pairs: {STEPS * BATCH / plain:.1f}, with cache '
+          f'{STEPS * BATCH / cached:.1f}')
     print(f"checksum of a cached source sample: {1000 / result['checksum']['per_processor_second']:.2f} ms")
     if options.out:
         Path(options.out).write_text(json.dumps(result, indent=1) + '\n')

@@ -50,7 +50,7 @@ class Training:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.shown, self.started = set(self._log().val), time.monotonic()
         paths = [str(project), *filter(None, [os.environ.get('PYTHONPATH')])]
-        environment = dict(os.environ, OMP_NUM_THREADS=str(threads), PYTHONPATH=os.pathsep.join(paths))
+        environment = {'OMP_NUM_THREADS': str(threads), **os.environ, 'PYTHONPATH': os.pathsep.join(paths)}
         with self.console.open('ab') as console:
             self.process = subprocess.Popen(self.command, env=environment, stdin=subprocess.DEVNULL, stdout=console,
                                             stderr=subprocess.STDOUT, start_new_session=True)
@@ -121,7 +121,7 @@ def train_side_by_side(trainings: Sequence[Training], jobs: int, project: Path,
 
     Args:
         trainings: in the order in which they start.
-        jobs: how many at a time; each gets its share of the cores as threads.
+        jobs: how many at a time; each gets its share of the cores as threads, unless OMP_NUM_THREADS is set.
         project: folder of the packages that they import.
         finished: called with each that has ended well.
 

@@ -52,9 +52,13 @@ def test_scores_of_before_are_not_told_again(tmp_path, capfd) -> None:
     assert 'at iteration 5' not in capfd.readouterr().out
 
 
+@pytest.mark.parametrize('wanted', [None, '3'])
 @pytest.mark.parametrize('jobs', [1, 2])
-def test_so_many_at_a_time_share_the_cores(tmp_path, jobs) -> None:
-    """Each process keeps a file while it runs, and sees how many there are."""
+def test_so_many_at_a_time_share_the_cores(tmp_path, monkeypatch, jobs, wanted) -> None:
+    """Each process keeps a file while it runs, and sees how many there are. Who sets the threads gets these."""
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    if wanted:
+        monkeypatch.setenv('OMP_NUM_THREADS', wanted)
     code = (f'place = {str(tmp_path)!r}\n'
             'own = f"{place}/{os.getpid()}.running"; open(own, "w").close(); time.sleep(0.3)\n'
             'print(sum(name.endswith(".running") for name in os.listdir(place)), os.environ["OMP_NUM_THREADS"])\n'
@@ -63,7 +67,7 @@ def test_so_many_at_a_time_share_the_cores(tmp_path, jobs) -> None:
     assert train_side_by_side(runs, jobs, ROOT) == ({}, 0)
     seen = [run.console.read_text().split() for run in runs]
     assert max(int(count) for count, _ in seen) == jobs
-    assert {int(threads) for _, threads in seen} == {max(1, os.cpu_count() // jobs)}
+    assert {int(threads) for _, threads in seen} == {int(wanted or max(1, os.cpu_count() // jobs))}
 
 
 def test_a_failed_or_killed_run_does_not_stop_the_others(tmp_path, capfd) -> None:
