@@ -18,7 +18,7 @@ LAYERS = [
     {'config'},
     {'report'},
     {'doctor', 'apis', 'toy_scenes'},
-    {'experiments', 'init'},
+    {'experiments', 'init', 'serve'},
     {'cli'},
     {'__main__'},
 ]

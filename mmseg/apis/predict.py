@@ -22,7 +22,7 @@ from mmseg.datasets.custom import IMAGE_SUFFIXES
 from mmseg.datasets.storage import list_files
 from mmseg.errors import DataError
 from mmseg.evaluation import Background
-from mmseg.evaluation.writers import write_probabilities
+from mmseg.evaluation.writers import pack_probabilities, write_probabilities
 from mmseg.registry import DATASETS
 from mmseg.utils.atomic import write_atomically
 from mmseg.visualization import BLENDED, Style, displayable, write_image, write_palette_png
@@ -47,12 +47,14 @@ class Job:
         source: image or video.
         target: what is written: a picture or video with the prediction laid over it.
         ids: palette PNG of class ids, for videos the folder of one per frame; None: not wanted.
-        probabilities: .npz of all classes' probabilities, for videos the folder of one per frame; None: not wanted.
+        probabilities: file of all classes' probabilities, for videos the folder of one per frame; None: not wanted.
+        suffix: of files of probabilities: .npz or .png, see :func:`~mmseg.evaluation.writers.write_probabilities`.
     """
     source: Path
     target: Path
     ids: Path | None = None
     probabilities: Path | None = None
+    suffix: str = '.npz'
 
     @property
     def is_video(self) -> bool:
@@ -65,7 +67,7 @@ class Predicted(NamedTuple):
 
     Attributes:
         ids: int64 [H, W].
-        probabilities: float16 [C, H, W], if they are wanted.
+        probabilities: [C, H, W] as they are written, if they are wanted.
     """
     ids: np.ndarray
     probabilities: np.ndarray | None = None
@@ -79,7 +81,8 @@ def image_suffixes(cfg: Config) -> tuple[str, ...]:
 
 
 def find_jobs(source: Path, out: Path | None = None, ids: Path | None = None, style: Style = BLENDED,
-              images: tuple[str, ...] = IMAGES, probabilities: Path | None = None) -> tuple[list[Job], list[str]]:
+              images: tuple[str, ...] = IMAGES, probabilities: Path | None = None, suffix: str = '.npz',
+              ) -> tuple[list[Job], list[str]]:
     """What there is to predict, and where it goes.
 
     Args:
@@ -91,6 +94,7 @@ def find_jobs(source: Path, out: Path | None = None, ids: Path | None = None, st
         style: of the pictures; see :func:`predict_files`.
         images: how names of images end, in lower case; see :func:`image_suffixes`.
         probabilities: folder for files of probabilities; None: none.
+        suffix: of these files, see :class:`Job`.
 
     Returns:
         The jobs in the order of their names, and the names below ``source`` that are left out: hidden, or neither image
@@ -100,11 +104,11 @@ def find_jobs(source: Path, out: Path | None = None, ids: Path | None = None, st
         DataError: if there is nothing to predict, or two files would be written to one place or an input.
     """
     _check_exists(source)
-    known = images + VIDEOS
+    known, places = images + VIDEOS, Places(out, ids, probabilities, suffix)
     if source.is_dir():
-        jobs, left_out = _jobs_below(source, Places(out, ids, probabilities), style, known)
+        jobs, left_out = _jobs_below(source, places, style, known)
     elif source.name.lower().endswith(known):
-        jobs, left_out = [_job_of_file(source, Places(out, ids, probabilities), style)], []
+        jobs, left_out = [_job_of_file(source, places, style)], []
     else:
         raise DataError(f'{source} is neither image nor video by its name: known are {", ".join(known)}; rename it, or '
                         'name its suffix in data.test.img_suffix of the config if that has a loader for it')
@@ -113,14 +117,20 @@ def find_jobs(source: Path, out: Path | None = None, ids: Path | None = None, st
 
 
 class Places(NamedTuple):
-    """Where the files of a command go, or those of one input: pictures, class ids, probabilities."""
+    """Where the files of a command go, or those of one input: pictures, class ids, probabilities with their suffix."""
     out: Path | None
     ids: Path | None
     probabilities: Path | None
+    suffix: str
+
+    @property
+    def wanted(self) -> list[Path]:
+        """Without what is not wanted."""
+        return [place for place in self[:3] if place]
 
     def of(self, name: Path | str) -> Places:
         """Below folders."""
-        return Places(*(place and place / name for place in self))
+        return Places(*(place and place / name for place in self[:3]), self.suffix)
 
 
 def _check_exists(path: Path) -> None:
@@ -141,7 +151,7 @@ def _jobs_below(source: Path, places: Places, style: Style, known: tuple[str, ..
     places = places._replace(out=places.out or _beside(source))
     parents = {parent for name in listing.files for parent in Path(name).parents}
     folders = {(source / parent).resolve() for parent in parents}  # those that links lead to, too
-    for place in filter(None, places):
+    for place in places.wanted:
         if any(place.resolve().is_relative_to(folder) for folder in folders):
             raise DataError(f'{place} lies inside of {source}, so its files would be inputs the next time: choose '
                             'another place')
@@ -165,15 +175,15 @@ def _job_of_file(source: Path, places: Places, style: Style) -> Job:
 
 def _job(source: Path, places: Places, style: Style) -> Job:
     """A job whose targets have the suffixes of what is written to them."""
-    target, ids, probabilities = places
+    target, ids, probabilities, kind = places
     assert target is not None, 'a default has been chosen'
     suffix = target.suffix.lower()
     if source.suffix.lower() in VIDEOS:
         return Job(source, target.with_suffix(suffix if suffix in CODECS else '.mp4'), ids and ids.with_suffix(''),
-                   probabilities and probabilities.with_suffix(''))
+                   probabilities and probabilities.with_suffix(''), kind)
     keeps_suffix = not style.is_ids and suffix in IMAGES
     return Job(source, target if keeps_suffix else target.with_suffix('.png'), ids and ids.with_suffix('.png'),
-               probabilities and probabilities.with_suffix('.npz'))
+               probabilities and probabilities.with_suffix(kind), kind)
 
 
 def _check_places(jobs: Sequence[Job]) -> None:
@@ -215,7 +225,7 @@ def predict_files(model: nn.Module, jobs: Sequence[Job], *, style: Style = BLEND
 
     def report(job: Job, error: Exception) -> None:
         failed.append(job)
-        bar.write(f'error: {_reason(job, error)}', file=sys.stderr)
+        bar.write(f'error: {reason(job.source, error)}', file=sys.stderr)
 
     def write(job: Job, image: np.ndarray, prediction: Predicted) -> None:
         try:
@@ -262,24 +272,25 @@ def _read(predictor: Predictor, jobs: Sequence[Job]) -> Iterator[tuple[Job, Any]
             yield job, error
 
 
-def _reason(job: Job, error: Exception) -> str:
+def reason(source: Path, error: Exception) -> str:
     """What went wrong with a file, in one line that names it."""
     text = ' '.join(str(error).split()) or type(error).__name__
-    return text if str(job.source) in text else f'{job.source}: {text}'
+    return text if str(source) in text else f'{source}: {text}'
 
 
 def _length(job: Job) -> int:
     """How many images a file holds, as far as it says."""
     if not job.is_video:
         return 1
-    return _announced(cv2.VideoCapture(str(job.source))) if os.path.isfile(job.source) else 0
+    return frames_announced(cv2.VideoCapture(str(job.source))) if os.path.isfile(job.source) else 0
 
 
 def _predict(predictor: Predictor, sample: dict[str, Any], job: Job) -> Predicted:
     if job.probabilities is None:
         return Predicted(predictor.predict(sample))
     scores = predictor.scores(sample)
-    return Predicted(scores.ids()[0].cpu().numpy(), scores.probabilities()[0].half().cpu().numpy())
+    packed = pack_probabilities(scores.probabilities()[0], job.suffix)
+    return Predicted(scores.ids()[0].cpu().numpy(), packed.cpu().numpy())
 
 
 def _write_image(model: nn.Module, job: Job, image: np.ndarray, prediction: Predicted, style: Style) -> None:
@@ -303,7 +314,7 @@ def _drawn(model: nn.Module, image: np.ndarray, ids: np.ndarray, style: Style) -
     return style.draw(displayable(image)[..., ::-1], ids, model.CLASSES, model.PALETTE)
 
 
-def _announced(capture: cv2.VideoCapture) -> int:
+def frames_announced(capture: cv2.VideoCapture) -> int:
     """How many frames a video says that it has; 0 if it does not."""
     count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
     return int(count) if 0 < count < 2**31 else 0
@@ -330,7 +341,7 @@ def _predict_video(predictor: Predictor, job: Job, style: Style, bar: Any) -> No
     if first is None:
         raise DataError(f'video {job.source}: it is damaged, or OpenCV lacks its codec: download it again, or convert '
                         'it to .mp4')
-    said, announced = capture.get(cv2.CAP_PROP_FPS), _announced(capture)
+    said, announced = capture.get(cv2.CAP_PROP_FPS), frames_announced(capture)
     rate = writable_rate(said)
     if not abs(rate - said) < 0.001:
         bar.write(f'{job.source}: {said:g} frames per second are written as {rate:g}', file=sys.stderr)
@@ -341,7 +352,7 @@ def _predict_video(predictor: Predictor, job: Job, style: Style, bar: Any) -> No
 
     def draw(index: int, frame: np.ndarray, prediction: Predicted) -> np.ndarray:
         _write_numbers(model, prediction, job.ids and job.ids / f'{index:06d}.png',
-                       job.probabilities and job.probabilities / f'{index:06d}.npz')
+                       job.probabilities and job.probabilities / f'{index:06d}{job.suffix}')
         drawn = _drawn(model, frame, prediction.ids, style)
         bar.update()
         return cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)
@@ -389,6 +400,6 @@ def _write_video(path: str, predicted: Iterable[tuple[np.ndarray, Predicted]], d
                 count += 1
     finally:
         writer.release()
-    if _announced(cv2.VideoCapture(path)) < count:  # the writer itself reports nothing
+    if frames_announced(cv2.VideoCapture(path)) < count:  # the writer itself reports nothing
         raise DataError(f'cannot write the video {target}: the disk is full, or the codec takes no {frames}')
     return count

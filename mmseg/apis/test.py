@@ -65,6 +65,7 @@ class TestOutputs:
         report: folder of a report of the scores (:mod:`mmseg.report`), which only ``metrics`` of ours give.
         probabilities: folder of the probabilities of all classes, see
             :class:`~mmseg.evaluation.writers.ProbabilityFiles`.
+        probabilities_format: 'npz' or 'png', of these files.
         eval_options: imgfile_prefix (folder) and to_label_id (True) for ``format_only``; of the official evaluation the
             former keeps the files that it reads.
     """
@@ -78,6 +79,7 @@ class TestOutputs:
     format_only: bool = False
     report: str | None = None
     probabilities: str | None = None
+    probabilities_format: str = 'npz'
     eval_options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -151,7 +153,8 @@ def run_test(cfg: Config, checkpoint: str, outputs: TestOutputs, network: str = 
             images = files.enter_context(ImageResults(len(dataset), model.num_classes)) if report else None
             observers: list[OnImage] = [images] if images else []
             if outputs.probabilities:
-                observers.append(ProbabilityFiles(outputs.probabilities, dataset.CLASSES, background))
+                observers.append(ProbabilityFiles(outputs.probabilities, dataset.CLASSES, background,
+                                                  f'.{outputs.probabilities_format}'))
             scores = evaluate_network(
                 model.to(device), loader, device=device, dataset=dataset, metrics=metrics,
                 subsets=class_subsets(cfg, dataset.CLASSES), on_prediction=partial(_tell_all, consumers),

@@ -10,6 +10,7 @@ from torch import nn
 
 from mmseg.apis.model import Model
 from mmseg.checkpoint.claim import claim
+from mmseg.checkpoint.lookup import numbered_checkpoints
 from mmseg.config.memory import check_memory
 from mmseg.config.reading import dump_config, load_config, require_sections
 from mmseg.datasets import build_dataset
@@ -98,10 +99,8 @@ def train(config: str | os.PathLike, **overrides: Any) -> Model:
     """
     cfg = load_config(os.fspath(config), overrides)
     require_sections(cfg)
-    cfg.work_dir = cfg.get('work_dir') or str(Path('work_dirs') / Path(config).stem)
-    if cfg.get('seed') is None and not cfg.get('resume_from'):  # a resumed training keeps its seed
-        cfg.seed = random_seed()
-    prepare_folder(cfg, Path(config).name)
+    settle(cfg)
+    prepare_folder(cfg)
     cfg.device = str(resolve_device(cfg.get('device')))
     student = run_training(cfg).networks()['student']
     student.cfg = cfg
@@ -109,8 +108,35 @@ def train(config: str | os.PathLike, **overrides: Any) -> Model:
     return Model(student, facts, Path(cfg.work_dir)).eval()
 
 
-def prepare_folder(cfg: Config, name: str, resume_from: str | None = None) -> None:
-    """Make ``cfg.work_dir`` for a training, with its config, as a file called ``name``, and the sources.
+def settle(cfg: Config, work_dir: str | None = None, seed: int | None = None, resume_from: str | None = None) -> None:
+    """Write into a config where its training goes and what its draws follow, as far as it does not say so itself.
+
+    Args:
+        work_dir: folder of the training; None: that of the config, else ``work_dirs/<name of the config>``.
+        seed: of all draws; None: that of the config, else a random one, unless there is a training to go on with, which
+            keeps its seed.
+        resume_from: the checkpoint to go on from, or 'auto'; None: as the config says.
+    """
+    cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(cfg.filename).stem)
+    if seed is not None:
+        cfg.seed = seed
+    elif cfg.get('seed') is None and not _goes_on(cfg, resume_from or cfg.get('resume_from')):
+        cfg.seed = random_seed()
+
+
+def _goes_on(cfg: Config, resume_from: str | None) -> bool:
+    if resume_from == 'auto':
+        return (_checkpoints(cfg) / 'latest.pth').exists() or bool(numbered_checkpoints(_checkpoints(cfg)))
+    return bool(resume_from)
+
+
+def _checkpoints(cfg: Config) -> Path:
+    """The folder for the checkpoints of a training."""
+    return Path((cfg.get('checkpoint_config') or {}).get('out_dir') or cfg.work_dir)
+
+
+def prepare_folder(cfg: Config, resume_from: str | None = None) -> None:
+    """Make ``cfg.work_dir`` for a training, with its config, under the name of its file, and the sources.
 
     Args:
         resume_from: the checkpoint to go on from, if the config does not say it.
@@ -119,9 +145,9 @@ def prepare_folder(cfg: Config, name: str, resume_from: str | None = None) -> No
         CheckpointError: if the folder belongs to another training.
     """
     work_dir = Path(cfg.work_dir)
-    claim(Path((cfg.get('checkpoint_config') or {}).get('out_dir') or work_dir), resume_from or cfg.get('resume_from'))
+    claim(_checkpoints(cfg), resume_from or cfg.get('resume_from'))
     work_dir.mkdir(parents=True, exist_ok=True)
-    dump_config(cfg, work_dir / name)
+    dump_config(cfg, work_dir / Path(cfg.filename).name)
     archive_sources(work_dir / 'code.tar.gz')
 
 

@@ -19,6 +19,7 @@ COMMANDS = {
     'train': ('train', 'train what a config describes'),
     'test': ('test', 'evaluate a checkpoint, write its predictions'),
     'predict': ('predict', 'segment images, videos, folders'),
+    'serve': ('serve', 'try a network on a page for the browser, or compare two'),
     'report': ('report', 'show one or several runs on one page'),
     'experiments': ('run_experiments', 'run the experiments of the papers, and suites of configs'),
     'browse': ('browse_dataset', 'draw what a training is fed'),

@@ -25,7 +25,9 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--legend', action='store_true', help='put the names of the classes below it')
     parser.add_argument('--ids', type=Path, metavar='DIR', help='write palette PNGs of train ids here, too')
     parser.add_argument('--probabilities', type=Path, metavar='DIR',
-                        help='write the probabilities of all classes here, an .npz of float16 per image')
+                        help='write the probabilities of all classes here, a file per image')
+    parser.add_argument('--probabilities-format', choices=['npz', 'png'], default='npz',
+                        help='float16 in an .npz, or 16 bits in a grey PNG with the classes below each other')
     add_network_option(parser)
     parser.add_argument('--device', help="e.g. 'cuda:0' or 'cpu'; default: the GPU if there is one")
     parser.add_argument('--bf16', action='store_true', help='compute in bfloat16')
@@ -49,7 +51,8 @@ def main(args: Sequence[str] | None = None) -> int:
     from mmseg.evaluation import config_changes
     from mmseg.utils.heap import keep_freed_memory
     cfg = load_config(args.config, args.options, trust=args.trust_config)
-    jobs, left_out = find_jobs(args.input, args.out, args.ids, args.style, image_suffixes(cfg), args.probabilities)
+    jobs, left_out = find_jobs(args.input, args.out, args.ids, args.style, image_suffixes(cfg), args.probabilities,
+                               f'.{args.probabilities_format}')
     if left_out:
         more = ', ...' if len(left_out) > 5 else ''
         print(f'left out, hidden or neither image nor video: {len(left_out)} ({", ".join(left_out[:5])}{more})',

@@ -33,7 +33,9 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
                         help="with --eval: folder of report.html, metrics.json, images.csv and confusion_matrix.png; "
                         "default: report_<checkpoint> beside the checkpoint; 'none' writes none")
     parser.add_argument('--probabilities', metavar='DIR',
-                        help='write the probabilities of all classes here, an .npz of float16 per image')
+                        help='write the probabilities of all classes here, a file per image')
+    parser.add_argument('--probabilities-format', choices=['npz', 'png'], default='npz',
+                        help='float16 in an .npz, or 16 bits in a grey PNG with the classes below each other')
     add_network_option(parser)
     parser.add_argument('--aug-test', action='store_true', help='average over six scales and their mirror images')
     parser.add_argument('--inference-mode', choices=['same', 'whole', 'slide'], default='same',
@@ -59,11 +61,14 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
         parsed.outputs = TestOutputs(
             metrics=tuple(parsed.eval), out=parsed.out, show_dir=parsed.show_dir, opacity=parsed.opacity,
             show=parsed.show, format_only=parsed.format_only, probabilities=parsed.probabilities,
-            eval_options=parsed.eval_options)
+            probabilities_format=parsed.probabilities_format, eval_options=parsed.eval_options)
     except ValueError as error:
         parser.error(str(error))
     if parsed.hrda_out == 'ATT' and (parsed.eval or parsed.format_only or parsed.out or parsed.probabilities):
         parser.error('--hrda-out ATT gives attention maps, not classes: use it with --show-dir or --show only')
+    if parsed.probabilities and parsed.probabilities_format == 'png' and parsed.probabilities == parsed.show_dir:
+        parser.error(f'--show-dir {parsed.show_dir}: --probabilities writes files of the same names there, choose '
+                     'another folder')
     if parsed.show and parsed.launcher != 'none':
         parser.error('--show opens windows in one process only: use --show-dir, or --launcher none')
     return parsed

@@ -7,12 +7,11 @@ from pathlib import Path
 from mmengine import Config
 
 from mmseg.apis import load_config
-from mmseg.apis.train import prepare_folder, run_training
+from mmseg.apis.train import prepare_folder, run_training, settle
 from mmseg.config.low_memory import save_memory
 from mmseg.config.reading import require_sections
 from mmseg.distributed import processes
 from mmseg.distributed.launch import joined
-from mmseg.engine.seeds import random_seed
 from mmseg.report.closing import closing
 from mmseg.utils.notices import closing_words
 
@@ -21,11 +20,7 @@ def configure(args: argparse.Namespace) -> Config:
     """The config with the command line merged in."""
     cfg = load_config(args.config, args.options, trust=args.trust_config)
     require_sections(cfg)
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(cfg.filename).stem)
-    if args.seed is not None:
-        cfg.seed = args.seed
-    elif cfg.get('seed') is None and not args.resume_from:  # a resumed training keeps its seed
-        cfg.seed = random_seed()
+    settle(cfg, args.work_dir, args.seed, args.resume_from)
     if args.deterministic:
         cfg.deterministic = True
     if args.amp:
@@ -56,7 +51,7 @@ def train(args: argparse.Namespace) -> None:
 
 def prepare(args: argparse.Namespace, cfg: Config) -> Config:
     """Make the work-dir, unless it belongs to another training; the config that is left for this one."""
-    prepare_folder(cfg, Path(cfg.filename).name, args.resume_from)
+    prepare_folder(cfg, args.resume_from)
     for key in ('load_from', 'resume_from', 'new_classifier'):
         if getattr(args, key):
             cfg[key] = getattr(args, key)

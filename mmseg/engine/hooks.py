@@ -140,8 +140,9 @@ class EvaluationHook(Hook):
         summary = ', '.join(f'{key}: {value:.4f}' for key, value in scores.items())
         runner.logger.info(f'Iter(val) [{batches}]\t{summary}', extra=NO_TERMINAL)
         runner.add_scalars('val', scores, step)
-        images = next(iter(runner.val_loop.found.values())).images
-        runner.add_pictures('val', images.drawn[:TRACKED_PICTURES], step)
+        images = runner.val_loop.found[runner.val_loop.names[0]].images
+        if images is not None:
+            runner.add_pictures('val', images.drawn[:TRACKED_PICTURES], step)
 
     def _keep_best(self, runner: TrainRunner, scores: dict[str, float]) -> None:
         if self.save_best not in scores:

@@ -3,11 +3,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mmengine.runner import BaseLoop
 from torch import nn
 
+from mmseg.distributed import processes
 from mmseg.engine.compilation import eager
 from mmseg.evaluation import ImageResults, evaluate_network
 
@@ -104,9 +106,10 @@ class TrainLoop(BaseLoop):
 
 
 class Evaluated(NamedTuple):
-    """What an evaluation has found about a network: scores in 0..1, and what it has kept of single images."""
+    """What an evaluation has found about a network: scores in 0..1, and what it has kept of single images, if wanted.
+    """
     scores: dict[str, float]
-    images: ImageResults
+    images: ImageResults | None
 
 
 class ValLoop(BaseLoop):
@@ -121,7 +124,8 @@ class ValLoop(BaseLoop):
         subsets: further mean IoUs, by name the classes they run over.
 
     Attributes:
-        found: what the last evaluation has found, by network; {} before the first one.
+        found: what the last evaluation has found, by network; {} before the first one. Images are kept of the
+            evaluation at the end, and for trackers before.
     """
 
     def __init__(self, runner: TrainRunner, loader: Iterable[dict], dataset: Any, names: list[str], metrics: list[str],
@@ -140,14 +144,22 @@ class ValLoop(BaseLoop):
         Raises:
             EvaluationStopped: if a signal asks to stop meanwhile.
         """
-        networks = self.runner.model.networks()
+        networks, wanted = self.runner.model.networks(), self._with_images()
         with eager():
-            self.found = {name: self._evaluate(networks[name]) for name in self.names}
+            self.found = {name: self._evaluate(networks[name], name in wanted) for name in self.names}
         return {name: found.scores for name, found in self.found.items()}
 
-    def _evaluate(self, network: BaseSegmentor) -> Evaluated:
+    def _with_images(self) -> list[str]:
+        """Of which networks single images are wanted: by the report at the end, before by trackers, if there are any.
+        """
+        runner = self.runner
+        if runner.train_loop.finished >= runner.max_iters:
+            return self.names
+        return self.names[:1] if processes.from_main(lambda: runner.has_trackers) else []
+
+    def _evaluate(self, network: BaseSegmentor, with_images: bool) -> Evaluated:
         stop = self.runner.stop
-        with ImageResults(len(self.dataset), network.num_classes) as images:
+        with ImageResults(len(self.dataset), network.num_classes) if with_images else nullcontext() as images:
             scores = evaluate_network(network, _UntilSignal(self.dataloader, stop), device=self.runner.device,
                                       dataset=self.dataset, metrics=self.metrics, subsets=self.subsets,
                                       on_image=images)

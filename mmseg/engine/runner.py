@@ -288,9 +288,14 @@ class TrainRunner(Runner):
         self.call_hook('after_report', mode=mode, values=values, step=step)
         self.visualizer.add_scalars({f'{mode}/{key}': value for key, value in values.items()}, step)
 
+    @property
+    def has_trackers(self) -> bool:
+        """Whether this process tells trackers of the training; if anyone, process 0 does."""
+        return not isinstance(self.visualizer, NoTrackers)
+
     def add_pictures(self, mode: str, pictures: Sequence[Picture], step: int) -> None:
         """Hand images with their truth and prediction to the trackers, named by the images."""
-        if isinstance(self.visualizer, NoTrackers):
+        if not self.has_trackers:
             return
         dataset = self.val_loop.dataset
         palette = dataset.PALETTE or default_palette(len(dataset.CLASSES))

@@ -11,6 +11,8 @@ from zipfile import ZipFile
 
 import numpy as np
 import torch
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from mmseg.datasets.cityscapes_labels import CITYSCAPES_CLASSES, LABELS, NO_CLASS, UNLABELED
@@ -21,6 +23,8 @@ from mmseg.evaluation.evaluator import EvaluatedImage
 from mmseg.utils.atomic import write_atomically
 from mmseg.visualization.palettes import Palette
 from mmseg.visualization.predictions import blend, heat_map, write_image, write_palette_png
+
+PNG_ONE = 65535  # stands for a probability of 1
 
 
 class Background:
@@ -98,29 +102,50 @@ class PredictionPictures:
 
 
 class ProbabilityFiles:
-    """Writes ``<folder>/<ori_filename>.npz`` with ``probabilities``, float16 [C, h, w], 0..1, and ``classes``, names.
+    """Writes ``<folder>/<ori_filename>``, its suffix changed, with the probabilities of all classes.
 
     Args:
         folder: where the files go; subfolders mirror those of the image folder.
         classes: C class names.
         background: who writes.
+        suffix: of the files, which says their format, see :func:`write_probabilities`.
     """
 
-    def __init__(self, folder: str | os.PathLike, classes: Sequence[str], background: Background) -> None:
-        self.folder, self.classes, self.background = Path(folder), list(classes), background
+    def __init__(self, folder: str | os.PathLike, classes: Sequence[str], background: Background,
+                 suffix: str = '.npz') -> None:
+        self.folder, self.classes, self.background, self.suffix = Path(folder), list(classes), background, suffix
 
     def __call__(self, image: EvaluatedImage) -> None:
         """Write those of one image."""
-        target = (self.folder / image.meta['ori_filename']).with_suffix('.npz')
-        self.background.submit(self._write, target, image.scores.probabilities()[0].half())
+        target = (self.folder / image.meta['ori_filename']).with_suffix(self.suffix)
+        self.background.submit(self._write, target, pack_probabilities(image.scores.probabilities()[0], self.suffix))
 
-    def _write(self, target: Path, probabilities: Tensor) -> None:
-        write_probabilities(target, probabilities.cpu().numpy(), self.classes)
+    def _write(self, target: Path, packed: Tensor) -> None:
+        write_probabilities(target, packed.cpu().numpy(), self.classes)
 
 
-def write_probabilities(target: Path, probabilities: np.ndarray, classes: Sequence[str]) -> None:
-    """Write one file of :class:`ProbabilityFiles`."""
-    write_atomically(target, lambda path: np.savez_compressed(path, probabilities=probabilities, classes=list(classes)))
+def pack_probabilities(probabilities: Tensor, suffix: str) -> Tensor:
+    """Probabilities [C, h, w], 0..1, as a file holds them: float16 in an .npz, uint16 up to 65535 in a .png."""
+    if suffix == '.npz':
+        return probabilities.half()
+    return (probabilities.float() * PNG_ONE).round().to(torch.uint16)
+
+
+def write_probabilities(target: Path, packed: np.ndarray, classes: Sequence[str]) -> None:
+    """Write what :func:`pack_probabilities` has made of those of one image.
+
+    An .npz has ``probabilities`` [C, h, w] and ``classes``, names. A .png is grey, with 16 bits: [C * h, w], the map of
+    one class below that of the other, and the names, one a line, in its text ``classes``.
+    """
+    def write(path: str) -> None:
+        if target.suffix == '.npz':
+            np.savez_compressed(path, probabilities=packed, classes=list(classes))
+            return
+        names = PngInfo()
+        names.add_itxt('classes', '\n'.join(classes))
+        Image.fromarray(packed.reshape(-1, packed.shape[2])).save(path, pnginfo=names)
+
+    write_atomically(target, write)
 
 
 class TestServerExport:

@@ -48,7 +48,7 @@ class Training:
 
 def _mit(number: int, settings: Mapping[str, Any]) -> Choice:
     name = f'mit_b{number}'
-    model = {} if number == 5 else dict(pretrained=f'pretrained/{name}.pth', backbone=dict(type=name))
+    model = {} if number == 5 else dict(pretrained=name, backbone=dict(type=name))
     title = f"MiT-B{number} with DAFormer's head{', in bfloat16' if settings else ''}"
     return Choice(title, ['mit.py'], 2, model, settings)
 

@@ -21,8 +21,6 @@ def page(title: str, results: Sequence[Result]) -> str:
     Args:
         results: at least one. Their classes are those of the first, which is what the others are compared with.
     """
-    folder = files('mmseg.report')
-    style, script = (folder.joinpath(name).read_text(encoding='utf-8') for name in ('page.css', 'page.js'))
     sections = [
         ('scores', 'Scores', _tiles(results[0]) if len(results) == 1 else _score_table(results)),
         ('classes', 'IoU by class', iou_bars(results)),
@@ -34,21 +32,40 @@ def page(title: str, results: Sequence[Result]) -> str:
     present = [(anchor, heading, body) for anchor, heading, body in sections if body]
     links = ''.join(f'<a href="#{anchor}">{heading}</a>' for anchor, heading, _ in present)
     body = ''.join(f'<section id="{anchor}"><h2>{heading}</h2>{body}</section>' for anchor, heading, body in present)
+    return document(title, f'<nav>{links}</nav>', body, dumped(results), POLICY, text_of('mmseg.report', 'page.js'))
+
+
+def text_of(package: str, name: str) -> str:
+    """A file that lies beside the modules of a package."""
+    return files(package).joinpath(name).read_text(encoding='utf-8')
+
+
+def document(title: str, subtitle: str, body: str, data: str, policy: str, script: str, style: str = '') -> str:
+    """The HTML of a page in the style of ours, whose script may call what is in ``panels.js``.
+
+    Args:
+        subtitle, body: HTML below the title, and of all the rest.
+        data: JSON in which no element ends, see :func:`~mmseg.report.result.dumped`; the element ``data`` holds it.
+        policy: what the page may load.
+        script, style: JavaScript and CSS of this page alone.
+    """
+    common, panels = text_of('mmseg.report', 'page.css'), text_of('mmseg.report', 'panels.js')
     return f'''<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)}</title>
-<style>{style}</style>
+<style>{common}{style}</style>
 </head>
 <body>
-<header><h1>{escape(title)}</h1><nav>{links}</nav></header>
+<header><h1>{escape(title)}</h1>{subtitle}</header>
 <main>{body}</main>
 <footer>mmseg {escape(mmseg.__version__)}</footer>
 <div id="tip" hidden></div>
-<script type="application/json" id="data">{dumped(results)}</script>
+<script type="application/json" id="data">{data}</script>
+<script>{panels}</script>
 <script>{script}</script>
 </body>
 </html>

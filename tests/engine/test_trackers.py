@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmseg.engine import trackers
+from mmseg.engine import loops, trackers
 from mmseg.errors import ConfigError, PackageMissing
+from mmseg.evaluation import ImageResults
 from tests.engine.tiny import tiny_config, train
 
 TEXT = dict(type='TextLoggerHook', by_epoch=False)
@@ -65,6 +66,23 @@ def test_wandb_gets_config_and_values_with_their_iteration(images, tmp_path, ins
     assert picture.dtype == np.uint8 and picture.shape[1] == 3 * 48 + 2 * 8 and picture.shape[0] > 32
     assert 'train/decode.loss_seg' in values[0] and 'val/mIoU' in values[2]
     assert wandb.of('join') and not wandb.of('log_code')  # closed; no source code is sent
+
+
+@pytest.mark.parametrize('hooks, kept', [([TEXT], [2, 2]), ([TEXT, dict(type='WandbLoggerHook')], [1, 2, 2])])
+def test_single_images_are_kept_at_the_end_and_for_trackers(images, tmp_path, installed, monkeypatch, hooks,
+                                                            kept) -> None:
+    wandb, iterations = installed('wandb'), []
+
+    class Noted(ImageResults):
+        def __exit__(self, *error: Any) -> None:
+            super().__exit__(*error)
+            iterations.append(len(list((tmp_path / 'run').glob('iter_*.pth'))) + 1)
+
+    monkeypatch.setattr(loops, 'ImageResults', Noted)
+    train(tiny_config(images, tmp_path / 'run', 2, uda=dict(type='DACS', alpha=0.9), log_config=dict(hooks=hooks),
+                      checkpoint_config=dict(interval=1), evaluation=dict(interval=1, model=['student', 'teacher'])))
+    assert iterations == kept  # networks
+    assert len(wandb.of('Image')) == (0 if len(hooks) == 1 else 2 * 4)
 
 
 def test_mlflow_gets_values_and_files(images, tmp_path, installed) -> None:

@@ -66,6 +66,22 @@ def test_a_run_without_a_seed_gets_one_and_keeps_it(images, tmp_path) -> None:
     assert isinstance(seed, int) and checkpoint['meta']['seed'] == seed
 
 
+def test_a_training_that_goes_on_keeps_its_seed_wherever_that_is_said(images, tmp_path) -> None:
+    cfg = tiny_config(images, tmp_path / 'run', 1, seed=None)
+
+    def seed(*args: str) -> int | None:
+        return training.configure(train.parse_args([cfg.filename, *args])).seed
+
+    for value in ('some.pth', 'auto'):
+        (tmp_path / 'run').mkdir(exist_ok=True)
+        nothing_there = value == 'auto'
+        for args in (['--resume-from', value], ['--options', f'resume_from={value}']):
+            assert isinstance(seed(*args), int) == nothing_there, 'a start needs a seed'
+            assert seed('--seed', '5', *args) == 5
+    (tmp_path / 'run' / 'iter_1.pth').touch()
+    assert seed('--resume-from', 'auto') is seed('--options', 'resume_from=auto') is None
+
+
 def test_no_validate_evaluates_nothing(images, tmp_path) -> None:
     cfg = tiny_config(images, tmp_path / 'run', 1, evaluation=dict(interval=1, metric='mIoU'))
     train.main([cfg.filename, '--no-validate'])

@@ -1,7 +1,6 @@
 """The page in a browser: it is drawn, loads nothing, and names the class below the pointer."""
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,21 +8,14 @@ from typing import Any
 import pytest
 
 from mmseg.report.page import page
+from tests.browser import chromium
 from tests.report.results import result
-
-BROWSERS = ('chromium', 'chromium-headless-shell', 'chromium-browser', 'google-chrome')
 
 
 @pytest.fixture(scope='module')
 def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip('playwright.sync_api', reason='needs pip install playwright')
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if program is None:
-        pytest.skip('needs a Chromium, e.g. apt install chromium-headless-shell')
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=program, args=['--no-sandbox'])
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ import torch
 from PIL import Image
 
 from mmseg.apis import draw_result, inference_segmentor, init_segmentor, load_config
+from mmseg.apis.inference import Predictor
 from mmseg.apis.predict import ahead, writable_rate
 from mmseg.datasets import PIPELINES
 from mmseg.datasets.pipelines.loading import loaded
@@ -343,6 +344,23 @@ def test_probabilities(run: TinyRun, model: torch.nn.Module, tmp_path: Path) -> 
     with np.load(tmp_path / 'p' / f'{run.image("bonn", 0).stem}.npz') as file:
         assert file['probabilities'].dtype == np.float16 and tuple(file['classes']) == tuple(model.CLASSES)
         assert (file['probabilities'].argmax(0) == ids).mean() > 0.99  # but for ties of 16 bits
+
+
+def test_probabilities_as_png_lose_half_a_step_at_most(run: TinyRun, model: torch.nn.Module, tmp_path: Path) -> None:
+    path = run.image('bonn', 0)
+    call(run, path, '--out', tmp_path / 'a.png', '--probabilities', tmp_path / 'p', '--probabilities-format', 'png')
+    predictor = Predictor(model)
+    exact = predictor.scores(predictor.prepare(predictor.load(path))).probabilities()[0].numpy()
+    read = cv2.imread(str(tmp_path / 'p' / path.name), cv2.IMREAD_UNCHANGED)
+    assert read.dtype == np.uint16 and read.shape == (19 * 64, 96)
+    np.testing.assert_allclose(read.reshape(19, 64, 96) / 65535, exact, rtol=0, atol=0.51 / 65535)
+    with Image.open(tmp_path / 'p' / path.name) as file:
+        assert file.text['classes'].split('\n') == list(model.CLASSES)
+    video = write_video(tmp_path / 'drive.avi', count=2)
+    call(run, video, '--probabilities', tmp_path / 'q', '--probabilities-format', 'png')
+    assert names(tmp_path / 'q') == ['drive/000000.png', 'drive/000001.png']
+    with pytest.raises(DataError, match='would both be written'):
+        call(run, path, '--ids', tmp_path / 'p', '--probabilities', tmp_path / 'p', '--probabilities-format', 'png')
 
 
 def test_videos_have_legends_too(run: TinyRun, tmp_path: Path) -> None:

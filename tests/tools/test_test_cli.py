@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from zipfile import ZipFile
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -223,6 +224,19 @@ def test_probabilities_agree_with_the_predictions(run: TinyRun, tmp_path: Path) 
     np.testing.assert_allclose(probabilities.astype(float).sum(0), 1, atol=0.01)
     agree = probabilities.argmax(0) == ids(tmp_path / 'preds' / MIRRORED[0])
     assert agree.mean() > 0.99  # but for ties of 16 bits
+
+
+def test_probabilities_as_png(run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    main(run, '--probabilities', str(tmp_path / 'npz'))
+    main(run, '--probabilities', str(tmp_path / 'png'), '--probabilities-format', 'png')
+    assert names(tmp_path / 'png') == MIRRORED
+    with np.load(tmp_path / 'npz' / MIRRORED[0].replace('.png', '.npz')) as file:
+        expected = file['probabilities'].astype(float)
+    read = cv2.imread(str(tmp_path / 'png' / MIRRORED[0]), cv2.IMREAD_UNCHANGED).reshape(19, 64, 96) / 65535
+    np.testing.assert_allclose(read, expected, rtol=0, atol=2**-12 + 1 / 65535)  # float16 is the coarser one
+    with pytest.raises(SystemExit):
+        main(run, '--probabilities', 'here', '--show-dir', 'here', '--probabilities-format', 'png')
+    assert 'choose another folder' in capsys.readouterr().err
 
 
 def test_hrda_outputs_of_another_model_are_refused(run: TinyRun) -> None:
