@@ -90,7 +90,7 @@ class Model(nn.Module):
     | array [H, W, 3] or [H, W], uint8 | the same; colours in the order **blue, green, red**, as OpenCV reads |
     | list of these | list of predictions |
     | folder | iterator of predictions of the images below it, in the order of names |
-    | tensor [B, 3, H, W], float | logits [B, classes, H, W], with gradients; of images as :meth:`preprocess` makes them |
+    | tensor [B, 3, H, W], float | logits [B, classes, H, W] with gradients; of images that :meth:`preprocess` made |
 
     Args:
         network: a segmentor with ``cfg``, ``CLASSES`` and ``PALETTE``.

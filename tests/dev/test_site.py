@@ -13,8 +13,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ADDRESS = 'https://example.org/owner/project'
 
-pytestmark = pytest.mark.skipif(any(find_spec(name) is None for name in ('mkdocs', 'material', 'mkdocstrings_handlers')),
-                                reason="needs the extra 'docs'")
+pytestmark = pytest.mark.skipif(
+    any(find_spec(name) is None for name in ('mkdocs', 'material', 'mkdocstrings_handlers')),
+    reason="needs the extra 'docs'")
 
 
 def build(folder: Path, address: str) -> Path:
