@@ -1,4 +1,4 @@
-"""Extension of Griffe, which reads docstrings for the site: ``:class:`~a.b.C``` and its kind become code."""
+"""Extension of Griffe, which reads docstrings for the site: what Google's style does not know becomes what it knows."""
 from __future__ import annotations
 
 import re
@@ -19,9 +19,10 @@ def _shown(name: str) -> str:
 
 
 class Roles(Extension):
-    """Applies :func:`without_roles` to every docstring."""
+    """Applies :func:`without_roles` to every docstring; config keys (``Keys:``) become keyword arguments."""
 
     def on_object(self, *, obj: Object, **_: Any) -> None:
         """Called for each module, class, function and attribute."""
         if isinstance(obj.docstring, Docstring):
-            obj.docstring.value = without_roles(obj.docstring.value)
+            text = without_roles(obj.docstring.value)
+            obj.docstring.value = re.sub('^Keys:$', 'Keyword Args:', text, flags=re.MULTILINE)
