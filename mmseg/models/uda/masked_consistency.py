@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.base import BaseSegmentor
+from mmseg.models.uda.batch_norms import BATCH_NORMS, statistics
 from mmseg.models.uda.objective import Objective
 from mmseg.models.uda.pseudo_label import PseudoLabels, make_pseudo_labels
 from mmseg.models.uda.step_state import StepState, View
@@ -102,6 +104,7 @@ class MaskedConsistency(Objective):
         augment: colour jiggle and blur for the modes that ask for them.
         margins: rows of the crop without pseudo labels, at the top and at the bottom.
         teacher: None shares the host's pseudo labels.
+        aux_bn: whether masked images move the student's running statistics: 'update' or 'frozen'.
 
     Keys:
         mask_mode: which images are masked: 'separate' (the first half of the batch of source images, the rest of target
@@ -111,22 +114,25 @@ class MaskedConsistency(Objective):
         mask_lambda: weight of the loss of masked images; above 0 if ``mask_mode`` is set.
         mask_alpha: decay of a teacher of MIC's own; 'same': the host's teacher serves.
         mask_pseudo_threshold: its threshold; None trusts every pixel. Either one given makes a teacher of its own.
+        mask_aux_bn: whether masked images move the running statistics of the student's batch norms: 'update', as
+            published, or 'frozen', for encoders with batch norms. They normalise with the batch either way.
     """
     name = 'mic'
     opens = 'masked'
     networks = ('mic.teacher.ema_model', )
-    keys = dict(mask_mode=None, mask_alpha='same', mask_pseudo_threshold='same', mask_lambda=0, mask_generator=None)
+    keys = dict(mask_mode=None, mask_alpha='same', mask_pseudo_threshold='same', mask_lambda=0, mask_generator=None,
+                mask_aux_bn='update')
     key_kinds = dict(
         mask_mode=one_of(MODES) | NONE, mask_alpha=SHARE | one_of(['same']),
-        mask_pseudo_threshold=SHARE | one_of(['same']) | NONE,
+        mask_pseudo_threshold=SHARE | one_of(['same']) | NONE, mask_aux_bn=one_of(BATCH_NORMS),
         mask_generator=Section(dict(type=one_of(['block']), mask_ratio=SHARE, mask_block_size=COUNT)) | NONE)
 
     def __init__(self, mode: MaskMode, ratio: float, block: int, weight: float, augment: StrongAugment,
-                 margins: tuple[int, int], teacher: PrivateTeacher | None) -> None:
+                 margins: tuple[int, int], teacher: PrivateTeacher | None, aux_bn: str) -> None:
         super().__init__()
         self.mode, self.ratio, self.block, self.weight = mode, ratio, block, weight
         self.augment, self.margins = augment, margins
-        self.teacher = teacher
+        self.teacher, self.aux_bn = teacher, aux_bn
 
     @classmethod
     def from_config(cls, uda: dict[str, Any], host: UDADecorator) -> MaskedConsistency | None:
@@ -148,7 +154,7 @@ class MaskedConsistency(Objective):
                                      uda['pseudo_threshold'] if threshold == 'same' else threshold)
         augment = StrongAugment(uda['color_jitter_strength'], uda['color_jitter_probability'], blur=True)
         margins = uda['pseudo_weight_ignore_top'], uda['pseudo_weight_ignore_bottom']
-        return cls(mode, ratio, block, uda['mask_lambda'], augment, margins, teacher)
+        return cls(mode, ratio, block, uda['mask_lambda'], augment, margins, teacher, uda['mask_aux_bn'])
 
     @staticmethod
     def _check(uda: dict[str, Any]) -> None:
@@ -207,6 +213,10 @@ class MaskedConsistency(Objective):
         pairs = ((step.source.img, target.img), (step.source.required_label, pseudo.label),
                  (torch.ones_like(pseudo.weight), pseudo.weight))
         return View(*(torch.cat([source[:first], target[:batch - first]]) for source, target in pairs))
+
+    def forwards(self, student: BaseSegmentor) -> AbstractContextManager:
+        """Leave running statistics alone, if they are frozen."""
+        return statistics(student, self.aux_bn)
 
     def own_losses(self, losses: Losses) -> Losses:
         """Scale the loss of the (fused) prediction; heads with several predictions have other names for theirs."""

@@ -1,17 +1,16 @@
 """Masked representation modelling (MRM): classify target images from feature maps of which cells were rebuilt."""
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import Tensor
 
 from mmseg.models.named_losses import Losses
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.models.segmentors.results import Features
+from mmseg.models.uda.batch_norms import BATCH_NORMS, statistics
 from mmseg.models.uda.objective import Objective
 from mmseg.models.uda.rebuilder import Grid, HiddenCells, Rebuilder, feature_layout
 from mmseg.models.uda.step_state import StepState, View
@@ -25,25 +24,11 @@ if TYPE_CHECKING:
     from mmseg.models.uda.base import UDADecorator
 
 VIEWS = ('target', 'mix', 'masked')
-BATCH_NORMS = ('frozen', 'update')
 
 
 def draw_kept_cells(batch: int, grid: Grid, ratio: float, generator: torch.Generator) -> Tensor:
     """Which cells stay visible, bool [B, 1, rows, columns]; each is hidden with probability ``ratio``."""
     return torch.rand(batch, 1, *grid, generator=generator, device=generator.device) >= ratio
-
-
-@contextmanager
-def frozen_statistics(network: nn.Module) -> Iterator[None]:
-    """Batch norms in training go on to normalise with the batch, but their running statistics stay as they are."""
-    norms = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
-    for norm in norms:
-        norm.track_running_stats = False
-    try:
-        yield
-    finally:
-        for norm in norms:
-            norm.track_running_stats = True
 
 
 @OBJECTIVES.register_module()
@@ -117,7 +102,7 @@ class MaskedRepresentation(Objective):
 
     def forwards(self, student: BaseSegmentor) -> AbstractContextManager:
         """Leave running statistics alone, if they are frozen."""
-        return frozen_statistics(student) if self.aux_bn == 'frozen' else nullcontext()
+        return statistics(student, self.aux_bn)
 
     def view(self, step: StepState) -> View:
         """The target images, without augmentation, with the pseudo labels and weights of the mix branch."""

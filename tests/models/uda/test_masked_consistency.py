@@ -97,6 +97,18 @@ def test_the_factor_scales_the_loss():
     assert logs[1]['masked.decode.acc_seg'] == logs[0]['masked.decode.acc_seg']
 
 
+@pytest.mark.parametrize('aux_bn', ['update', 'frozen'])
+def test_masked_images_move_running_statistics_unless_they_are_frozen(aux_bn):
+    hosts = [make_host(), masked(mask_aux_bn=aux_bn)]
+    for host, wrapper in hosts:
+        host.train_step(make_batch(), wrapper)
+    plain, mine = (host.model.state_dict() for host, _ in hosts)
+    running = [name for name in plain if name.endswith(('running_mean', 'running_var', 'num_batches_tracked'))]
+    assert running
+    for name in running:
+        assert torch.equal(plain[name], mine[name]) == (aux_bn == 'frozen'), name
+
+
 def test_a_private_teacher_follows_with_its_own_decay_and_is_saved():
     host, wrapper = masked(mask_alpha=0)
     assert any(name.startswith('mic.teacher.ema_model.') for name in host.state_dict())
