@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow lint wheel reference benchmark-toy
+.PHONY: install demo test test-slow lint wheel docs reference benchmark-toy
 
 install: $(STAMP)
 
@@ -32,6 +32,10 @@ lint: $(STAMP)
 # builds the wheel and tries it in an environment and a folder of its own
 wheel: $(STAMP)
 	sh dev/try_wheel.sh $(BIN)/python
+
+# the documents as a site: site/index.html
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # the tables of docs/reference/config.md
 reference: $(STAMP)

@@ -12,7 +12,9 @@ def main() -> None:
     try:
         import mmseg
         ours = getattr(mmseg, 'DISTRIBUTION', None) == NAME
-    except Exception:  # whatever the other one fails with, which wants a mmcv of its own
+    except Exception as error:  # whatever the other one fails with, which wants a mmcv of its own
+        if getattr(error, 'name', None) == NAME:  # raised by our package, beside files of the other one
+            sys.exit(f'error: {error}')
         ours = False
     if not ours:
         spec = find_spec('mmseg')

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Build the wheel, install it into an environment of its own, and use it from an empty folder:
+# Build the sdist and of it the wheel, install that into an environment of its own, and use it from an empty folder:
 #
 #     sh dev/try_wheel.sh [PYTHON]
 #
-# PYTHON (default: that of .venv), which has `build` and `hatchling` or can fetch them, lends the new environment its
-# libraries, torch above all; this package comes from the wheel. Takes about a minute.
+# PYTHON (default: that of .venv), which has `build` and can fetch `hatchling`, lends the new environment its libraries,
+# torch above all; this package comes from the wheel. Takes about a minute.
 set -eu
 cd "$(dirname "$0")/.."
 python=$(cd "$(dirname "${1:-.venv/bin/python}")" && pwd)/$(basename "${1:-python}")
@@ -14,7 +14,7 @@ trap 'rm -rf "$scratch"' EXIT
 say() { echo "== $*"; }
 
 say build
-"$python" -m pip wheel --quiet --no-deps --wheel-dir "$scratch" .
+"$python" -m build --outdir "$scratch" . > "$scratch/build.txt" 2>&1 || { cat "$scratch/build.txt"; exit 1; }
 say install
 "$python" -m venv "$scratch/env"
 lent=$("$python" -c 'import torch, pathlib; print(pathlib.Path(torch.__file__).parents[1])')

@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mmseg.ownership import DISTRIBUTION, warn_of_a_second_owner
+from mmseg.ownership import DISTRIBUTION, refuse_a_second_owner
 
 if TYPE_CHECKING:
     from mmseg.apis.model import Model, Prediction, evaluate, load
@@ -33,4 +33,4 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-warn_of_a_second_owner()
+refuse_a_second_owner()

@@ -1,7 +1,6 @@
 """Whose package ``mmseg`` is: mmsegmentation has one of the same name, for which its users' configs were written."""
 from __future__ import annotations
 
-import warnings
 from importlib import metadata
 from pathlib import Path
 
@@ -22,8 +21,12 @@ def second_owner() -> str | None:
             f'or pip uninstall {OTHER} and pip install --force-reinstall --no-deps {DISTRIBUTION}')
 
 
-def warn_of_a_second_owner() -> None:
-    """Say so when the package is imported."""
+def refuse_a_second_owner() -> None:
+    """Called when the package is imported: some of its modules (registry, hooks) would be the other one's.
+
+    Raises:
+        ImportError: if there is a second owner; its ``name`` is that of this distribution.
+    """
     message = second_owner()
     if message is not None:
-        warnings.warn(message, stacklevel=3)
+        raise ImportError(message, name=DISTRIBUTION)

@@ -220,7 +220,11 @@ def show_result_pyplot(model: nn.Module, img: Image, result: Sequence[np.ndarray
     """Show a prediction over its image in a matplotlib window (or in a notebook).
 
     Args:
-        model, img, result, palette, opacity: see :func:`draw_result`.
+        model: says the PALETTE, unless one is given.
+        img: path or array, see :func:`draw_result`.
+        result: what :func:`inference_segmentor` returned.
+        palette: RGB colours 0..255.
+        opacity: of the prediction, 0 < opacity <= 1.
         fig_size: inches.
         title: above the picture.
         block: wait until the window is closed.

@@ -83,15 +83,14 @@ class Prediction:
 class Model(nn.Module):
     """A segmentation network, ready to predict; what it gives depends on what it is called with.
 
-    ==================================  ===================================================================
-    path of an image                    :class:`Prediction`
-    PIL image                           the same; its colours are made what the network was trained with
-    array [H, W, 3] or [H, W], uint8    the same; colours in the order **blue, green, red**, as OpenCV reads
-    list of these                       list of predictions
-    folder                              iterator of predictions of the images below it, in the order of names
-    tensor [B, 3, H, W], float          logits [B, classes, H, W], with gradients; normalised images, RGB, as
-                                        :meth:`preprocess` makes them
-    ==================================  ===================================================================
+    | called with | gives |
+    | -- | -- |
+    | path of an image | :class:`Prediction` |
+    | PIL image | the same; its colours are made what the network was trained with |
+    | array [H, W, 3] or [H, W], uint8 | the same; colours in the order **blue, green, red**, as OpenCV reads |
+    | list of these | list of predictions |
+    | folder | iterator of predictions of the images below it, in the order of names |
+    | tensor [B, 3, H, W], float | logits [B, classes, H, W] with gradients; of images that :meth:`preprocess` made |
 
     Args:
         network: a segmentor with ``cfg``, ``CLASSES`` and ``PALETTE``.
@@ -188,7 +187,8 @@ class Model(nn.Module):
 
         Args:
             repo: ``owner/name``; made if it does not exist.
-            scores, licence: see :meth:`save_pretrained`.
+            scores: for the card, see :meth:`save_pretrained`.
+            licence: of the weights, see there.
             private: whether only you can read a new repository.
 
         Raises:

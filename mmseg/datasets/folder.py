@@ -92,14 +92,16 @@ class FolderDataset(CustomDataset):
     """Images and masks that have the same path up to the suffix; no mask is needed where there is no ``ann_dir``.
 
     Args:
-        pipeline, img_dir, ann_dir, kwargs: see :class:`~mmseg.datasets.custom.CustomDataset`. Without ``img_suffix``
-            and ``seg_map_suffix`` any image is taken, and any mask in a format without loss.
+        pipeline: transforms; the first ones load the image and, if wanted, the mask.
+        img_dir: folder of the images. Without ``img_suffix`` any image in it is taken.
         classes: names, or a .json or .yaml file with a list of them or a mapping from name to colour, or a text file
             with one per line.
+        ann_dir: folder of the masks. Without ``seg_map_suffix`` any in a format without loss is taken.
         palette: (red, green, blue) of each class, for pictures and for masks in colours.
         label_map: what the masks hold: from id, or from colour (``'#804000'``), to class name or index; None leaves
             pixels out, the key ``'*'`` stands for everything else. Without it ids are class indices, 255 being left
             out, and colours those of the palette.
+        **kwargs: what else a :class:`~mmseg.datasets.custom.CustomDataset` takes.
 
     Raises:
         DataError: for what is wrong with the arguments, and if images have no mask.

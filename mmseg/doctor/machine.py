@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from mmseg.config.memory import GIB, total_memory
 from mmseg.doctor.report import Report
 from mmseg.engine.env import collect_env
-from mmseg.ownership import DISTRIBUTION, second_owner
+from mmseg.ownership import DISTRIBUTION
 from mmseg.utils.device import resolve_device
 
 INSTALL = f'pip install -U {DISTRIBUTION}, or in a clone of the repository pip install -r requirements.txt'
@@ -30,20 +30,12 @@ def check_machine(report: Report, wanted: str | None) -> torch.device | None:
     report.section('machine')
     env = collect_env()
     report.ok(', '.join(f'{name} {version}' for name, version in env.items() if not name.startswith('gpu')))
-    _check_owner(report)
     _check_requirements(report)
     device = None
     with report.guarded('use --device cpu, change device in the config, or install a CUDA build of torch'):
         device = resolve_device(wanted)
         _check_device(report, device)
     return device
-
-
-def _check_owner(report: Report) -> None:
-    message = second_owner()
-    if message is not None:
-        what, _, remedy = message.partition(': ')
-        report.problem(what, remedy)
 
 
 def _check_requirements(report: Report) -> None:

@@ -100,8 +100,8 @@ def test_mmsegmentation_in_the_same_folder_is_named(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(ownership.metadata, 'distribution', lambda name: Mmsegmentation(tmp_path))
     assert ownership.second_owner() is None  # it is elsewhere
     monkeypatch.setattr(ownership.metadata, 'distribution', lambda name: Mmsegmentation(ROOT))
-    with pytest.warns(UserWarning, match='mmsegmentation 1.2.2 has its files in the same folder'):
-        ownership.warn_of_a_second_owner()
+    with pytest.raises(ImportError, match='mmsegmentation 1.2.2 has its files in the same folder'):
+        ownership.refuse_a_second_owner()
 
 
 @pytest.mark.parametrize('content', ["raise AssertionError('mmcv is too new')", "__version__ = '1.2.2'"])
@@ -112,3 +112,13 @@ def test_the_command_says_whose_package_it_has_found(tmp_path: Path, content: st
     done = subprocess.run([sys.executable, '-c', code, 'doctor'], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr.count('\n') == 1
     assert done.stderr.startswith('error: mmseg is not the package of udaseg') and str(tmp_path) in done.stderr
+
+
+def test_the_command_says_that_its_package_is_mixed_with_another_one(tmp_path: Path) -> None:
+    (tmp_path / 'mmseg').symlink_to(ROOT / 'mmseg')
+    (tmp_path / 'mmsegmentation-1.2.2.dist-info').mkdir()
+    (tmp_path / 'mmsegmentation-1.2.2.dist-info/METADATA').write_text('Name: mmsegmentation\nVersion: 1.2.2\n')
+    code = f'import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(ROOT)!r}]; import udaseg; udaseg.main()'
+    done = subprocess.run([sys.executable, '-c', code, 'doctor'], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.count('\n') == 1
+    assert done.stderr.startswith('error: mmsegmentation 1.2.2 has its files in the same folder')

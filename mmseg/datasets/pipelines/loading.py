@@ -83,4 +83,3 @@ class LoadAnnotations:
         results['gt_semantic_seg'] = label
         results.setdefault('seg_fields', []).append('gt_semantic_seg')
         return results
-

@@ -115,7 +115,8 @@ class Objective(nn.Module):
 
         Args:
             student: as it starts, weights and all; leave it as it is.
-            batches, log: see :meth:`Trainable.first_pass <mmseg.models.trainable.Trainable.first_pass>`.
+            batches: of the training, see :meth:`Trainable.first_pass <mmseg.models.trainable.Trainable.first_pass>`.
+            log: prints a line, see there.
         """
 
     def on_start(self, step: StepState) -> None:
@@ -143,7 +144,8 @@ class Objective(nn.Module):
         Args:
             step: everything this iteration knows so far.
             view: the image, label and weight that the student was fed in this branch.
-            features, decoded: the student's encoder and decoder output for it.
+            features: the student's encoder output for it.
+            decoded: its decoder output.
         """
         return Losses()
 

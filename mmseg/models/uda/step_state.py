@@ -131,7 +131,9 @@ class StepState:
         Args:
             stage: its name in the log.
             probabilities: float32 [B, C, H, W], which pseudo labels are or could be taken from.
-            threshold, ignore_top, ignore_bottom: see :func:`~mmseg.models.uda.pseudo_label.make_pseudo_labels`.
+            threshold: see :func:`~mmseg.models.uda.pseudo_label.make_pseudo_labels`.
+            ignore_top: rows without weight, see there.
+            ignore_bottom: the same from the bottom.
         """
         if self.meters is not None:
             valid = valid_pixels(probabilities[:, 0], ignore_top, ignore_bottom, self.valid)
