@@ -177,11 +177,14 @@ def _bases(path: Path, trust: bool) -> list[str]:
             if content.get('custom_imports') and not trust:
                 raise ConfigError(f'{path}: custom_imports names modules{UNTRUSTED}', *['custom_imports'] * 2)
             bases = content.get('_base_', [])
+        bases = [bases] if isinstance(bases, str) else bases
+        if not isinstance(bases, (list, tuple)) or not all(isinstance(base, str) for base in bases):
+            raise ConfigError(f'{path}: _base_ has to be a path or a list of paths, not {bases!r}', *['_base_'] * 2)
     except ConfigError:
         raise
     except Exception as error:
         raise _reading_error(path, error) from error
-    return [bases] if isinstance(bases, str) else list(bases)
+    return list(bases)
 
 
 def _reading_error(path: Path, error: Exception) -> ConfigError:
