@@ -199,7 +199,7 @@ def _reading_error(path: Path, error: Exception) -> ConfigError:
                                 'replace what the base says', name, name)
     if isinstance(error, SyntaxError):
         return ConfigError(f'{path}: line {error.lineno}: {error.msg}')
-    return ConfigError(f'{path}: cannot be read as a config: {type(error).__name__}: {text}')
+    return ConfigError(f'{path}: cannot be read as a config: {type(error).__name__}: {" ".join(text.split())}')
 
 
 def _origin(error: ConfigError, files: Iterable[Path], options: dict[str, Any]) -> str:
