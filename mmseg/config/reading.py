@@ -20,7 +20,7 @@ from mmengine.fileio.handlers import YamlHandler
 from mmseg.config.in_code import warn_of_methods_in_code
 from mmseg.config.legacy import apply_legacy_fixes
 from mmseg.config.places import bases_found, find_config, is_own
-from mmseg.config.schema import check_content, unknown
+from mmseg.config.schema import check_content, is_variable, unknown
 from mmseg.errors import ConfigError, ConfigKeyMissing, ConfigMergeError
 from mmseg.utils.config_text import format_config
 from mmseg.utils.nested import leaves
@@ -77,6 +77,10 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None, mistake
     content = cfg.to_dict()
     try:
         for key, value in options.items():
+            if is_variable(name := key.partition('.')[0]):
+                raise ConfigError(f'{key}: {name} is a variable of config files, and the sections are made with its '
+                                  'old value already: name the key of the section, such as '
+                                  'data.train.source.pipeline.3.crop_size', name, key)
             _set_option(content, key, value)
         warn_of_methods_in_code(content, files)
         content = apply_legacy_fixes(content)

@@ -196,6 +196,8 @@ def test_one_pipeline_for_two_domains_becomes_two():
     ('runner.max_iters.first=3', 'runner.max_iters', '40000'),
     ('runner.max_iters=many', 'runner.max_iters', 'whole number'),
     ('evalution.interval=3', 'evalution', 'evaluation'),
+    ('crop_size=64', 'crop_size', 'the key of the section'),
+    ('img_norm_cfg.to_rgb=False', 'img_norm_cfg.to_rgb', 'the key of the section'),
 ])
 def test_wrong_options_are_refused(option, key, near):
     message = refusal(DAFORMER, options(option))

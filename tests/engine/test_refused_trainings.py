@@ -1,4 +1,4 @@
-"""Options that once trained something else, ended late, or took the machine: each is refused by its key at the start."""
+"""Options that once trained something else, ended late or took the machine: each is refused by its key at the start."""
 from __future__ import annotations
 
 from pathlib import Path
