@@ -32,6 +32,7 @@ REFUSED = [
     # without bounds
     ('model.backbone.depths', '[1,1,1,1000000000]'), ('data.workers_per_gpu', '1000000000'),
     ('data.samples_per_gpu', '1000000000'), ('model.decode_head.channels', '1000000000'),
+    ('runner.max_iters', '10000000000'),
     # names
     ('log_level', 'DEBG'), ('resume_from', ' '), ('load_from', ' ')]
 
