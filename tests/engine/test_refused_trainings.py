@@ -32,7 +32,8 @@ REFUSED = [
     # without bounds
     ('model.backbone.depths', '[1,1,1,1000000000]'), ('data.workers_per_gpu', '1000000000'),
     ('data.samples_per_gpu', '1000000000'), ('model.decode_head.channels', '1000000000'),
-    ('runner.max_iters', '10000000000'),
+    ('runner.max_iters', '10000000000'), ('uda.pseudo_weight_ignore_top', str(10**30)),
+    ('uda.imnet_feature_dist_lambda', str(10**30)), ('optimizer.lr', str(10**400)),
     # names
     ('log_level', 'DEBG'), ('resume_from', ' '), ('load_from', ' ')]
 
