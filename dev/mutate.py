@@ -28,10 +28,12 @@ from dev.mutations.checkpoints import Checkpoints, OptimizerStates
 from dev.mutations.configs import Configs
 from dev.mutations.pictures import Archives, Images, LabelMaps, SampleCaches, Statistics
 from dev.mutations.subject import BAD, GOOD, Outcome, Subject
+from dev.mutations.trainings import Trainings
 from mmseg.errors import command
 
 SUBJECTS: dict[str, type[Subject]] = {subject.name: subject for subject in (
     Configs, Images, LabelMaps, Checkpoints, OptimizerStates, Archives, SampleCaches, Statistics)}
+LONGER: dict[str, type[Subject]] = {Trainings.name: Trainings}  # tried only when asked for
 PATIENCE = 120  # seconds for a case in a process of its own, its start included
 
 
@@ -46,7 +48,7 @@ def tried(name: str, seeds: Sequence[int]) -> Iterator[Result]:
     """Cases of one kind of file in this process."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        subject = SUBJECTS[name](Path(folder))
+        subject = (SUBJECTS | LONGER)[name](Path(folder))
         for seed in seeds:
             yield Result(name, seed, subject.case(RandomState(seed)))
 
@@ -110,7 +112,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description='Damage files of every kind and see that each is named or read right')
     parser.add_argument('--cases', type=int, default=2000, help='how many, shared by the kinds (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='of the first case of each kind (default: %(default)s)')
-    parser.add_argument('--only', choices=list(SUBJECTS), help='one kind of file')
+    parser.add_argument('--only', choices=[*SUBJECTS, *LONGER], help='one kind of file')
     parser.add_argument('--apart', action='store_true', help='in processes of their own: a crash or hang is counted')
     parser.add_argument('--worker', action='store_true', help=argparse.SUPPRESS)
     args = parser.parse_args(args)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,27 @@ def is_harmless(key: str, name: str, change: Any) -> bool:
     return key.startswith(FREE[1]) or (not isinstance(change, list) and entry in HARMLESS)
 
 
+def change_entry(content: dict[str, Any], rng: RandomState, changes: Sequence[Any]) -> tuple[tuple, Any]:
+    """Give an entry below the top level one of some values or a misspelt name, in place.
+
+    Returns:
+        Its path afterwards, and 'misspelt' or the new value.
+    """
+    paths = [each for each in entries(content) if len(each) > 1]
+    place = paths[int(rng.randint(len(paths)))]
+    parent, last = at(content, place[:-1]), place[-1]
+    if isinstance(parent, dict) and not rng.randint(3):
+        parent[f'{last}_'] = parent.pop(last)
+        return (*place[:-1], f'{last}_'), 'misspelt'
+    parent[last] = change = changes[int(rng.randint(len(changes)))]
+    return place, change
+
+
+def named_part(place: tuple) -> str:
+    """The last name in a path, which a message about it has to hold; a list says what its entries may be."""
+    return next(part for part in reversed(place) if isinstance(part, str))
+
+
 class Configs(Subject):
     """A config with domain adaptation as .json and .yaml; what is accepted has to build."""
     name = 'configs'
@@ -102,19 +123,10 @@ class Configs(Subject):
     def _changed(self, path: Path, rng: RandomState) -> Outcome:
         """An entry that gets another value or a misspelt name."""
         content = json.loads(self.texts['.json'])
-        paths = [each for each in entries(content) if len(each) > 1]
-        place = paths[int(rng.randint(len(paths)))]
-        parent, last = at(content, place[:-1]), place[-1]
-        change: Any = 'misspelt' if isinstance(parent, dict) and not rng.randint(3) else CHANGES[
-            int(rng.randint(len(CHANGES)))]
-        if change == 'misspelt':
-            parent[f'{last}_'] = parent.pop(last)
-            place = (*place[:-1], f'{last}_')
-        else:
-            parent[last] = change
+        place, change = change_entry(content, rng, CHANGES)
         path.write_text(json.dumps(content) if path.suffix == '.json' else yaml.safe_dump(content))
         key = '.'.join(map(str, place))
-        name = next(part for part in reversed(place) if isinstance(part, str))
+        name = named_part(place)
         return judged(f'{key}: {change!r}', lambda: self._built(path), lambda cfg: is_harmless(
             key, name, change) or cfg == self.content or _is_default(change), (f'{path}: {place[0]}', name))
 

@@ -125,18 +125,16 @@ class Archives(Subject):
         return judged(change, use, lambda members: members == self.members, (str(path), ))
 
 
-def _dataset(folder: Path) -> Any:
-    """A labelled data set of three images, written there."""
+def write_images(folder: Path) -> dict[str, Any]:
+    """Write three images with labels; returns the section of their data set, but for the pipeline."""
     for part in ('img', 'ann'):
         (folder / part).mkdir(parents=True)
     for index in range(3):
         rng = RandomState(index)
         (folder / 'img' / f'{index}.png').write_bytes(_encoded(Image.fromarray(_picture(rng)), '.png'))
         (folder / 'ann' / f'{index}.png').write_bytes(_encoded(Image.fromarray(_label(rng)), '.png'))
-    pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='Resize', img_scale=(20, 12)),
-                dict(type='DefaultFormatBundle'), dict(type='Collect', keys=['img', 'gt_semantic_seg'])]
-    return build_dataset(dict(type='CustomDataset', img_dir=str(folder / 'img'), ann_dir=str(folder / 'ann'),
-                              img_suffix='.png', seg_map_suffix='.png', classes=('a', 'b', 'c'), pipeline=pipeline))
+    return dict(type='CustomDataset', img_dir=str(folder / 'img'), ann_dir=str(folder / 'ann'), img_suffix='.png',
+                seg_map_suffix='.png', classes=['a', 'b', 'c'])
 
 
 class SampleCaches(Subject):
@@ -145,7 +143,10 @@ class SampleCaches(Subject):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.dataset = _dataset(folder / 'data')
+        pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'),
+                    dict(type='Resize', img_scale=(20, 12)), dict(type='DefaultFormatBundle'),
+                    dict(type='Collect', keys=['img', 'gt_semantic_seg'])]
+        self.dataset = build_dataset(dict(write_images(folder / 'data'), pipeline=pipeline))
         self.samples = self._samples()
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             write_cache(self.dataset, folder / 'whole', 1)

@@ -9,7 +9,7 @@ from mmengine import Config
 from torch import nn
 
 from mmseg.apis.model import Model
-from mmseg.checkpoint.claim import claim
+from mmseg.checkpoint.claim import claim, unwritable
 from mmseg.checkpoint.lookup import numbered_checkpoints
 from mmseg.config.memory import check_memory
 from mmseg.config.reading import dump_config, load_config, require_sections
@@ -142,13 +142,16 @@ def prepare_folder(cfg: Config, resume_from: str | None = None) -> None:
         resume_from: the checkpoint to go on from, if the config does not say it.
 
     Raises:
-        CheckpointError: if the folder belongs to another training.
+        CheckpointError: if the folder belongs to another training, or cannot be written to.
     """
     work_dir = Path(cfg.work_dir)
     claim(_checkpoints(cfg), resume_from or cfg.get('resume_from'))
-    work_dir.mkdir(parents=True, exist_ok=True)
-    dump_config(cfg, work_dir / Path(cfg.filename).name)
-    archive_sources(work_dir / 'code.tar.gz')
+    try:
+        work_dir.mkdir(parents=True, exist_ok=True)
+        dump_config(cfg, work_dir / Path(cfg.filename).name)
+        archive_sources(work_dir / 'code.tar.gz')
+    except OSError as error:
+        raise unwritable(work_dir, error) from error
 
 
 def run_training(cfg: Config) -> Trainable:

@@ -10,6 +10,10 @@ from torch import Tensor, nn
 from mmseg.errors import CheckpointError
 from mmseg.utils.nested import leaves
 
+_TYPES = {  # no quantized ones, and none that torch can store, but not calculate with
+    torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64, torch.complex128, torch.bool,
+    torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.int8, torch.int16, torch.int32, torch.int64}
+
 
 def check_tensors(content: Any) -> None:
     """Refuse tensors that are no plain ones on the CPU, or that claim more values than the file holds.
@@ -28,8 +32,8 @@ def check_tensors(content: Any) -> None:
 
 def _flaw(tensor: Tensor) -> str:
     """What is wrong with a tensor, '' if nothing is."""
-    if type(tensor) not in (Tensor, nn.Parameter) or tensor.layout is not torch.strided or tensor.is_quantized:
-        return 'is a tensor of a kind that is not read'
+    if type(tensor) not in (Tensor, nn.Parameter) or tensor.layout is not torch.strided or tensor.dtype not in _TYPES:
+        return f'is a tensor of a kind that is not read ({tensor.dtype}, {tensor.layout})'
     if tensor.device.type != 'cpu':
         return 'is a tensor without values'
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
@@ -55,7 +59,7 @@ def weights_of(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def check_finite(state: Mapping[str, Tensor]) -> None:
-    """Refuse weights that are no numbers.
+    """Refuse weights that are no numbers, and variances of batch norms below 0, of which roots would be none.
 
     Raises:
         CheckpointError: naming the tensor.
@@ -64,6 +68,8 @@ def check_finite(state: Mapping[str, Tensor]) -> None:
         if (value.is_floating_point() or value.is_complex()) and not (good := torch.isfinite(value)).all():
             raise CheckpointError(f'its {name} holds {int((~good).sum())} values of {value.numel()} that are NaN or '
                                   'infinite: the training was lost when it was saved, take an earlier checkpoint')
+        if name.endswith('running_var') and (value < 0).any():
+            raise CheckpointError(f'its {name} holds variances below 0: get the file again, or take an earlier one')
 
 
 def check_states(model: nn.Module, state: Mapping[str, Tensor]) -> None:

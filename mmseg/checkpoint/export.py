@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ def convert(source: str | Path, target: str | Path, network: str = 'student') ->
     Raises:
         CheckpointError: also if both are the same file, which would destroy what the training needs to go on.
     """
-    if Path(source).resolve() == Path(target).resolve():
+    if os.path.realpath(source) == os.path.realpath(target):
         raise CheckpointError(f'{target} is the checkpoint itself: choose another name for the small file')
     write(slim(source, network), target)
 

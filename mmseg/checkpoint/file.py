@@ -94,7 +94,13 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             installed.
     """
     path = Path(path)
-    _check_kind(path)
+    try:
+        _check_kind(path)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise CheckpointError(f'{path} cannot be read ({error.strerror}): copy it to another place, or get it again'
+                              ) from error
     try:
         if path.suffix == '.safetensors':
             content = _read_safetensors(path)

@@ -8,15 +8,22 @@ from mmseg.config.command_line import add_config_options
 from mmseg.distributed import LAUNCHERS
 
 
+def _path(text: str) -> str:
+    if not text.strip():  # or a resumed training would start anew
+        raise argparse.ArgumentTypeError('names nothing: is a variable of your shell empty?')
+    return text
+
+
 def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line of train."""
     parser = argparse.ArgumentParser(description='Train a segmentor, supervised or with domain adaptation')
     parser.add_argument('config', help='config file (.py, .json, .yaml)')
-    parser.add_argument('--work-dir', help='folder for logs and checkpoints; default: work_dirs/<name of the config>')
-    parser.add_argument('--load-from', metavar='FILE', help='start from the weights of this checkpoint')
+    parser.add_argument('--work-dir', type=_path,
+                        help='folder for logs and checkpoints; default: work_dirs/<name of the config>')
+    parser.add_argument('--load-from', type=_path, metavar='FILE', help='start from the weights of this checkpoint')
     parser.add_argument('--new-classifier', action='store_true',
                         help='of --load-from take all weights but those of the classifier, e.g. for other classes')
-    parser.add_argument('--resume-from', metavar='FILE',
+    parser.add_argument('--resume-from', type=_path, metavar='FILE',
                         help="continue the training of this checkpoint; 'auto': the newest whole one there, if any")
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate during training')
     gpus = parser.add_mutually_exclusive_group()

@@ -9,7 +9,7 @@ from mmengine import Config
 from mmseg.apis import load_config
 from mmseg.apis.train import prepare_folder, run_training, settle
 from mmseg.config.low_memory import save_memory
-from mmseg.config.reading import require_sections
+from mmseg.config.reading import require_sections, validate_config
 from mmseg.distributed import processes
 from mmseg.distributed.launch import joined
 from mmseg.report.closing import closing
@@ -33,6 +33,7 @@ def configure(args: argparse.Namespace) -> Config:
         cfg.evaluation = None
     if args.device or args.gpu_ids:
         cfg.device = args.device or f'cuda:{args.gpu_ids[0]}'
+    validate_config(cfg)
     return cfg
 
 

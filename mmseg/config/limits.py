@@ -20,6 +20,7 @@ LARGEST: dict[str, int] = {
     'num_classes': 254,  # label maps have 8 bits, and 255 is the ignored id
     'workers_per_gpu': 256,
     'accumulate': 10**4,
+    'max_iters': 10**9,
     'size': 10**6,  # of an instance bank, or a side in pixels
 }
 
@@ -30,7 +31,7 @@ def check_limits(content: dict[str, Any]) -> None:
     Raises:
         ConfigError: naming the dotted key.
     """
-    for section in ('model', 'uda', 'data', 'optimizer_config'):
+    for section in ('model', 'uda', 'data', 'optimizer_config', 'runner'):
         for key, name, value in limited(content.get(section), section):
             if value > LARGEST[name]:
                 raise ConfigError(f'{key}: {value} is out of all proportion, it can be {LARGEST[name]} at most', name,

@@ -60,6 +60,8 @@ def _missing(name: Path, child: Path | None) -> ConfigFileNotFound:
     what = f'config file {path}' if child is None else f'{child}: its _base_ {os.path.normpath(path)}'
     if path.is_dir():
         return ConfigFileNotFound(f'{what} is a folder: name one of the files in it')
+    if os.path.lexists(path):
+        return ConfigFileNotFound(f'{what} is a pipe, a device or a link that leads to no file: name a file')
     near = [*_near(path), *_near_own(name)]
     if near:
         return ConfigFileNotFound(f'{what} does not exist, did you mean {" or ".join(near)}?')

@@ -20,7 +20,7 @@ from mmengine.fileio.handlers import YamlHandler
 from mmseg.config.in_code import warn_of_methods_in_code
 from mmseg.config.legacy import apply_legacy_fixes
 from mmseg.config.places import bases_found, find_config, is_own
-from mmseg.config.schema import check_content, unknown
+from mmseg.config.schema import check_content, is_variable, unknown
 from mmseg.errors import ConfigError, ConfigKeyMissing, ConfigMergeError
 from mmseg.utils.config_text import format_config
 from mmseg.utils.nested import leaves
@@ -77,6 +77,10 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None, mistake
     content = cfg.to_dict()
     try:
         for key, value in options.items():
+            if is_variable(name := key.partition('.')[0]):
+                raise ConfigError(f'{key}: {name} is a variable of config files, and the sections are made with its '
+                                  'old value already: name the key of the section, such as '
+                                  'data.train.source.pipeline.3.crop_size', name, key)
             _set_option(content, key, value)
         warn_of_methods_in_code(content, files)
         content = apply_legacy_fixes(content)
@@ -177,11 +181,14 @@ def _bases(path: Path, trust: bool) -> list[str]:
             if content.get('custom_imports') and not trust:
                 raise ConfigError(f'{path}: custom_imports names modules{UNTRUSTED}', *['custom_imports'] * 2)
             bases = content.get('_base_', [])
+        bases = [bases] if isinstance(bases, str) else bases
+        if not isinstance(bases, (list, tuple)) or not all(isinstance(base, str) for base in bases):
+            raise ConfigError(f'{path}: _base_ has to be a path or a list of paths, not {bases!r}', *['_base_'] * 2)
     except ConfigError:
         raise
     except Exception as error:
         raise _reading_error(path, error) from error
-    return [bases] if isinstance(bases, str) else list(bases)
+    return list(bases)
 
 
 def _reading_error(path: Path, error: Exception) -> ConfigError:
@@ -196,7 +203,7 @@ def _reading_error(path: Path, error: Exception) -> ConfigError:
                                 'replace what the base says', name, name)
     if isinstance(error, SyntaxError):
         return ConfigError(f'{path}: line {error.lineno}: {error.msg}')
-    return ConfigError(f'{path}: cannot be read as a config: {type(error).__name__}: {text}')
+    return ConfigError(f'{path}: cannot be read as a config: {type(error).__name__}: {" ".join(text.split())}')
 
 
 def _origin(error: ConfigError, files: Iterable[Path], options: dict[str, Any]) -> str:

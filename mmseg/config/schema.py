@@ -68,9 +68,14 @@ def _error(problem: Problem) -> ConfigError:
     return error(f'{problem.key}: {problem.text}', problem.word, problem.key)
 
 
+def is_variable(name: str) -> bool:
+    """Whether known config files have a variable of this name, which their sections are made with."""
+    return name in LEAKED or name.endswith('_pipeline')
+
+
 def _check_top_level(content: dict[str, Any]) -> None:
     for name in content:
-        if name in TOP_LEVEL or name in LEAKED or name.endswith('_pipeline'):
+        if name in TOP_LEVEL or is_variable(name):
             continue
         near = difflib.get_close_matches(name.lower(), TOP_LEVEL, 1, NEAR) or [
             known for known in sorted(TOP_LEVEL) if _is_one_slip(name.lower(), known)]

@@ -22,7 +22,9 @@ from mmseg.utils.kinds import (
     NAME,
     NONE,
     NUMBER,
+    PATH,
     POSITIVE,
+    SEED,
     SHARE,
     WHOLE,
     Each,
@@ -42,9 +44,9 @@ if TYPE_CHECKING:
     from mmseg.models.uda.base import UDADecorator
 
 NOT_BY_EPOCH = Kind('False: training counts iterations', lambda value: value is False)
+LEVELS = ('DEBUG', 'INFO', 'WARN', 'WARNING', 'ERROR', 'CRITICAL', 'FATAL', 'NOTSET')  # of Python's logging
 METRIC, NETWORK = one_of(METRIC_COLUMNS), one_of(['student', 'teacher'])
 
-SEED = whole(0, 2**63 - 1)  # what torch takes
 _LOG = dict(by_epoch=FLAG, interval=COUNT, ignore_last=FLAG, reset_flag=FLAG)
 LOG_HOOKS = dict(
     TextLoggerHook=_LOG,
@@ -72,8 +74,9 @@ SECTIONS: dict[str, dict[str, Kind]] = {
     'data': dict(samples_per_gpu=COUNT, workers_per_gpu=WHOLE, persistent_workers=FLAG, pin_memory=FLAG,
                  train=DATASET | NONE, val=DATASET | NONE, test=DATASET | NONE),
 }
-VALUES = dict(seed=SEED, deterministic=FLAG, auto_scale_lr=FLAG, device=NAME, work_dir=NAME, load_from=NAME,
-              resume_from=NAME, new_classifier=FLAG, compile=FLAG | DICT, cudnn_benchmark=FLAG, log_level=NAME | WHOLE)
+VALUES = dict(seed=SEED, deterministic=FLAG, auto_scale_lr=FLAG, device=NAME, work_dir=NAME, load_from=PATH,
+              resume_from=PATH, new_classifier=FLAG, compile=FLAG | DICT, cudnn_benchmark=FLAG,
+              log_level=one_of(LEVELS) | WHOLE)
 _CUSTOM_KEYS = Values(Section(dict(lr_mult=AMOUNT, decay_mult=AMOUNT)))
 
 

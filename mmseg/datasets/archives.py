@@ -49,7 +49,7 @@ class Archive:
     """
 
     def __init__(self, pattern: str) -> None:
-        files = sorted(glob.glob(pattern))
+        files = sorted(glob.glob(glob.escape(pattern).replace('[*]', '*')))
         if not files:
             raise DataError(f'the archive {pattern} does not exist: check data_root, img_dir and ann_dir')
         self.pattern = pattern

@@ -177,6 +177,12 @@ def _class_id(text: Any) -> int:
     return int(text)
 
 
+def _file(name: Any) -> str:
+    if not isinstance(name, str):
+        raise ValueError(f'{name!r} is no file')
+    return name
+
+
 def _pixels(number: Any) -> int:
     if type(number) is not int or number < 1:
         raise ValueError(f'{number!r} is no number of pixels')
@@ -194,7 +200,7 @@ def load_stats(folder: str | os.PathLike) -> ClassStats | None:
         return None
     try:
         per_file, samples = (json.loads(path.read_text()) for path in paths)
-        counts = {entry['file']: {_class_id(c): _pixels(n) for c, n in entry.items() if c != 'file'}
+        counts = {_file(entry['file']): {_class_id(c): _pixels(n) for c, n in entry.items() if c != 'file'}
                   for entry in per_file}
         listed = {_class_id(c): [(file, n) for file, n in found] for c, found in samples.items()}
         if len(counts) < len(per_file) or _sorted(listed) != _sorted(samples_of(counts)):

@@ -57,12 +57,19 @@ def _walk(folder: str, below: str = '', above: frozenset[tuple[int, int]] = froz
         return
     for entry in entries:
         name = below + entry.name
-        if not entry.is_dir():
+        if not _is_folder(entry):
             yield name
         elif entry.name.startswith('.'):
             yield f'{name}/'
         else:
             yield from _walk(entry.path, f'{name}/', above | {identity})
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def _members(archive: str, folder: str) -> Iterator[str]:

@@ -17,6 +17,7 @@ from mmseg.checkpoint.contents import check_finite
 from mmseg.errors import CheckpointError
 
 _KERNELS = ('params', 'fused', 'foreach', 'capturable')  # arguments that do not change what is kept
+_NOT_NEGATIVE = {'step', 'exp_avg_sq', 'max_exp_avg_sq', 'square_avg', 'sum', 'exp_inf'}  # counts, sums of squares
 
 
 def optimizer_state(optimizer: Optimizer) -> dict[str, Any]:
@@ -43,14 +44,14 @@ def load_optimizer_state(optimizer: Optimizer, saved: Any) -> None:
     names = [group.get('names') for group in own['param_groups']]
     groups = _entry(saved, 'param_groups')
     if not isinstance(states, Mapping) or not isinstance(groups, list) or (
-            names != [_entry(group, 'names') for group in groups]):
+            names != [_texts(_entry(group, 'names')) for group in groups]):
         raise CheckpointError('the optimizer state of the checkpoint belongs to other parameter groups: resume with '
                               'the model, optimizer and paramwise_cfg it was trained with, or start anew with '
                               '--load-from')
-    without, taken = _entry(saved, 'without_state'), {}
+    without, taken = _texts(_entry(saved, 'without_state')) or (), {}
     kept: dict[Any, dict[str, Any]] = {}
     for index, (name, parameter, group) in enumerate(_parameters(optimizer)):
-        if index not in states and isinstance(without, list) and name in without:
+        if index not in states and name in without:
             continue
         alike = id(group), parameter.shape, parameter.stride(), parameter.dtype
         if alike not in kept:
@@ -61,6 +62,11 @@ def load_optimizer_state(optimizer: Optimizer, saved: Any) -> None:
 
 def _entry(container: Any, key: str) -> Any:
     return container.get(key) if isinstance(container, Mapping) else None
+
+
+def _texts(value: Any) -> list[str] | None:
+    """A list of names; None for anything else, which might not even be comparable with one."""
+    return value if isinstance(value, list) and all(isinstance(entry, str) for entry in value) else None
 
 
 def _parameters(optimizer: Optimizer) -> list[tuple[str, Tensor, dict[str, Any]]]:
@@ -97,6 +103,10 @@ def _taken(saved: Any, kept: Mapping[str, Any], name: str) -> dict[str, Any]:
                                   'again, or start anew with --load-from')
         taken[key] = torch.empty_like(own).copy_(value) if isinstance(own, Tensor) else value
     check_finite({f'{whose}, {key},': value for key, value in taken.items() if isinstance(value, Tensor)})
+    for key in _NOT_NEGATIVE & taken.keys():
+        if (taken[key] < 0).any():
+            raise CheckpointError(f'{whose}: {key} is negative, which no training makes it: get the checkpoint again, '
+                                  'or start anew with --load-from')
     return taken
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from mmseg.checkpoint.lookup import newest_whole
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
 def resume_command(runner: TrainRunner) -> str:
     """The command line that continues a run."""
     config = Path(runner.work_dir) / Path(runner.cfg.filename or '').name
-    latest = runner.checkpoints.folder / 'latest.pth'
+    latest = str(runner.checkpoints.folder / 'latest.pth')
     if not config.is_file():
-        return f'cfg.resume_from = {str(latest)!r}'
+        return f'cfg.resume_from = {latest!r}'
+    latest = quote(latest)
     trust = ' --trust-config' if config.suffix != '.py' and runner.cfg.get('custom_imports') else ''
     if processes.count() > 1:
-        return f'{called_with_processes(config, processes.count())} --resume-from {latest}{trust}'
-    return f'{called("train")} {config} --resume-from {latest}{trust}'
+        return f'{called_with_processes(quote(str(config)), processes.count())} --resume-from {latest}{trust}'
+    return f'{called("train")} {quote(str(config))} --resume-from {latest}{trust}'
 
 
 def whole_beside(filename: Path) -> str:

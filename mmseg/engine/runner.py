@@ -1,6 +1,7 @@
 """The config schema of mmsegmentation 0.16, translated into an MMEngine runner."""
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
@@ -150,9 +151,7 @@ class TrainRunner(Runner):
         logger = super().build_logger(log_level, logger_name='mmseg', **kwargs)
         use_console(logger)
         for handler in logger.handlers:
-            # a full disk shows in the JSON log, too, which tells it once
-            gone = (lambda _: None) if isinstance(handler, FileHandler) else partial(_let_go, handler)
-            handler.handleError = gone  # type: ignore[method-assign]  # MMEngine makes the handler
+            handler.handleError = partial(_unheard, handler)  # type: ignore[method-assign]  # MMEngine makes the handler
         return logger
 
     def build_visualizer(self, visualizer: Any = None) -> Visualizer | NoTrackers:
@@ -306,8 +305,16 @@ class TrainRunner(Runner):
             self.visualizer.add_image(f'{mode}/{Path(picture.score.name).with_suffix(".png").as_posix()}', drawn, step)
 
 
-def _let_go(handler: StreamHandler, record: LogRecord) -> None:
-    let_go(handler.stream)
+def _unheard(handler: StreamHandler, record: LogRecord) -> None:
+    """Go on without a console that is gone, and without a log file on a full disk, which the JSON log tells of, too.
+
+    Any other exception has only come while a line was being written, such as torch's about a data worker that has died.
+    """
+    error = sys.exc_info()[1]
+    if error is not None and not isinstance(error, (OSError, ValueError)):
+        raise error
+    if not isinstance(handler, FileHandler):
+        let_go(handler.stream)
 
 
 def _file_handlers(logger: Logger) -> list[FileHandler]:

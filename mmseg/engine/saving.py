@@ -20,13 +20,13 @@ from mmseg.engine.optim_state import load_optimizer_state, optimizer_state
 from mmseg.errors import CheckpointError
 from mmseg.models.trainable import Trainable
 from mmseg.utils.atomic import write_atomically
-from mmseg.utils.kinds import COUNT, NONE, NUMBER, WHOLE, Kind, Needed, Section
+from mmseg.utils.kinds import COUNT, NONE, NUMBER, SEED, WHOLE, Kind, Needed, Section
 
 SCHEMA_VERSION = 1  # in meta: what the originals' files lack, and what resuming relies on
 # The file of the best score so far is deleted when there is a better one, so it can be nothing else.
 _BEST_FILE = Kind('the name of a best_*.pth file', lambda name: isinstance(name, str) and bool(
     re.fullmatch(r'best_[^/\\]+_iter_\d+\.pth', name)))
-META = Section(dict(iter=Needed(WHOLE), max_iters=Needed(COUNT), seed=Needed(WHOLE), processes=COUNT, hook_msgs=Section(
+META = Section(dict(iter=Needed(WHOLE), max_iters=Needed(COUNT), seed=Needed(SEED), processes=COUNT, hook_msgs=Section(
     dict(best_score=NUMBER, best_ckpt=_BEST_FILE), free=True) | NONE))
 
 

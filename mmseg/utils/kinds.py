@@ -204,7 +204,7 @@ def whole(least: float = 0, most: float = math.inf) -> Kind:
     """The kind of whole numbers from ``least`` to ``most``."""
     lower = f' of at least {least:g}' if least > -math.inf else ''
     return Kind(f'a whole number from {least:g} to {most:g}' if most < math.inf else f'a whole number{lower}',
-                lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= most)
+                lambda value: isinstance(value, int) and _is_number(value) and least <= value <= most)
 
 
 def one_of(names: Collection[Any]) -> Kind:
@@ -221,7 +221,11 @@ def list_of(kind: Kind, length: int | None = None) -> Kind:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, float) or isinstance(value, int) and not isinstance(value, bool) and _fits(value)
+
+
+def _fits(number: int) -> bool:
+    return abs(number) < 2**63  # larger ones can be no tensor, and some not even a float
 
 
 def _is_list(value: Any) -> bool:
@@ -235,6 +239,8 @@ def _last(key: str) -> str:
 def _hint(value: Any, text: str) -> str:
     if isinstance(value, str) and text.startswith('a number'):
         return '; YAML reads an exponent only with a point and a sign, as in 6.0e-05'
+    if isinstance(value, int) and not _fits(value):
+        return ', which does not fit into 64 bits'
     return ''
 
 
@@ -242,7 +248,8 @@ ANY = Kind('anything', lambda value: True)
 NONE = Kind('None', lambda value: value is None)
 DICT = Kind('a dict', lambda value: isinstance(value, dict))
 FLAG = Kind('True or False', lambda value: isinstance(value, bool))
-NAME = Kind('a text', lambda value: isinstance(value, str))
+NAME = Kind('a text', lambda value: isinstance(value, str) and '\0' not in value)
+PATH = Kind('the path of a file', lambda value: NAME.fits(value) and value.strip() != '')
 FIXED = Fixed()
 NAMES = NAME | list_of(NAME)
 NUMBER = number(-math.inf)
@@ -253,5 +260,6 @@ INTEGER = whole(-math.inf)
 WHOLE = whole()
 COUNT = whole(1)
 LABEL = whole(0, 255)
+SEED = whole(0, 2**63 - 1)  # what torch takes
 SIZE = list_of(COUNT, 2)
 RANGE = list_of(AMOUNT, 2)

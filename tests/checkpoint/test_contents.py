@@ -52,10 +52,12 @@ def laughs() -> list:
     (torch.zeros(1).expand(10**12), 'claims 1000000000000 values'),
     (torch.zeros(2, 2).to_sparse(), 'of a kind that is not read'),
     (torch.zeros(3, device='meta'), 'without values'),
+    (torch.zeros(3).to(torch.float8_e4m3fn), 'of a kind that is not read .torch.float8_e4m3fn'),
+    (torch.zeros(3, dtype=torch.uint8).view(torch.bits8), 'of a kind that is not read'),
     (nested(70), 'containers inside of each other'),
     (circle(), 'containers inside of each other'),
     (laughs(), 'entries'),
-], ids=['expanded', 'sparse', 'meta', 'nested', 'circle', 'laughs'])
+], ids=['expanded', 'sparse', 'meta', 'float8', 'bits', 'nested', 'circle', 'laughs'])
 @pytest.mark.parametrize('place', ['optimizer', 'hooks'])
 def test_tensors_that_are_no_plain_ones_are_refused(tmp_path: Path, place: str, what: Any, words: str) -> None:
     file = saved(tmp_path / 'a.pth', **{place: {'x': what}})
@@ -67,12 +69,17 @@ def set_nan(state: dict) -> None:
     state[WEIGHT].view(-1)[3] = float('nan')
 
 
+def negative_variance(state: dict) -> None:
+    next(value for name, value in state.items() if name.endswith('running_var'))[0] = -1
+
+
 @pytest.mark.parametrize('change, words', [
     (lambda state: state.update({WEIGHT: None}), f'its {WEIGHT} is a NoneType, not a tensor'),
     (lambda state: state.update({WEIGHT: [1.]}), f'its {WEIGHT} is a list, not a tensor'),
     (set_nan, f'its {WEIGHT} holds 1 values of .* NaN'),
+    (negative_variance, r'its \S+running_var holds variances below 0'),
     (lambda state: state.update({WEIGHT: state[WEIGHT].long()}), f'of another type: {WEIGHT} torch.int64 instead'),
-], ids=['None', 'list', 'NaN', 'whole numbers'])
+], ids=['None', 'list', 'NaN', 'variance', 'whole numbers'])
 def test_weights_that_are_none_are_refused_by_name(tmp_path: Path, change: Callable[[dict], Any], words: str) -> None:
     file = saved(tmp_path / 'a.pth', change)
     with pytest.raises(CheckpointError, match=rf'a\.pth.*{words}'):

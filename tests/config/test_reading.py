@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from textwrap import dedent
 
@@ -195,6 +196,8 @@ def test_one_pipeline_for_two_domains_becomes_two():
     ('runner.max_iters.first=3', 'runner.max_iters', '40000'),
     ('runner.max_iters=many', 'runner.max_iters', 'whole number'),
     ('evalution.interval=3', 'evalution', 'evaluation'),
+    ('crop_size=64', 'crop_size', 'the key of the section'),
+    ('img_norm_cfg.to_rgb=False', 'img_norm_cfg.to_rgb', 'the key of the section'),
 ])
 def test_wrong_options_are_refused(option, key, near):
     message = refusal(DAFORMER, options(option))
@@ -405,6 +408,20 @@ def test_missing_files_name_who_asked_and_what_is_near(write):
         load_config(child.with_name('chidl.py'))
     with pytest.raises(FileNotFoundError, match='is a folder'):
         load_config(child.parent)
+
+
+@pytest.mark.parametrize('make', [os.mkfifo, lambda path: path.symlink_to('nowhere'), lambda path: path.symlink_to(
+    path.name), lambda path: path.symlink_to('/dev/zero')], ids=['pipe', 'nowhere', 'itself', 'device'])
+def test_what_is_no_file_is_named_instead_of_waited_for(tmp_path, make):
+    make(tmp_path / 'a.py')
+    with pytest.raises(FileNotFoundError, match='a.py is a pipe, a device or a link that leads to no file'):
+        load_config(tmp_path / 'a.py')
+
+
+@pytest.mark.parametrize('name, text', [('a.json', '{"_base_": 3}'), ('a.yaml', '_base_: [null, {}]'),
+                                        ('a.py', '_base_ = [None]'), ('a.py', '_base_ = 3')])
+def test_bases_that_are_no_paths_are_named(write, name, text):
+    assert '_base_ has to be a path or a list of paths, not ' in refusal(write(name, text))
 
 
 def test_package_bases_are_refused_wherever_they_stand(write):

@@ -213,3 +213,12 @@ def test_two_archives_that_contradict_each_other(tmp_path) -> None:
 def test_a_folder_that_is_called_like_an_archive(tmp_path) -> None:
     scenes.write_game(tmp_path / 'gta.zip')
     assert build_dataset(scenes.game_cfg(tmp_path / 'gta.zip'))[0]['img'].shape == (3, 32, 32)
+
+
+def test_only_the_star_is_a_pattern(tmp_path) -> None:
+    for name in ('a[1].zip', 'a1.zip', 'b?.zip', 'bc.zip'):
+        with zipfile.ZipFile(tmp_path / name, 'w') as archive:
+            archive.writestr(f'images/{name}.png', name)
+    for name in ('a[1].zip', 'b?.zip'):
+        assert list(Archive(str(tmp_path / name)).members) == [f'images/{name}.png']
+    assert len(Archive(str(tmp_path / 'a*.zip')).members) == 2

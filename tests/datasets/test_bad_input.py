@@ -168,3 +168,13 @@ def test_a_file_out_of_all_proportion_is_not_read(game, monkeypatch) -> None:
 def test_normalising_needs_a_number_for_each_channel(mean, std, to_rgb) -> None:
     with pytest.raises(ValueError, match='Normalize: mean=.* one number per channel'):
         Normalize(mean, std, to_rgb)
+
+
+def test_a_link_to_itself_is_named_where_it_is_needed(game) -> None:
+    (game / 'images/notes').symlink_to('notes')
+    assert build_dataset(scenes.game_cfg(game)).left_out == ['notes']
+    path = game / 'images/00000.png'
+    path.unlink()
+    path.symlink_to(path.name)
+    with pytest.raises(DataError, match='images/00000.png cannot be read'):
+        build_dataset(scenes.game_cfg(game))[0]

@@ -187,6 +187,7 @@ COUNTS = {'a.png': {0: 5, 2: 7}, 'b.png': {2: 1}}
     (FILES[0], lambda c: c[0].update({'0': '5'})), (FILES[0], lambda c: c[0].update({'0': None})),
     (FILES[0], lambda c: c[0].update({'300': 5})), (FILES[0], lambda c: c[0].update({'1': 5})),
     (FILES[0], lambda c: c[0].update(file='c.png')), (FILES[0], lambda c: c[0].update(file=[1])),
+    (FILES[0], lambda c: c.append({'file': None})),
     (FILES[0], lambda c: c.append(c[0])), (FILES[0], lambda c: c.pop()), (FILES[0], lambda c: c.append(3)),
     (FILES[2], lambda c: c['2'].pop()), (FILES[2], lambda c: c.pop('0')), (FILES[2], lambda c: c.update({'7': 1})),
     (FILES[2], lambda c: c['0'].append(['a.png'])), (FILES[2], lambda c: c['0'].append(['a.png', 5])),

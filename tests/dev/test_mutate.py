@@ -34,6 +34,18 @@ def test_twenty_thousand_cases_in_processes_of_their_own(name: str) -> None:
     assert len(results) == 2500 and not bad(results)
 
 
+def test_trainings_of_two_iterations() -> None:
+    results = list(mutate.campaign(['trainings'], 0, 60))
+    assert not bad(results) and {'named', 'right'} == {result.outcome.kind for result in results}
+
+
+@pytest.mark.slow
+def test_two_thousand_trainings_in_processes_of_their_own() -> None:
+    results = list(mutate.campaign(['trainings'], 10_000, 2000, apart=True))
+    assert len(results) == 2000 and not bad(results)
+    assert sum(result.outcome.kind == 'right' for result in results) > 100  # the others were refused at the start
+
+
 def test_cases_are_the_same_again_and_apart() -> None:
     once, again, apart = (list(mutate.campaign(['zips'], 7, 6, apart)) for apart in (False, False, True))
     assert [result.outcome.kind for result in once] == [result.outcome.kind for result in again] == [

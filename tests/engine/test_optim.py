@@ -128,3 +128,8 @@ def test_bfloat16_is_on_inside_the_context_which_opens_repeatedly(device: str) -
 def test_what_the_step_cannot_do_is_refused_with_the_remedy(change: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         build_optim_wrapper(nn.Linear(2, 2), Config(dict(optimizer=ADAMW, **change)))
+
+
+def test_what_an_optimizer_refuses_is_named() -> None:
+    with pytest.raises(ValueError, match='optimizer: AdamW refuses its arguments .Invalid beta parameter at index 0'):
+        build_optimizer(nn.Linear(2, 2), dict(type='AdamW', lr=1e-3, betas=(1, 0.999)))

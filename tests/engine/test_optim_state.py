@@ -5,6 +5,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -58,6 +59,8 @@ CHANGES: dict[str, Callable[[dict], Any]] = {
     'steps': lambda s: s.update(step=torch.zeros(3)),
     'steps as a number': lambda s: s.update(step=1),
     'NaN': lambda s: s['exp_avg'].fill_(float('nan')),
+    'negative squares': lambda s: s['exp_avg_sq'].fill_(-1),
+    'negative count': lambda s: s['step'].fill_(-1),
 }
 
 
@@ -85,7 +88,8 @@ def test_an_expanded_view_gets_memory_of_its_own() -> None:
 @pytest.mark.parametrize('change', [
     lambda s: s.pop('state'), lambda s: s.update(state=[1]), lambda s: s.pop('param_groups'),
     lambda s: s.update(param_groups={}), lambda s: s.update(param_groups=[1]),
-    lambda s: s['param_groups'][0].pop('names'),
+    lambda s: s['param_groups'][0].pop('names'), lambda s: s['param_groups'][0].update(names=np.zeros(3)),
+    lambda s: s['param_groups'][0].update(names=torch.zeros(3)),
 ])
 def test_another_structure_is_refused(change: Callable[[dict], Any]) -> None:
     _, optimizer = trained()
@@ -105,7 +109,7 @@ def test_a_parameter_may_lack_moments_only_where_it_had_no_gradient() -> None:
         load_optimizer_state(optimizer, saved)
 
 
-@pytest.mark.parametrize('names', [torch.zeros(0), torch.zeros(7, 7), None, 'text', [1]])
+@pytest.mark.parametrize('names', [torch.zeros(0), torch.zeros(7, 7), None, 'text', [1], [np.zeros(3)]])
 def test_any_list_of_parameters_without_moments_is_safe(names: Any) -> None:
     _, optimizer = trained()
     saved = dict(copy.deepcopy(optimizer_state(optimizer)), without_state=names)

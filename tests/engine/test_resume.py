@@ -1,6 +1,7 @@
 """A resumed training is bit-equal to one that was never interrupted, however it ended."""
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -19,6 +20,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from mmseg.checkpoint.claim import LOCK
 from mmseg.checkpoint.lookup import newest_whole
 from mmseg.engine.interrupt import StopRequest
 from mmseg.errors import CheckpointError
@@ -284,6 +286,42 @@ def test_checkpoints_of_another_training_are_not_overwritten(images, tmp_path, s
         train(cfg)
     assert {path: path.read_bytes() for path in run.glob('*.pth')} == before
     assert not (run / 'code.tar.gz').exists()
+
+
+@pytest.mark.parametrize('name', ['latest.pth', 'best_mIoU_iter_4.pth'])
+def test_a_single_checkpoint_of_another_training_is_not_overwritten(images, tmp_path, six, name) -> None:
+    (tmp_path / 'run').mkdir()
+    shutil.copy(six / 'iter_4.pth', tmp_path / 'run' / name)
+    with pytest.raises(CheckpointError, match=f'holds {name} of another training'):
+        train(tiny_config(images, tmp_path / 'run', 6))
+    with pytest.raises(CheckpointError, match=f'holds {name} of another training'):  # nor is the folder taken
+        train(tiny_config(images, tmp_path / 'run', 6))
+
+
+@pytest.mark.parametrize('make', [lambda run: run.write_text('a file'), lambda run: run.symlink_to(run.name),
+                                  lambda run: run.joinpath(LOCK).mkdir(parents=True)], ids=['file', 'link', 'lock'])
+def test_a_folder_that_cannot_be_used_is_named(images, tmp_path, make) -> None:
+    run = tmp_path / 'run'
+    make(run)
+    with pytest.raises(CheckpointError, match=f'{run} cannot be written to .*choose another --work-dir'):
+        train_tool.main([tiny_config(images, run, 2).filename])
+
+
+def test_a_disk_that_is_full_from_the_start_is_named(images, tmp_path, monkeypatch) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr('mmseg.apis.train.dump_config', full)
+    with pytest.raises(CheckpointError, match=f'{tmp_path}/run cannot be written to .No space left.*room'):
+        train_tool.main([tiny_config(images, tmp_path / 'run', 2).filename])
+
+
+def test_a_seed_that_torch_does_not_take_is_refused(images, tmp_path, six) -> None:
+    content = torch.load(six / 'iter_2.pth', weights_only=True)
+    content['meta']['seed'] = 10**30
+    torch.save(content, tmp_path / 'a.pth')
+    with pytest.raises(CheckpointError, match=r'a\.pth: meta.seed has to be a whole number from 0'):
+        train(tiny_config(images, tmp_path / 'run', 6, resume_from=str(tmp_path / 'a.pth')))
 
 
 def test_a_second_training_in_a_folder_is_refused_while_the_first_runs(images, tmp_path) -> None:

@@ -12,6 +12,7 @@ import torch
 
 from mmseg.apis import load_config
 from mmseg.cli import training
+from mmseg.errors import ConfigError
 from tests.engine.tiny import tiny_config
 from tools import train
 
@@ -115,3 +116,15 @@ def test_the_plain_script_ends_in_one_message(images, tmp_path) -> None:
                           capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1 and 'Traceback' not in done.stderr
     assert done.stderr.splitlines()[-1] == 'error: no checkpoint at no.pth'
+
+
+@pytest.mark.parametrize('flag', ['--resume-from', '--load-from', '--work-dir'])
+def test_an_empty_path_is_refused_rather_than_left_out(flag, capsys) -> None:
+    with pytest.raises(SystemExit):
+        train.parse_args(['config.py', flag, ''])
+    assert f'{flag}: names nothing: is a variable of your shell empty?' in capsys.readouterr().err
+
+
+def test_the_command_line_is_checked_like_the_config(images, tmp_path) -> None:
+    with pytest.raises(ConfigError, match='seed: has to be a whole number from 0'):
+        train.main([tiny_config(images, tmp_path / 'run', 1).filename, '--seed', '-1'])

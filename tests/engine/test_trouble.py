@@ -1,7 +1,9 @@
 """A full disk, an unreadable image, a lost folder in mid-run: one message, and the last checkpoint is whole."""
 from __future__ import annotations
 
+import logging
 import os
+import shlex
 import shutil
 import signal
 from pathlib import Path
@@ -157,3 +159,30 @@ def test_a_killed_worker_ends_in_one_message(images, tmp_path) -> None:
     output = process.communicate(timeout=90)[0]
     assert process.returncode == 1 and 'Traceback' not in output, output
     assert 'go on with: python -m tools.train' in output.splitlines()[-1] and saved(run) >= 3
+
+
+@pytest.mark.parametrize('kind', [logging.StreamHandler, logging.FileHandler])
+def test_a_worker_that_dies_while_a_line_is_logged_is_not_overheard(images, tmp_path, monkeypatch, capfd, kind) -> None:
+    """Torch raises wherever the program is, so in a log handler, which must not take it for a console that is gone."""
+    original, calls = logging.StreamHandler.flush, []
+
+    def die(self: logging.StreamHandler) -> None:
+        original(self)
+        if type(self) is kind and not calls:
+            calls.append(self)
+            raise DEAD
+
+    after(monkeypatch, 3, lambda: monkeypatch.setattr(logging.StreamHandler, 'flush', die))
+    with pytest.raises(ProcessLost, match='worker .pid 123.*Saved .*iter_4.pth'):
+        train(tiny_config(images, tmp_path / 'run', 6, checkpoint_config=EVERY_OTHER))
+    print('who still listens')
+    assert saved(tmp_path / 'run') == 4 and 'who still listens' in capfd.readouterr().out
+
+
+def test_the_command_that_goes_on_can_be_pasted(images, tmp_path, monkeypatch) -> None:
+    run = tmp_path / "it's a run; 100 %"
+    run.mkdir()
+    (run / f'config_{run.name}.py').touch()
+    caught = ended_by(monkeypatch, images, run, DEAD)
+    words = shlex.split(str(caught.value).partition('go on with: ')[2])
+    assert words[-3:] == [str(run / f'config_{run.name}.py'), '--resume-from', str(run / 'latest.pth')]

@@ -80,7 +80,7 @@ class Attention(nn.Module):
         r, c = self.sr_ratio, x.shape[2]
         h, w = size[0] // r, size[1] // r
         if h == 0 or w == 0:
-            raise ValueError('images for a Mix Transformer need at least 29 x 29 pixels')
+            raise ValueError('images for a Mix Transformer need at least 29 x 29 pixels: raise crop_size or img_scale')
         cells = x.unflatten(1, size)[:, :h * r, :w * r].unflatten(2, (w, r)).unflatten(1, (h, r))
         patches = cells.transpose(2, 3).reshape(-1, h * w, r * r * c)
         return F.linear(patches, self.sr.weight.permute(0, 2, 3, 1).reshape(c, -1), self.sr.bias)
