@@ -35,7 +35,7 @@ def test_twenty_thousand_cases_in_processes_of_their_own(name: str) -> None:
 
 
 def test_trainings_of_two_iterations() -> None:
-    results = list(mutate.campaign(['trainings'], 0, 60))
+    results = list(mutate.campaign(['trainings'], 0, 40))
     assert not bad(results) and {'named', 'right'} == {result.outcome.kind for result in results}
 
 
