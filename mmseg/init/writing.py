@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmseg.config.places import OWN
 from mmseg.init.networks import Choice
 from mmseg.init.pairing import Folder
 from mmseg.init.plan import Images, Plan, choice_settings
@@ -23,7 +22,7 @@ def write_text(path: Path, text: str) -> None:
 def write_config(path: Path, plan: Plan, choice: Choice, device: str | None) -> None:
     """Write the config, and beside it a file of names where a part of a folder is used."""
     classes, scales = plan.classes, plan.scales
-    bases = [Path(os.path.relpath(OWN / '_base_' / name, path.parent.resolve())).as_posix() for name in choice.bases]
+    bases = [f'configs/_base_/{name}' for name in choice.bases]  # found in this program from wherever the config lies
     folder = {'classes': classes.names, 'palette': classes.palette, 'label_map': classes.label_map}
     texts = [f"type='FolderDataset', classes={classes.names}"]
     texts += [f'{key}={value}' for key, value in folder.items() if value is not None and key != 'classes']

@@ -303,6 +303,15 @@ def test_masks_of_two_kinds_are_refused(folders, drawn) -> None:
         init()
 
 
+def test_the_config_may_be_moved(folders, tmp_path) -> None:
+    folders()
+    cfg = init()
+    moved = tmp_path / 'elsewhere/deeper/mine.py'
+    moved.parent.mkdir(parents=True)
+    moved.write_text(Path(cfg.filename).read_text())
+    assert load_config(moved).to_dict() == cfg.to_dict()
+
+
 def test_an_earlier_config_is_not_overwritten(folders) -> None:
     folders()
     Path('configs/mine').mkdir(parents=True)
