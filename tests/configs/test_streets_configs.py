@@ -23,6 +23,7 @@ BELOW = {  # method: what it adds to, and the objectives that it trains with
     'oracle': ('source_only', None),
     'dacs': ('common', []),
     'daformer': ('dacs', ['feature_distance']),
+    'daformer_fda': ('daformer', ['feature_distance']),
     'hrda': ('daformer', ['feature_distance']),
     'mic': ('daformer', ['feature_distance', 'mic']),
     'mrm': ('daformer', ['feature_distance', 'mrm']),
@@ -111,7 +112,7 @@ def test_methods_differ_in_the_method_alone(folder: str) -> None:
 def test_a_method_changes_its_own_keys(folder: str, name: str) -> None:
     own, below = (load(f'{folder}/{method}').to_dict() for method in (name, BELOW[name][0]))
     changed = {key for key in own if own[key] != below[key]}
-    assert changed == ({'model', 'data'} if name == 'hrda' else {'uda'})
+    assert changed == {'hrda': {'model', 'data'}, 'daformer_fda': {'data'}}.get(name, {'uda'})
 
 
 @every_folder

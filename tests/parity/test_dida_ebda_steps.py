@@ -27,6 +27,7 @@ DIDA = re.compile(
     rf'|(?P<uncalibrated>uncalibrated)|lambda(?P<weight>{NUMBER}))(?:_interval(?P<interval>\d+))?'
     rf'(?:_momentum(?P<momentum>{NUMBER}))?(?:_gather(?P<gather>{NUMBER}))?')
 SLOW = 'noise'  # repetitions with inputs that differ by 1e-6
+NEARBY = (-1e-6, 1e-6)  # the input is changed by so much
 # README section 7, by iteration
 LOSSES = dict(ebda=(1e-5, 2e-4, 1e-3), dida=(1e-5, 2e-4, 2e-3))
 ACCURACY = (0.02, 0.2, 0.2)
@@ -117,7 +118,8 @@ def has_term(expected: dict[str, Any]) -> bool:
     return any('_only_grad_' in key for recorded in expected.get('iters', [expected]) for key in recorded)
 
 
-def make_run(match: re.Match, expected: dict[str, Any], bank: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+def make_run(match: re.Match, expected: dict[str, Any], bank: str, monkeypatch: pytest.MonkeyPatch,
+             noise: float = 0) -> Run:
     groups, method = match.groupdict(), match['method']
     settings = dict(entropy_balance=dict(weight=float(groups['weight'] or 0.1), second_forward=second_forward(match)))
     if method == 'dida':
@@ -136,7 +138,7 @@ def make_run(match: re.Match, expected: dict[str, Any], bank: str, monkeypatch: 
             network.decode_head.conv_seg.bias.data += float(groups['shift'])
     steps.fix_classes(expected['class_choice'], monkeypatch)
     batch = steps.make_batch(int(match['batch']), 128, 32)
-    batch['img'] = batch['img'] * (1 + float(groups['noise'] or 0))
+    batch['img'] = batch['img'] * (1 + float(groups['noise'] or 0) + noise)
     term = TERM[method] if has_term(expected) and not ill_conditioned(match) else None
     run = Run(host, cfg, batch, len(expected['iters']), term, monkeypatch)
     if FINAL in expected:
@@ -199,7 +201,8 @@ def test_numbers(case: golden.Case, bank: str, runs: dict[tuple, Run], monkeypat
     for i, wanted in enumerate(expected['iters']):
         assert set(wanted) <= KNOWN
         if ill_conditioned(match):
-            check_first(run, wanted)
+            first = dict(iters=[wanted], class_choice=expected['class_choice'])
+            check_first(wanted, run, *(make_run(match, first, bank, monkeypatch, noise) for noise in NEARBY))
             return
         check_iteration(match, run, i, wanted)
         if match['method'] == 'dida':
@@ -213,13 +216,18 @@ def ill_conditioned(match: re.Match) -> bool:
     return match['method'] == 'dida' and match['published'] is not None
 
 
-def check_first(run: Run, wanted: dict[str, Any]) -> None:
-    """What the published step of DIDA has in common with itself after an input change of 1e-6."""
-    actual = run.iterations[0]
+def check_first(wanted: dict[str, Any], run: Run, *nearby: Run) -> None:
+    """What the published step of DIDA has in common with itself after an input change of 1e-6.
+
+    A change of 1e-6, or another number of threads, moves the length of its gradient by up to 16 %: one of the runs on
+    inputs that are so near comes as close to the recorded one as the recording to its own repetition (4.5 %).
+    """
     for name, value in wanted['log_vars'].items():
         if 'loss' in name:
-            assert actual['logs'][name] == pytest.approx(value, rel=1e-2 if name == TERM['dida'] else 1e-5), name
-    assert steps.global_norm(actual['grads']) == pytest.approx(wanted['grad_global_l2'], rel=0.15)
+            tolerance = 1e-2 if name == TERM['dida'] else 1e-5
+            assert run.iterations[0]['logs'][name] == pytest.approx(value, rel=tolerance), name
+    lengths = [steps.global_norm(one.iterations[0]['grads']) for one in (run, *nearby)]
+    assert any(length == pytest.approx(wanted['grad_global_l2'], rel=0.045) for length in lengths), lengths
 
 
 def check_iteration(match: re.Match, run: Run, i: int, wanted: dict[str, Any]) -> None:
