@@ -22,3 +22,16 @@ def chromium() -> Iterator[Any]:
         opened = driver.chromium.launch(executable_path=program, args=['--no-sandbox'])
         yield opened
         opened.close()
+
+
+@contextmanager
+def watched(browser: Any, *allowed: str) -> Iterator[tuple[Any, list[str]]]:
+    """An empty page, and what it complains of: errors, and requests whose addresses do not start as ``allowed``."""
+    complaints: list[str] = []
+    page = browser.new_page(viewport=dict(width=1400, height=900))
+    page.set_default_timeout(60000)
+    page.on('console', lambda message: complaints.append(message.text) if message.type == 'error' else None)
+    page.on('pageerror', lambda trouble: complaints.append(str(trouble)))
+    page.on('request', lambda request: complaints.append(request.url) if not request.url.startswith(allowed) else None)
+    yield page, complaints
+    page.close()

@@ -45,7 +45,7 @@ def document(title: str, subtitle: str, body: str, data: str, policy: str, scrip
 
     Args:
         subtitle, body: HTML below the title, and of all the rest.
-        data: JSON in which no element ends, see :func:`~mmseg.report.result.dumped`; the element ``data`` holds it.
+        data: JSON in which no element ends, see :func:`~mmseg.report.result.embeddable`; the element ``data`` holds it.
         policy: what the page may load.
         script, style: JavaScript and CSS of this page alone.
     """

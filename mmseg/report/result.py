@@ -105,10 +105,14 @@ def shares(confusion: Sequence[Sequence[int]]) -> np.ndarray:
         return counts / counts.sum(1, keepdims=True)
 
 
+def embeddable(content: Any) -> str:
+    """JSON that may stand inside of a page: no element of it ends there."""
+    return json.dumps(content, separators=(',', ':')).replace('<', '\\u003c')
+
+
 def dumped(results: Sequence[Result]) -> str:
-    """JSON that may stand inside of a page."""
-    return json.dumps(dict(version=VERSION, results=[asdict(result) for result in results]),
-                      separators=(',', ':')).replace('<', '\\u003c')
+    """The results as a page carries them."""
+    return embeddable(dict(version=VERSION, results=[asdict(result) for result in results]))
 
 
 def loaded(text: str, source: str) -> list[Result]:

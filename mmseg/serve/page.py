@@ -1,12 +1,12 @@
 """The page: one HTML document that loads nothing but its answers."""
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from html import escape
 
 from mmseg.apis.predict import IMAGES, VIDEOS
 from mmseg.report.page import document, text_of
+from mmseg.report.result import embeddable
 from mmseg.serve.viewer import Viewer
 
 POLICY = ("default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -16,7 +16,7 @@ POLICY = ("default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-
 def page(viewer: Viewer) -> str:
     """The HTML."""
     limits, title = viewer.limits, ' and '.join(viewer.names)
-    data = json.dumps(dict(names=viewer.names, classes=viewer.classes, palette=viewer.palette, limits=asdict(limits),
+    data = embeddable(dict(names=viewer.names, classes=viewer.classes, palette=viewer.palette, limits=asdict(limits),
                            suffixes=IMAGES + VIDEOS))
     subtitle = (f'<p class="note">What {"these networks see" if len(viewer.names) > 1 else "this network sees"} in an '
                 f'image of up to {limits.megapixels} megapixels or a video, of which the first {limits.frames} frames '
@@ -31,5 +31,5 @@ def page(viewer: Viewer) -> str:
 <button id="stop" hidden>stop</button></div>
 <div class="chips legend" id="legend"></div><div id="panels"></div><div id="shares"></div>
 <noscript>This page needs JavaScript.</noscript>'''
-    return document(title, subtitle, body, data.replace('<', '\\u003c'), POLICY,
+    return document(title, subtitle, body, data, POLICY,
                     text_of('mmseg.serve', 'page.js'), text_of('mmseg.serve', 'page.css'))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mmseg.report.page import page
-from tests.browser import chromium
+from tests.browser import chromium, watched
 from tests.report.results import result
 
 
@@ -21,22 +21,15 @@ def browser() -> Iterator[Any]:
 @pytest.fixture
 def open_page(browser: Any, tmp_path: Path) -> Iterator[Any]:
     """Opens a page of results; nothing may be requested, nothing complain, until the test ends."""
-    complaints: list[str] = []
-    view = browser.new_page(viewport=dict(width=1400, height=900))
-    view.set_default_timeout(60000)
-    view.on('console', lambda message: complaints.append(message.text) if message.type == 'error' else None)
-    view.on('pageerror', lambda error: complaints.append(str(error)))
-    view.on('request', lambda request: complaints.append(request.url)
-            if not request.url.startswith(('file:', 'data:')) else None)
+    with watched(browser, 'file:', 'data:') as (view, complaints):
 
-    def open_(*results: Any) -> Any:
-        path = tmp_path / 'report.html'
-        path.write_text(page('a page', results), encoding='utf-8')
-        view.goto(path.as_uri())
-        return view
+        def open_(*results: Any) -> Any:
+            path = tmp_path / 'report.html'
+            path.write_text(page('a page', results), encoding='utf-8')
+            view.goto(path.as_uri())
+            return view
 
-    yield open_
-    view.close()
+        yield open_
     assert not complaints
 
 

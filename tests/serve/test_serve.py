@@ -29,7 +29,7 @@ from mmseg.config.reading import format_config
 from mmseg.errors import DataError
 from mmseg.serve.server import FILES_AT_A_TIME, PageServer, is_loopback
 from mmseg.serve.viewer import Limits, Viewer
-from tests.browser import chromium
+from tests.browser import chromium, watched
 from tests.tiny import TinyRun, make_tiny_run
 
 ROOT = Path(__file__).parents[2]
@@ -310,15 +310,8 @@ def browser() -> Iterator[Any]:
 @pytest.fixture
 def view(browser: Any) -> Iterator[Any]:
     """A page of the browser that complains of nothing, and asks nobody but the server it has opened."""
-    complaints: list[str] = []
-    opened = browser.new_page(viewport=dict(width=1400, height=900))
-    opened.set_default_timeout(60000)
-    opened.on('console', lambda message: complaints.append(message.text) if message.type == 'error' else None)
-    opened.on('pageerror', lambda trouble: complaints.append(str(trouble)))
-    opened.on('request', lambda request: complaints.append(request.url)
-              if not request.url.startswith(('http://127.0.0.1:', 'data:')) else None)
-    yield opened
-    opened.close()
+    with watched(browser, 'http://127.0.0.1:', 'data:') as (opened, complaints):
+        yield opened
     assert [text for text in complaints if '422' not in text] == []  # Chromium reports refused files by itself
 
 
