@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 import signal
+import sys
 from collections.abc import Callable, Iterator
+from types import TracebackType
 from typing import Any
 
 import cv2
@@ -122,8 +124,15 @@ def _as_it_is(sample: Any) -> Any:
     return sample
 
 
+def _report_unless_left(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """The thread that hands tensors over is cut short when the main process ends, and that one says why it does."""
+    if not issubclass(kind, (ConnectionError, EOFError)):
+        sys.__excepthook__(kind, error, trace)
+
+
 def _start_worker(_: int) -> None:
     """One thread per worker; Ctrl-C is the main process's business, and a plain end is what SIGTERM asks for."""
+    sys.excepthook = _report_unless_left
     cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

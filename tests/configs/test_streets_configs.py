@@ -31,6 +31,7 @@ BELOW = {  # method: what it adds to, and the objectives that it trains with
     'dida': ('daformer', ['feature_distance', 'instance_bank']),
     'dida_code': ('daformer', ['feature_distance', 'instance_bank']),
     'mic_hrda': ('hrda', ['feature_distance', 'mic']),
+    'mrm_hrda': ('hrda', ['feature_distance', 'mrm']),
     'mic_mrm': ('mic', ['feature_distance', 'mic', 'mrm']),
     'mic_eb': ('mic', ['entropy_balance', 'feature_distance', 'mic']),
     'mrm_eb': ('mrm', ['entropy_balance', 'feature_distance', 'mrm']),
@@ -116,9 +117,9 @@ def test_a_method_changes_its_own_keys(folder: str, name: str) -> None:
 
 
 @every_folder
-@pytest.mark.parametrize('name', ['mic_mrm', 'mic_eb', 'mrm_eb', 'combined'])
+@pytest.mark.parametrize('name', ['mic_mrm', 'mic_eb', 'mrm_eb', 'mrm_hrda', 'combined'])
 def test_combinations_have_the_settings_of_the_single_methods(folder: str, name: str) -> None:
-    parts = ADDED if name == 'combined' else name.split('_')
+    parts = [part for part in ADDED if name == 'combined' or part in name.split('_')]
     together = load(f'{folder}/{name}').uda
     for part in parts:
         assert together[ADDED[part]] == load(f'{folder}/{part}').uda[ADDED[part]]

@@ -1,6 +1,10 @@
 """Batches: the same whatever the number of workers, from any start; errors with one message."""
 from __future__ import annotations
 
+import socket
+from multiprocessing import current_process, resource_sharer
+from multiprocessing.connection import Client
+
 import numpy as np
 import pytest
 import torch
@@ -110,3 +114,20 @@ def test_evaluation_without_labels(city) -> None:
     assert 'label' not in next(iter(build_eval_loader(build_dataset(dict(cfg, ann_dir=None)), 0)))
     with pytest.raises(DataError, match='nowhere/ulm/.* does not exist: check ann_dir'):
         list(build_eval_loader(build_dataset(dict(cfg, ann_dir='nowhere')), 1))
+
+
+def test_a_worker_whose_reader_leaves_says_nothing(game, city, monkeypatch, capfd) -> None:
+    """Tensors are handed over by a thread of the worker, which the main process may cut short as it ends."""
+    dataset = build_dataset(scenes.uda_cfg(game, city))
+    sample = dataset.sample
+
+    def leave(*args: object) -> object:
+        address, _ = resource_sharer.DupFd(1)._id
+        with socket.socket(socket.AF_UNIX) as reader:
+            reader.connect(address)
+        Client(address, authkey=current_process().authkey).close()  # is answered after the one that left
+        return sample(*args)
+
+    monkeypatch.setattr(dataset, 'sample', leave)
+    assert len(batches(dataset, 1, stop=2)) == 2
+    assert 'Traceback' not in capfd.readouterr().err
