@@ -198,6 +198,9 @@ def test_one_pipeline_for_two_domains_becomes_two():
     ('evalution.interval=3', 'evalution', 'evaluation'),
     ('crop_size=64', 'crop_size', 'the key of the section'),
     ('img_norm_cfg.to_rgb=False', 'img_norm_cfg.to_rgb', 'the key of the section'),
+    ('max_iters=5', 'max_iters', 'nothing would read it'),
+    ('lr=0.1', 'lr', 'nothing would read it'),
+    ('my.thing=3', 'my.thing', 'nothing would read it'),
 ])
 def test_wrong_options_are_refused(option, key, near):
     message = refusal(DAFORMER, options(option))
@@ -358,6 +361,20 @@ RUNNABLE = '''
      'data.train.pipeline.2.crop_size', 'GiB'),
     ("data['test'] = dict(type='CityscapesDataset', img_dir='i', pipeline=[dict(type='MultiScaleFlipAug', "
      'transforms=[], img_scale=(10**6, 10**6))])', 'data.test.pipeline.0.img_scale', 'GiB'),
+    ("data['train'] = []", 'data.train', 'a list with entries'),
+    ("data['train'] = dict(type='ConcatDataset', datasets=[])", 'data.train.datasets', 'a list with entries'),
+    ("model['decode_head']['loss_decode'] = []", 'model.decode_head.loss_decode', 'a list with entries'),
+    ("model['decode_head']['norm_cfg'] = dict(type='BN', momentum=2)", 'model.decode_head.norm_cfg.momentum',
+     'from 0 to 1'),
+    ("model['decode_head']['norm_cfg'] = dict(type='GN', num_groups=2, momentum=0.1)",
+     'model.decode_head.norm_cfg.momentum', 'not known'),
+    ("model['backbone']['drop_path_rate'] = 1", 'model.backbone.drop_path_rate', 'below 1'),
+    ("compile = dict(mod='default')", 'compile.mod', "'mode'"),
+    ("compile = dict(fullgraph='no')", 'compile.fullgraph', 'True or False'),
+    ("uda.update(imnet_feature_dist_lambda=0.1, imnet_feature_dist_classes=[3, 19])",
+     'uda.imnet_feature_dist_classes', 'the classes 0 to 18'),
+    ("uda['instance_bank'] = dict(preset='cosine', classes=[30])", 'uda.instance_bank.classes', '0 to 18'),
+    ("evaluation = dict(save_best='IoU')", 'evaluation.save_best', 'no score'),
     ('style_hallucination_hook = dict(interval=4000)', 'style_hallucination_hook', 'SHADE'),
     ("uda['style_consistency_lambda'] = 10.", 'style_consistency_lambda', 'SHADE'),
     ("model['backbone']['style_hallucination_cfg'] = dict(style_dim=64)", 'style_hallucination_cfg', 'SHADE'),
