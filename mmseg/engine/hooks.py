@@ -141,7 +141,7 @@ class EvaluationHook(Hook):
             scores.update({key if name == first else f'{name}.{key}': value for key, value in values.items()})
         self._report(runner, scores)
         if self.save_best is not None:
-            self._keep_best(runner, scores)
+            self._keep_best(runner, self.save_best, scores)
 
     def _report(self, runner: TrainRunner, scores: dict[str, float]) -> None:
         batches, step = len(runner.val_loop.dataset), runner.train_loop.finished
@@ -154,17 +154,17 @@ class EvaluationHook(Hook):
         if images is not None:
             runner.add_pictures('val', images.drawn[:TRACKED_PICTURES], step)
 
-    def _keep_best(self, runner: TrainRunner, scores: dict[str, float]) -> None:
-        best, score = runner.meta['hook_msgs'], scores[self.save_best]
+    def _keep_best(self, runner: TrainRunner, by: str, scores: dict[str, float]) -> None:
+        best, score = runner.meta['hook_msgs'], scores[by]
         if not score > best.get('best_score', float('-inf')):
             return
-        name = re.sub(r'[/\\]', '_', self.save_best)  # that of a class may hold anything
+        name = re.sub(r'[/\\]', '_', by)  # that of a class may hold anything
         previous, file = best.get('best_ckpt'), f'best_{name}_iter_{runner.train_loop.finished}.pth'
         best.update(best_score=score, best_ckpt=file)
         runner.checkpoints.write(runner, file)
         if previous not in (None, file) and processes.is_main():
             (runner.checkpoints.folder / previous).unlink(missing_ok=True)
-        runner.logger.info(f'best {self.save_best} so far: {score:.4f}, saved as {file}',
+        runner.logger.info(f'best {by} so far: {score:.4f}, saved as {file}',
                            extra=NO_TERMINAL)
 
 
