@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from mmseg.datasets import build_dataset, build_eval_loader, build_train_loader
-from mmseg.datasets.collate import collate
 from mmseg.errors import DataError
 from tests.datasets import scenes
 
@@ -132,10 +131,3 @@ def test_a_worker_whose_reader_leaves_says_nothing(game, city, monkeypatch, capf
     monkeypatch.setattr(dataset, 'sample', leave)
     assert len(batches(dataset, 1, stop=2)) == 2
     assert 'Traceback' not in capfd.readouterr().err
-
-
-@pytest.mark.parametrize('keys, missing', [(['img'], 'gt_semantic_seg'), (['gt_semantic_seg'], 'img')])
-def test_a_pipeline_that_hands_no_image_or_labels_over_is_explained(keys: list[str], missing: str) -> None:
-    sample = {key: torch.zeros(1, 4, 4, dtype=torch.uint8) for key in keys}
-    with pytest.raises(DataError, match=f"samples hold no '{missing}': let Collect"):
-        collate([sample, sample])
