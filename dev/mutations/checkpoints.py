@@ -52,6 +52,7 @@ WRONG: list[Callable[[Any], Any]] = [
     lambda value: torch.eye(2).to_sparse(), lambda value: Code(), lambda value: os.getcwd,
     lambda value: [[value]], lambda value: _filled(value, float('nan')), lambda value: _filled(value, float('inf')),
     lambda value: value.long() if isinstance(value, Tensor) else value,
+    lambda value: _filled(value.double() if isinstance(value, Tensor) else value, 1e300),
     lambda value: value[:-1] if isinstance(value, (str, list)) or isinstance(value, Tensor) and value.dim() else None,
 ]
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from mmseg.apis.model import Model
 from mmseg.checkpoint.claim import claim, unwritable
-from mmseg.checkpoint.lookup import numbered_checkpoints
+from mmseg.checkpoint.lookup import has_checkpoints
 from mmseg.config.memory import check_memory
 from mmseg.config.reading import dump_config, load_config, require_sections
 from mmseg.datasets import build_dataset
@@ -126,7 +126,7 @@ def settle(cfg: Config, work_dir: str | None = None, seed: int | None = None, re
 
 def _goes_on(cfg: Config, resume_from: str | None) -> bool:
     if resume_from == 'auto':
-        return (_checkpoints(cfg) / 'latest.pth').exists() or bool(numbered_checkpoints(_checkpoints(cfg)))
+        return has_checkpoints(_checkpoints(cfg))
     return bool(resume_from)
 
 

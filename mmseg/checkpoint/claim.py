@@ -78,7 +78,12 @@ def _lock(file: IO[str], folder: Path) -> None:
 
 
 def _refuse_others(folder: Path, resume_from: str | Path | None) -> None:
+    """Refuse to write where somebody else's files lie."""
     there = next((path.name for pattern in WRITTEN for path in sorted(folder.glob(pattern))), None)
+    folders = [path for pattern in WRITTEN for path in folder.glob(pattern) if path.is_dir() and not path.is_symlink()]
+    if folders:
+        raise CheckpointError(f'{folders[0]} is a folder, and a checkpoint may get this name: give the folder another '
+                              'one, or choose another --work-dir')
     own = resume_from == 'auto' or (resume_from is not None and _real(Path(resume_from).parent) == folder)
     if there and not own:
         raise CheckpointError(f'{folder} holds {there} of another training, which would be overwritten: go on with it '

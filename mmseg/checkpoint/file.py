@@ -155,7 +155,8 @@ def _first_line(error: Exception) -> str:
 
 
 def differences(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, list[str]]:
-    """Names of the entries that are 'missing' in a state dict, 'of another shape' or 'type', or 'unknown' to a module.
+    """Names of the entries that are 'missing' in a state dict, 'of another shape' or 'type', 'too large for their type'
+    in the module, so that they would become infinite, or 'unknown' to it.
 
     No differences are another precision, and the ``num_batches_tracked`` counters of batch norms, which files of old
     torch versions lack and others average.
@@ -166,8 +167,14 @@ def differences(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, lis
         'of another shape': [k for k, v in own.items() if k in state and state[k].shape != v.shape],
         'of another type': [k for k, v in own.items() if k in state and _kind_of(state[k]) != _kind_of(v)
                             and not k.endswith(COUNTER)],
+        'too large for their type': [k for k, v in own.items() if k in state and _is_too_large(state[k], v.dtype)],
         'unknown': [k for k in state if k not in own],
     }
+
+
+def _is_too_large(tensor: Tensor, dtype: torch.dtype) -> bool:
+    return tensor.dtype != dtype and tensor.is_floating_point() and dtype.is_floating_point and not bool(
+        torch.isfinite(tensor.to(dtype)).all())
 
 
 def _kind_of(tensor: Tensor) -> tuple[bool, bool]:
@@ -175,15 +182,15 @@ def _kind_of(tensor: Tensor) -> tuple[bool, bool]:
 
 
 def _looks(tensor: Tensor, kind: str) -> Any:
-    return tensor.dtype if kind == 'of another type' else tuple(tensor.shape)
+    return tuple(tensor.shape) if kind == 'of another shape' else tensor.dtype
 
 
 def describe_difference(module: nn.Module, state: Mapping[str, Tensor], shown: int = 5) -> str:
     """Compare a state dict with what a module needs.
 
     Returns:
-        How many entries are missing, of another shape or type, or unknown, the first ``shown`` of each by name; '' if
-        none.
+        How many entries are missing, of another shape or type, too large for it, or unknown, the first ``shown`` of
+        each by name; '' if none.
     """
     own, parts = module.state_dict(), []
     for kind, names in differences(module, state).items():

@@ -5,13 +5,15 @@ import math
 import os
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from mmseg.checkpoint.file import read_checkpoint
 from mmseg.errors import CheckpointError
 from mmseg.utils.atomic import UNFINISHED
 
-_NUMBERED = re.compile(r'iter_(\d+)\.pth')
+_NUMBERED, _BEST = re.compile(r'iter_(\d+)\.pth'), re.compile(r'(?:best_.+_)?iter_(\d+)\.pth')
 
 
 def numbered_checkpoints(folder: Path, until: float = math.inf) -> list[Path]:
@@ -21,30 +23,54 @@ def numbered_checkpoints(folder: Path, until: float = math.inf) -> list[Path]:
     return [path for _, path in sorted(found)]
 
 
+def has_checkpoints(folder: Path) -> bool:
+    """Whether a training has left something in ``folder`` to go on from."""
+    return (folder / 'latest.pth').exists() or bool(_resumable(folder))
+
+
 def newest_whole(folder: Path) -> tuple[Path | None, str]:
-    """The checkpoint to go on from: ``latest.pth``, else the newest ``iter_N.pth`` that can be read.
+    """The checkpoint to go on from: ``latest.pth``, else the farthest numbered one that can be read.
 
     Returns:
-        The file, None if there is no checkpoint at all; and why newer ones were passed over, '' if none was.
+        The file, None if there is no checkpoint at all; and what speaks against it: why newer ones were passed over, or
+        that ``latest.pth`` is not the farthest. '' if nothing does.
 
     Raises:
         CheckpointError: if there are checkpoints, but none can be read.
     """
     latest, problems = folder / 'latest.pth', []
-    numbered = numbered_checkpoints(folder)
+    numbered = _resumable(folder)
     if numbered and not os.path.lexists(latest):
         problems.append(f'{latest} is missing')
-    for path in [*([latest] if os.path.lexists(latest) else []), *reversed(numbered)]:
+    for number, path in [*([(None, latest)] if os.path.lexists(latest) else []), *reversed(numbered)]:
         try:
-            read_checkpoint(path)
+            done = _iterations(read_checkpoint(path))
         except (CheckpointError, OSError) as error:
             problems.append(str(error))
-        else:
-            return path, '; '.join(problems)
+            continue
+        if number not in (None, done):
+            problems.append(f'{path} holds iteration {done}, so it has another name than it was given')
+            continue
+        if number is None and done is not None and (farther := numbered_checkpoints(folder)[-1:]) != (
+                numbered_checkpoints(folder, done)[-1:]):
+            problems.append(f'{latest} holds iteration {done}, although {farther[0].name} lies beside it')
+        return path, '; '.join(problems)
     if numbered or latest.is_file():
         raise CheckpointError(f'no checkpoint in {folder} can be read ({problems[0]}): put a whole one there, or '
                               'remove them to start anew')
     return None, '; '.join(problems)
+
+
+def _resumable(folder: Path) -> list[tuple[int, Path]]:
+    """The numbered checkpoints of a training, the best ones too, oldest first."""
+    found = [(int(match[1]), path) for path in folder.glob('*iter_*.pth') if (match := _BEST.fullmatch(path.name))]
+    return sorted(found)
+
+
+def _iterations(checkpoint: dict[str, Any]) -> int | None:
+    meta = checkpoint.get('meta')
+    done = meta.get('iter') if isinstance(meta, dict) else None
+    return done if isinstance(done, int) else None
 
 
 def point_latest(path: Path) -> None:
@@ -55,14 +81,15 @@ def point_latest(path: Path) -> None:
         temporary.unlink(missing_ok=True)
         try:
             link()
+            os.replace(temporary, latest)
         except OSError:
             continue
-        os.replace(temporary, latest)
         return
-    raise CheckpointError(f'{latest} could not be written: make room, or remove the file')
+    raise CheckpointError(f'{latest} could not be written: make room, or remove what lies there')
 
 
 def remove_leftovers(folder: Path) -> None:
     """Delete half-written files of a run that was killed."""
     for path in folder.glob(f'{UNFINISHED}*.pth'):
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # of somebody else
+            path.unlink()

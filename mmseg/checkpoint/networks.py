@@ -124,7 +124,7 @@ def _advice(model: nn.Module, state: Mapping[str, Tensor], path: str | Path) -> 
     if not found['missing'] and _differ_in_classes(model, state, names):
         return ('. Only the number of classes differs: correct model.decode_head.num_classes, or train with '
                 f'--load-from {path} --new-classifier, which takes all but the classifier')
-    if not all(name.startswith(HEADS) for name in names):
+    if not names or not all(name.startswith(HEADS) for name in names):
         return ''
     later = any(name.startswith('decode_head.fusion_conv.') for name in found['unknown'])
     reason = ' (it is that of later mmsegmentation versions, with a convolution and batch norm per level: another ' \

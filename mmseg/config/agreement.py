@@ -9,7 +9,9 @@ from mmseg.errors import ConfigError
 from mmseg.evaluation.metrics import METRIC_COLUMNS
 from mmseg.models.builder import training_crop
 from mmseg.models.kinds import IMTRv21_5
+from mmseg.registry import OBJECTIVES
 from mmseg.utils.names import nearest
+from mmseg.utils.options import registered
 
 
 def check_agreement(content: dict[str, Any]) -> None:
@@ -18,7 +20,7 @@ def check_agreement(content: dict[str, Any]) -> None:
     Raises:
         ConfigError: naming a dotted key.
     """
-    checks = (_placeholder, _floor, _schedule, _windows, _margins, _best)
+    checks = (_placeholder, _floor, _schedule, _windows, _margins, _best, _class_ids)
     for key, text in chain.from_iterable(check(content) for check in checks):
         raise ConfigError(f'{key}: {text}', key.rpartition('.')[2], key)
 
@@ -84,8 +86,23 @@ def _best(content: dict[str, Any]) -> Iterator[tuple[str, str]]:
     scores = {'aAcc', 'mIoU16', 'mIoU13', *(f'm{column}' for column in columns)}
     network, _, score = best.partition('.')
     score = score if network in networks[1:] else best
-    if score not in scores and score.partition('.')[0] not in columns:
+    name, _, cls = score.partition('.')
+    if score not in scores and not (name in columns and cls):
         yield 'evaluation.save_best', f'{best!r} is no score of this run, {nearest(score, scores)}'
+
+
+def _class_ids(content: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Classes that keys of ``uda`` name and that the network does not have: they would never be met, without a word."""
+    number = ((content.get('model') or {}).get('decode_head') or {}).get('num_classes')
+    if number is None:
+        return
+    for objective in registered(OBJECTIVES).values():
+        for key, ids in objective.class_ids(content.get('uda') or {}).items():
+            beyond = [each for each in ids if each >= number]
+            if beyond:
+                yield f'uda.{key}', (f'names {", ".join(map(str, beyond))}, the network has the classes 0 to '
+                                     f'{number - 1}: give ids of classes of the data set (those of configs/_base_ are '
+                                     'for Cityscapes), or None for all of them')
 
 
 def _listed(names: str | list[str]) -> list[str]:

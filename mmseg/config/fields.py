@@ -1,7 +1,7 @@
 """The fields of a sample that a pipeline collects, and those that its transforms make."""
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mmseg.datasets.pipelines.formatting import META_KEYS
@@ -14,7 +14,7 @@ COLLECTORS = ('Collect', 'ImageToTensor')
 
 
 def check_fields(content: dict[str, Any]) -> None:
-    """Refuse to collect a field that nothing before makes.
+    """Refuse to collect a field that nothing before makes, and to train without images or labels.
 
     Transforms say in ``MAKES`` which fields they add. One of somebody else that does not say it, or a data set of
     somebody else, may add any: nothing is refused behind it.
@@ -27,6 +27,8 @@ def check_fields(content: dict[str, Any]) -> None:
             section = place.section if isinstance(place.section, dict) else {}
             if section.get('pipeline') and _is_ours(DATASETS.get(section['type'])):
                 _check(section['pipeline'], f'{place.key}.pipeline', _given(place))
+                if place.trains and content.get('model'):
+                    _check_whole(section['pipeline'], f'{place.key}.pipeline', place.labelled)
 
 
 def _given(place: Place) -> set[str]:
@@ -50,6 +52,14 @@ def _check(steps: Iterable[dict[str, Any]], key: str, fields: set[str]) -> None:
                 raise ConfigError(f'{key}.{position}.keys: no transform before makes {name!r}, '
                                   f'{nearest(name, fields - set(META_KEYS))}', name, f'{key}.{position}.keys')
         _check(step.get('transforms', ()), f'{key}.{position}.transforms', fields)
+
+
+def _check_whole(steps: Sequence[dict[str, Any]], key: str, labelled: bool) -> None:
+    last, position = steps[-1], len(steps) - 1
+    for name in ('img', *(['gt_semantic_seg'] if labelled else [])):
+        if last['type'] == 'Collect' and name not in last['keys']:
+            raise ConfigError(f'{key}.{position}.keys: has to hold {name!r}, without which nothing can be trained',
+                              name, f'{key}.{position}.keys')
 
 
 def _is_ours(cls: type) -> bool:

@@ -15,6 +15,7 @@ MODEL_TYPES = {
     'MultiResEncoderDecoder': 'HRDAEncoderDecoder',
     'MultiResAttentionWrapper': 'HRDAHead',
 }
+OLD = frozenset({'total_iters', 'fp16', 'default_hooks', 'style_hallucination_hook'})  # sections that are read no more
 # Keys of losses in later mmsegmentation versions, with the values that leave them off.
 INACTIVE_LOSS_KEYS: dict[str, list[Any]] = dict(
     use_mask=[False], avg_non_ignore=[False], loss_name=['loss_ce', 'loss_dice', 'loss_focal'])

@@ -18,11 +18,12 @@ from mmengine.fileio import register_handler
 from mmengine.fileio.handlers import YamlHandler
 
 from mmseg.config.in_code import warn_of_methods_in_code
-from mmseg.config.legacy import apply_legacy_fixes
+from mmseg.config.legacy import OLD, apply_legacy_fixes
 from mmseg.config.places import bases_found, find_config, is_own
-from mmseg.config.schema import check_content, is_variable, unknown
+from mmseg.config.schema import TOP_LEVEL, check_content, is_variable, unknown
 from mmseg.errors import ConfigError, ConfigKeyMissing, ConfigMergeError
 from mmseg.utils.config_text import format_config
+from mmseg.utils.names import nearest
 from mmseg.utils.nested import leaves
 
 __all__ = ['ConfigError', 'dump_config', 'format_config', 'load_config', 'validate_config']
@@ -77,10 +78,6 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None, mistake
     content = cfg.to_dict()
     try:
         for key, value in options.items():
-            if is_variable(name := key.partition('.')[0]):
-                raise ConfigError(f'{key}: {name} is a variable of config files, and the sections are made with its '
-                                  'old value already: name the key of the section, such as '
-                                  'data.train.source.pipeline.3.crop_size', name, key)
             _set_option(content, key, value)
         warn_of_methods_in_code(content, files)
         content = apply_legacy_fixes(content)
@@ -237,6 +234,7 @@ def _drop(content: dict[str, Any], key: str) -> bool:
 def _set_option(content: dict[str, Any], key: str, value: Any) -> None:
     """Set one dotted key, going into lists by position."""
     parts = key.split('.')
+    _check_section(parts[0], key)
     node: Any = content
     for depth, part in enumerate(parts[:-1]):
         place = _place(node, part, parts[:depth])
@@ -254,6 +252,17 @@ def _set_option(content: dict[str, Any], key: str, value: Any) -> None:
     if isinstance(value, dict) and isinstance(node, dict) and isinstance(node.get(place), dict):
         value = Config._merge_a_into_b({place: value}, node)[place]
     node[place] = value
+
+
+def _check_section(name: str, key: str) -> None:
+    """Refuse an option of a section that nothing reads."""
+    if is_variable(name):
+        raise ConfigError(f'{key}: {name} is a variable of config files, and the sections are made with its old value '
+                          'already: name the key of the section, such as data.train.source.pipeline.3.crop_size', name,
+                          key)
+    if name not in TOP_LEVEL | OLD:
+        raise ConfigError(f'{key}: no section of this name exists, so nothing would read it, '
+                          f'{nearest(name, TOP_LEVEL)}', name, key)
 
 
 def _place(node: Any, part: str, parents: Sequence[str]) -> Any:

@@ -74,8 +74,9 @@ SECTIONS: dict[str, dict[str, Kind]] = {
     'data': dict(samples_per_gpu=COUNT, workers_per_gpu=WHOLE, persistent_workers=FLAG, pin_memory=FLAG,
                  train=DATASET | NONE, val=DATASET | NONE, test=DATASET | NONE),
 }
+_COMPILE = Section({name: kind for name, kind in options(torch.compile).items() if name != 'model'})
 VALUES = dict(seed=SEED, deterministic=FLAG, auto_scale_lr=FLAG, device=NAME, work_dir=NAME, load_from=PATH,
-              resume_from=PATH, new_classifier=FLAG, compile=FLAG | DICT, cudnn_benchmark=FLAG,
+              resume_from=PATH, new_classifier=FLAG, compile=FLAG | _COMPILE, cudnn_benchmark=FLAG,
               log_level=one_of(LEVELS) | WHOLE)
 _CUSTOM_KEYS = Values(Section(dict(lr_mult=AMOUNT, decay_mult=AMOUNT)))
 

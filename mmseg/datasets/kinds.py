@@ -10,13 +10,13 @@ from mmseg.utils.options import options, registered
 
 def _keys(cls: type) -> Mapping[str, Kind]:
     """What a data set takes; a wrapper takes sections of other data sets."""
-    inner = {name: Needed(Each(DATASET) if part.several else DATASET)
+    inner = {name: Needed(Each(DATASET, empty=False) if part.several else DATASET)
              for name, part in getattr(cls, 'INNER', {}).items()}
     return {**options(cls), **inner}
 
 
 _ONE = Typed(lambda: registered(DATASETS), _keys)
-DATASET = _ONE | Each(_ONE)
+DATASET = _ONE | Each(_ONE, empty=False)
 STEPS = Each(Typed(lambda: registered(PIPELINES), options))
 # an infinite temperature draws all classes alike
 RARE_CLASS_SAMPLING = Section(dict(min_pixels=AMOUNT, class_temp=number(above=0, infinite=True),

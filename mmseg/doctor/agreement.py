@@ -31,7 +31,7 @@ def check_agreement(report: Report, cfg: Config, segmentor: nn.Module, datasets:
     names = next((dataset.CLASSES for dataset in datasets.values()), None)
     for key, dataset in datasets.items():
         _check_names(report, f'{key} has', dataset.CLASSES, names, DATASETS)
-    _check_class_ids(report, cfg.get('uda') or {}, segmentor.num_classes, names)
+    _show_class_ids(report, cfg.get('uda') or {}, names)
     _check_checkpoints(report, cfg, segmentor, names)
 
 
@@ -48,10 +48,6 @@ def _check_numbers(report: Report, segmentor: nn.Module, datasets: Mapping[str, 
         if other != number:
             report.problem(f'the network predicts {number} classes, the data set has {other} ({", ".join(where)})',
                            f'model.decode_head.num_classes={other}')
-    for name, head in segmentor.named_modules():
-        if name.startswith('auxiliary_head') and getattr(head, 'num_classes', number) != number:
-            report.problem(f'the {name} predicts {head.num_classes} classes, the decode_head {number}',
-                           f'model.{name}.num_classes={number}')
 
 
 def _check_palettes(report: Report, datasets: Mapping[str, SampledDataset]) -> None:
@@ -70,16 +66,11 @@ def _check_names(report: Report, whose: str, found: Sequence[str], wanted: Seque
         report.warn(f'{whose} other classes than the first data set: {named(pairs)}', remedy)
 
 
-def _check_class_ids(report: Report, uda: Mapping[str, Any], number: int, names: Sequence[str] | None) -> None:
-    """The class ids that keys of ``uda`` name: those that are none are never met, without a word."""
+def _show_class_ids(report: Report, uda: Mapping[str, Any], names: Sequence[str] | None) -> None:
+    """The names of the classes whose ids keys of ``uda`` hold."""
     found = {key: ids for cls in OBJECTIVES.module_dict.values() for key, ids in cls.class_ids(uda).items()}
     for key, ids in found.items():
-        beyond = [i for i in ids if i not in range(number)]
-        if beyond:
-            report.problem(f'uda.{key} names {named(beyond)}: the network has the classes 0 to {number - 1}',
-                           'ids of classes of the data set (those of configs/_base_ are for Cityscapes), or None for '
-                           'all of them')
-        elif names is not None and len(names) == number:
+        if names is not None and max(ids) < len(names):
             report.ok(f'uda.{key}: {named([names[i] for i in ids], 20)}')
 
 

@@ -1,6 +1,7 @@
 """What happens around an iteration: learning rate, log, panels, evaluation, checkpoints."""
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,7 +113,16 @@ class EvaluationHook(Hook):
             self._evaluate(runner)
 
     def before_train(self, runner: TrainRunner) -> None:
-        """Evaluate what is resumed behind its last iteration: that evaluation may have been interrupted."""
+        """Evaluate what is resumed behind its last iteration: that evaluation may have been interrupted.
+
+        Raises:
+            ValueError: if ``save_best`` is no score that an evaluation will give.
+        """
+        scores = [] if self.save_best is None else runner.val_loop.score_names()
+        if self.save_best not in (None, *scores):
+            known = ', '.join(name for name in scores if 'Acc.' not in name and 'IoU.' not in name)
+            raise ValueError(f'evaluation.save_best={self.save_best!r} is no score of this run: use one of {known}, or '
+                             'that of a class, as IoU.NAME')
         if runner.train_loop.finished >= runner.max_iters:
             self._evaluate(runner)
 
@@ -131,7 +141,7 @@ class EvaluationHook(Hook):
             scores.update({key if name == first else f'{name}.{key}': value for key, value in values.items()})
         self._report(runner, scores)
         if self.save_best is not None:
-            self._keep_best(runner, scores)
+            self._keep_best(runner, self.save_best, scores)
 
     def _report(self, runner: TrainRunner, scores: dict[str, float]) -> None:
         batches, step = len(runner.val_loop.dataset), runner.train_loop.finished
@@ -144,19 +154,17 @@ class EvaluationHook(Hook):
         if images is not None:
             runner.add_pictures('val', images.drawn[:TRACKED_PICTURES], step)
 
-    def _keep_best(self, runner: TrainRunner, scores: dict[str, float]) -> None:
-        if self.save_best not in scores:
-            known = ', '.join(key for key in scores if 'Acc.' not in key and 'IoU.' not in key)
-            raise ValueError(f'evaluation.save_best={self.save_best!r} is no score of this run: use one of {known}')
-        best, score = runner.meta['hook_msgs'], scores[self.save_best]
+    def _keep_best(self, runner: TrainRunner, by: str, scores: dict[str, float]) -> None:
+        best, score = runner.meta['hook_msgs'], scores[by]
         if not score > best.get('best_score', float('-inf')):
             return
-        previous, file = best.get('best_ckpt'), f'best_{self.save_best}_iter_{runner.train_loop.finished}.pth'
+        name = re.sub(r'[/\\]', '_', by)  # that of a class may hold anything
+        previous, file = best.get('best_ckpt'), f'best_{name}_iter_{runner.train_loop.finished}.pth'
         best.update(best_score=score, best_ckpt=file)
         runner.checkpoints.write(runner, file)
         if previous not in (None, file) and processes.is_main():
             (runner.checkpoints.folder / previous).unlink(missing_ok=True)
-        runner.logger.info(f'best {self.save_best} so far: {score:.4f}, saved as {file}',
+        runner.logger.info(f'best {by} so far: {score:.4f}, saved as {file}',
                            extra=NO_TERMINAL)
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from mmseg.distributed import processes
 from mmseg.engine.compilation import eager
-from mmseg.evaluation import ImageResults, evaluate_network
+from mmseg.evaluation import ConfusionMatrix, ImageResults, check_classes, evaluate_network
 
 if TYPE_CHECKING:
     from mmseg.engine.runner import TrainRunner
@@ -137,6 +137,13 @@ class ValLoop(BaseLoop):
         for name in names:
             if name not in networks:
                 raise ValueError(f'evaluation.model names {name!r}, but this training has {", ".join(networks)} only')
+            check_classes(networks[name], dataset)
+
+    def score_names(self) -> list[str]:
+        """What the scores of an evaluation are called, as they are logged."""
+        classes = self.dataset.CLASSES
+        scores = list(ConfusionMatrix(len(classes)).compute(classes, self.metrics, self.subsets))
+        return [*scores, *(f'{network}.{score}' for network in self.names[1:] for score in scores)]
 
     def run(self) -> dict[str, dict[str, float]]:
         """Scores in 0..1 by network; every module is in the mode it came in afterwards.

@@ -1,5 +1,5 @@
 """Evaluation: streaming confusion matrix, mIoU tables, writers of predictions."""
-from mmseg.evaluation.evaluator import EvaluatedImage, OnImage, evaluate_network, predictions
+from mmseg.evaluation.evaluator import EvaluatedImage, OnImage, check_classes, evaluate_network, predictions
 from mmseg.evaluation.images import ImageResults, ImageScore, Picture
 from mmseg.evaluation.metrics import ConfusionMatrix, check_metrics
 from mmseg.evaluation.norm_statistics import renew_norm_statistics
@@ -10,7 +10,7 @@ from mmseg.evaluation.writers import Background, PredictionPictures, Probability
 
 __all__ = [
     'Background', 'ConfusionMatrix', 'EvaluatedImage', 'ImageResults', 'ImageScore', 'OnImage', 'Picture',
-    'PredictionPictures', 'ProbabilityFiles', 'TestServerExport', 'check_metrics', 'class_subsets', 'class_table',
-    'evaluate_network', 'format_table', 'iou_lines', 'official_scores', 'official_truths', 'predictions',
+    'PredictionPictures', 'ProbabilityFiles', 'TestServerExport', 'check_classes', 'check_metrics', 'class_subsets',
+    'class_table', 'evaluate_network', 'format_table', 'iou_lines', 'official_scores', 'official_truths', 'predictions',
     'renew_norm_statistics', 'summary_table'
 ]

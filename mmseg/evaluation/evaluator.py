@@ -87,6 +87,17 @@ def _computed(compute: Callable[[list[Tensor], Any], T], network: nn.Module, loa
             module.training = mode
 
 
+def check_classes(network: nn.Module, dataset: Any) -> None:
+    """Refuse to score a network on a data set with another number of classes.
+
+    Raises:
+        DataError: naming both numbers.
+    """
+    if network.num_classes != len(dataset.CLASSES):
+        raise DataError(f'the network predicts {network.num_classes} classes, but {type(dataset).__name__} has '
+                        f'{len(dataset.CLASSES)}: set model.decode_head.num_classes or the data set to match')
+
+
 def evaluate_network(network: nn.Module,
                      loader: Iterable[dict[str, Any]],
                      *,
@@ -120,9 +131,7 @@ def evaluate_network(network: nn.Module,
             and the data set differ in the number of classes.
     """
     metrics, classes = check_metrics(metrics), dataset.CLASSES
-    if network.num_classes != len(classes):
-        raise DataError(f'the network predicts {network.num_classes} classes, but {type(dataset).__name__} has '
-                         f'{len(classes)}: set model.decode_head.num_classes or the test data set to match')
+    check_classes(network, dataset)
     confusion = ConfusionMatrix(len(classes), device)
     compute = network.predict if on_image is None else network.class_scores
     total = 0

@@ -83,10 +83,16 @@ class Needed(Kind):
 
 
 class Each(Kind):
-    """Lists whose entries are sections of one kind."""
+    """Lists whose entries are sections of one kind.
 
-    def __init__(self, kind: Kind) -> None:
-        super().__init__('a list', _is_list)
+    Args:
+        kind: of the entries.
+        empty: whether there may be none.
+    """
+
+    def __init__(self, kind: Kind, empty: bool = True) -> None:
+        super().__init__('a list' if empty else 'a list with entries',
+                         lambda value: _is_list(value) and (empty or len(value) > 0))
         self.kind = kind
 
     def problems(self, value: Any, key: str) -> Iterator[Problem]:
@@ -188,16 +194,22 @@ def unknown(word: Any, known: Collection[str], key: str) -> Problem:
     return Problem(key, str(word), f'{word!r} is not known, {nearest(word, known)}')
 
 
-def number(least: float = 0, most: float = math.inf, *, above: float | None = None, infinite: bool = False) -> Kind:
-    """The kind of numbers from ``least`` to ``most``, or above ``above``; never NaN, infinite only if that is said."""
+def number(least: float = 0, most: float = math.inf, *, above: float | None = None, below: float | None = None,
+           infinite: bool = False) -> Kind:
+    """The kind of numbers from ``least`` to ``most``, or above ``above``, or below ``below``.
+
+    Never NaN, infinite only if that is said.
+    """
     low = f'above {above:g}' if above is not None else f'of at least {least:g}'
     text = 'a number'
     if most < math.inf:
         text += f' from {least:g} to {most:g}' if above is None else f' {low}, at most {most:g}'
     elif above is not None or least > -math.inf:
         text += f' {low}'
+    if below is not None:
+        text += f', below {below:g}'
     return Kind(text, lambda value: _is_number(value) and (infinite or math.isfinite(value)) and least <= value <= most
-                and (above is None or value > above))
+                and (above is None or value > above) and (below is None or value < below))
 
 
 def whole(least: float = 0, most: float = math.inf) -> Kind:
@@ -256,6 +268,7 @@ NUMBER = number(-math.inf)
 AMOUNT = number()
 POSITIVE = number(above=0)
 SHARE = number(0, 1)
+RATE = number(0, below=1)  # of what is dropped: all of it leaves nothing to scale up
 INTEGER = whole(-math.inf)
 WHOLE = whole()
 COUNT = whole(1)

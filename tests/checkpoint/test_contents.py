@@ -90,6 +90,15 @@ def test_weights_that_are_none_are_refused_by_name(tmp_path: Path, change: Calla
         assert not (tmp_path / 'small.pth').exists()
 
 
+def test_numbers_that_the_network_cannot_hold_are_refused(tmp_path: Path) -> None:
+    file = saved(tmp_path / 'a.pth', lambda state: state.update({WEIGHT: state[WEIGHT].double().fill_(1e300)}))
+    with pytest.raises(CheckpointError, match=rf'a\.pth.*too large for their type: {WEIGHT} torch.float64 instead of '
+                                              r'torch.float32\)$'):
+        load_segmentor(nets.segmentor(), file)
+    saved(file, lambda state: state.update({WEIGHT: state[WEIGHT].double()}))
+    load_segmentor(nets.segmentor(), file)
+
+
 def test_nan_in_safetensors_is_refused(tmp_path: Path) -> None:
     safetensors = pytest.importorskip('safetensors.torch')
     state = dict(nets.segmentor().state_dict())

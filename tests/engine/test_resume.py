@@ -268,6 +268,38 @@ def test_auto_resume_passes_over_every_damaged_file(images, tmp_path, six) -> No
     assert not set(before) - set(run.iterdir())
 
 
+def test_auto_resume_knows_what_the_files_hold(images, tmp_path, six) -> None:
+    run = copy_of(six, tmp_path / 'run')
+    (run / 'latest.pth').unlink()
+    (run / 'iter_2.pth').rename(run / 'iter_50.pth')
+    assert newest_whole(run) == (run / 'iter_6.pth', f'{run}/latest.pth is missing; {run}/iter_50.pth holds iteration '
+                                 '2, so it has another name than it was given')
+    (run / 'iter_50.pth').unlink()
+    (run / 'latest.pth').symlink_to('iter_4.pth')
+    assert newest_whole(run) == (run / 'latest.pth', f'{run}/latest.pth holds iteration 4, although iter_6.pth lies '
+                                 'beside it')
+
+
+def test_auto_resume_goes_on_from_the_best_if_there_is_nothing_else(images, tmp_path, six) -> None:
+    run = tmp_path / 'run'
+    run.mkdir()
+    shutil.copy(six / 'iter_4.pth', run / 'best_mIoU_iter_4.pth')
+    train(tiny_config(images, run, 6, log_config=EXACT, resume_from='auto'))
+    assert sorted(losses(run)) == [5, 6]
+
+
+@pytest.mark.parametrize('name', ['latest.pth', 'iter_8.pth', 'best_mIoU_iter_8.pth'])
+def test_a_folder_in_the_place_of_a_checkpoint_is_refused_at_the_start(images, tmp_path, six, name) -> None:
+    run = copy_of(six, tmp_path / 'run')
+    (run / name).unlink(missing_ok=True)
+    (run / name).mkdir()
+    with pytest.raises(CheckpointError, match=f'{run}/{name} is a folder.*another'):
+        train(tiny_config(images, run, 8, resume_from='auto'))
+    (run / name).rmdir()
+    (run / '.unfinished_1.pth').mkdir()  # which is nobody's checkpoint
+    train(tiny_config(images, run, 7, resume_from='auto'))
+
+
 def test_a_missing_file_names_the_whole_one_beside_it(images, tmp_path, six) -> None:
     run = copy_of(six, tmp_path / 'run')
     with pytest.raises(FileNotFoundError, match=rf'iter_5.pth\. {run}/latest.pth is whole'):

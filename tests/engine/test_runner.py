@@ -148,6 +148,27 @@ def test_an_unknown_score_to_keep_is_refused(images, tmp_path) -> None:
         train(tiny_config(images, tmp_path / 'run', 1, evaluation=dict(interval=1, save_best='mIuO')))
 
 
+@pytest.mark.parametrize('evaluation, classes, words', [
+    (dict(save_best='IoU.rode'), 3, "save_best='IoU.rode' is no score of this run.*mIoU.*IoU.NAME"),
+    (dict(save_best='teacher.mIoU', model=['student', 'teacher']), 4, 'predicts 4 classes, but CustomDataset has 3'),
+])
+def test_what_the_first_evaluation_would_meet_is_refused_before_the_first_iteration(
+        images, tmp_path, evaluation, classes, words) -> None:
+    cfg = tiny_config(images, tmp_path / 'run', 9, uda=dict(type='DACS'), evaluation=dict(evaluation, interval=5))
+    cfg.model.decode_head.num_classes = classes
+    with pytest.raises(ValueError, match=words) as caught:
+        train(cfg)
+    assert 'Saved' not in str(caught.value) and not names(tmp_path / 'run')
+
+
+def test_the_best_checkpoint_of_a_class_whose_name_is_no_file_name(images, tmp_path) -> None:
+    cfg = tiny_config(images, tmp_path / 'run', 1, evaluation=dict(interval=1, save_best='IoU.road/lane'))
+    for section in (cfg.data.train, cfg.data.val):
+        section.classes = ('road/lane', 'sky', 'car')
+    train(cfg)
+    assert 'best_IoU.road_lane_iter_1.pth' in names(tmp_path / 'run')
+
+
 def test_evaluation_leaves_training_as_it_was(images, tmp_path) -> None:
     for name, evaluation in (('without', None), ('with', dict(interval=1, metric='mIoU'))):
         train(tiny_config(images, tmp_path / name, 3, evaluation=evaluation))

@@ -28,6 +28,11 @@ def metas(height: int, width: int, **changes: object) -> list[dict]:
     return [dict(ori_shape=(height, width, 3), flip=False, **changes)] * 2
 
 
+def test_heads_of_one_network_predict_the_same_classes() -> None:
+    with pytest.raises(ValueError, match='the auxiliary_head.1 predicts 4 classes, the decode_head 5: set model.auxil'):
+        nets.segmentor(decode_head=nets.head(5), auxiliary_head=[nets.head(5), nets.head(4)])
+
+
 @pytest.mark.parametrize('device', DEVICES)
 @pytest.mark.parametrize('layers', [
     ('mlp', 'mlp', 'aspp'),

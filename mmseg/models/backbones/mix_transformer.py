@@ -15,7 +15,7 @@ from mmseg.models.backbones.mit_keys import mit_keys
 from mmseg.models.kinds import PRETRAINED
 from mmseg.models.layers import DropPath, recomputed, to_map, to_tokens
 from mmseg.registry import BACKBONES
-from mmseg.utils.kinds import COUNT, FIXED, POSITIVE, SHARE, list_of
+from mmseg.utils.kinds import COUNT, FIXED, POSITIVE, RATE, list_of
 
 PRETRAINED_HELP = ('It is one of the MiT files (ImageNet-1K) that the SegFormer authors publish at '
                    'https://github.com/NVlabs/SegFormer; put it into the folder pretrained/, or say '
@@ -160,7 +160,7 @@ class MixVisionTransformer(nn.Module):
     """
     OPTIONS = dict(
         **dict.fromkeys(('embed_dims', 'num_heads', 'depths', 'sr_ratios'), list_of(COUNT, 4)), in_chans=COUNT,
-        **dict.fromkeys(('drop_rate', 'attn_drop_rate', 'drop_path_rate'), SHARE), mlp_ratios=list_of(POSITIVE, 4),
+        **dict.fromkeys(('drop_rate', 'attn_drop_rate', 'drop_path_rate'), RATE), mlp_ratios=list_of(POSITIVE, 4),
         init_cfg=PRETRAINED)
     own_names = staticmethod(mit_keys)
 

@@ -21,7 +21,7 @@ from mmseg.models.backbones.lite_weights import PACKAGE, package_file, package_o
 from mmseg.models.kinds import PRETRAINED
 from mmseg.models.layers.wide_depthwise import quicken
 from mmseg.registry import BACKBONES
-from mmseg.utils.kinds import COUNT, NAME, NONE, SHARE, SIZE, one_of
+from mmseg.utils.kinds import COUNT, NAME, NONE, RATE, SIZE, one_of
 
 STRIDES = (4, 8, 16, 32)
 # How Python says that a function has no such argument.
@@ -106,8 +106,8 @@ class TIMMBackbone(nn.Module):
             ``out_indices`` that give no pyramid.
     """
     OPTIONS = dict(
-        checkpoint_path=NAME | NONE, features_only=one_of([True]), init_cfg=PRETRAINED, drop_path_rate=SHARE,
-        drop_rate=SHARE, img_size=COUNT | SIZE)
+        checkpoint_path=NAME | NONE, features_only=one_of([True]), init_cfg=PRETRAINED, drop_path_rate=RATE,
+        drop_rate=RATE, img_size=COUNT | SIZE)
 
     def __init__(self,
                  model_name: str,

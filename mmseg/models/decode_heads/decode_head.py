@@ -45,7 +45,8 @@ class BaseDecodeHead(nn.Module, metaclass=ABCMeta):
         ValueError: if ``input_transform`` is unknown, or ``in_channels`` and ``in_index`` do not fit together.
     """
     OPTIONS = dict(
-        **SECTIONS, loss_decode=PART | Each(PART) | NONE, sampler=SAMPLER | NONE, decoder_params=Section({}) | NONE,
+        **SECTIONS, loss_decode=PART | Each(PART, empty=False) | NONE, sampler=SAMPLER | NONE,
+        decoder_params=Section({}) | NONE,
         in_channels=COUNT | list_of(COUNT), channels=COUNT, num_classes=COUNT, dropout_ratio=SHARE,
         in_index=INTEGER | list_of(INTEGER), input_transform=one_of(['multiple_select', 'resize_concat']) | NONE,
         ignore_index=LABEL | NONE)

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from mmseg.models.layers.quick_conv import QuickConv2d
-from mmseg.utils.kinds import FLAG, NONE, Kind, Typed
+from mmseg.utils.kinds import FLAG, NONE, SHARE, Kind, Typed
 from mmseg.utils.options import options
 
 NORMS = dict(BN=nn.BatchNorm2d, BN2d=nn.BatchNorm2d, SyncBN=nn.SyncBatchNorm, GN=nn.GroupNorm, IN=nn.InstanceNorm2d,
@@ -78,7 +78,8 @@ def _free(thing: Callable) -> dict[str, Kind]:
     """What a config may say of a layer: all but what the network says."""
     given = {'num_features', 'num_channels', 'in_channels', 'out_channels', 'kernel_size', 'stride', 'padding',
              'dilation', 'groups', 'device', 'dtype'}
-    return {name: kind for name, kind in options(thing).items() if name not in given}
+    ranges = dict(momentum=SHARE | NONE)
+    return {name: ranges.get(name, kind) for name, kind in options(thing).items() if name not in given}
 
 
 NORM = Typed(lambda: NORMS, _free, more=dict(requires_grad=FLAG))

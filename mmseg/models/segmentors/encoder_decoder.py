@@ -63,8 +63,13 @@ class EncoderDecoder(BaseSegmentor):
             self.auxiliary_head = nn.ModuleList(build_head(cfg) for cfg in auxiliary_head)
         elif auxiliary_head is not None:
             self.auxiliary_head = build_head(auxiliary_head)
-        for head in (self.decode_head, *self._auxiliary_heads().values()):
+        self._check_channels(self.decode_head)
+        for name, head in self._auxiliary_heads().items():
             self._check_channels(head)
+            if head.num_classes != self.num_classes:
+                key = name.replace('aux', 'auxiliary_head').replace('head_', 'head.')
+                raise ValueError(f'the {key} predicts {head.num_classes} classes, the decode_head {self.num_classes}: '
+                                 f'set model.{key}.num_classes={self.num_classes}')
 
     def _check_channels(self, head: nn.Module) -> None:
         """Refuse a head for other maps than backbone and neck make, if they say what they make."""
