@@ -70,7 +70,7 @@ def _show_class_ids(report: Report, uda: Mapping[str, Any], names: Sequence[str]
     """The names of the classes whose ids keys of ``uda`` hold."""
     found = {key: ids for cls in OBJECTIVES.module_dict.values() for key, ids in cls.class_ids(uda).items()}
     for key, ids in found.items():
-        if names is not None and max(ids) < len(names):
+        if names is not None and all(i < len(names) for i in ids):
             report.ok(f'uda.{key}: {named([names[i] for i in ids], 20)}')
 
 

@@ -81,6 +81,11 @@ def test_class_weights_that_are_none_are_refused_by_the_name_of_the_file(tmp_pat
         load_class_weight(str(tmp_path / name))
 
 
+def test_class_weights_that_train_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match='class_weight holds no number above 0'):
+        CrossEntropyLoss(class_weight=[0, 0.0, 0])
+
+
 def test_class_weights_with_code_are_refused(tmp_path) -> None:
     np.save(tmp_path / 'w.npy', np.array([dict()], dtype=object), allow_pickle=True)
     with pytest.raises(ValueError, match='w.npy cannot be read'):

@@ -98,8 +98,13 @@ def keep_class_weight(loss: nn.Module, class_weight: list[float] | str | None) -
     """Give a loss its ``class_weight``, see :func:`load_class_weight`.
 
     A buffer, so that it is on the device before the step; not in checkpoints, whose keys are the originals'.
+
+    Raises:
+        FileNotFoundError, ValueError: also if all weights are 0.
     """
     factors = load_class_weight(class_weight)
+    if factors is not None and not any(factors):
+        raise ValueError('class_weight holds no number above 0, so that nothing would be trained')
     loss.register_buffer('class_weight', None if factors is None else torch.tensor(factors), persistent=False)
 
 

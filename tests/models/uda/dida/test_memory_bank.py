@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from dev.mutations.subject import damaged
+from mmseg.checkpoint.contents import check_states
+from mmseg.errors import CheckpointError
 from mmseg.models.uda.cells import class_counts
 from mmseg.models.uda.dida.memory_bank import RAREST_FIRST, MemoryBank, balanced_labels, read_bank, write_bank
 from mmseg.models.uda.dida.prototypes import boundary_pixels, class_means
@@ -188,3 +191,14 @@ def test_any_damage_to_a_bank_is_named(tmp_path) -> None:
             assert str(tmp_path) in str(error)
         else:
             assert all(torch.equal(a, b) for a, b in zip(found, expected))
+
+
+@pytest.mark.parametrize('name, value', [('label', -1), ('label', 4), ('label', 0.5), ('pointer', -1), ('pointer', 0.5)])
+def test_a_checkpoint_with_rows_of_no_class_is_refused(name, value) -> None:
+    """The numbers are indices, which a GPU does not check."""
+    model = nn.ModuleDict(dict(bank=empty()))
+    state = model.state_dict()
+    check_states(model, state)
+    wrong = torch.full(state[f'bank.{name}'].shape, value)
+    with pytest.raises(CheckpointError, match=f'its bank.{name} holds'):
+        check_states(model, {**state, f'bank.{name}': wrong})
