@@ -193,7 +193,8 @@ def test_any_damage_to_a_bank_is_named(tmp_path) -> None:
             assert all(torch.equal(a, b) for a, b in zip(found, expected))
 
 
-@pytest.mark.parametrize('name, value', [('label', -1), ('label', 4), ('label', 0.5), ('pointer', -1), ('pointer', 0.5)])
+@pytest.mark.parametrize('name, value', [
+    ('label', -1), ('label', 4), ('label', 0.5), ('pointer', -1), ('pointer', 0.5)])
 def test_a_checkpoint_with_rows_of_no_class_is_refused(name, value) -> None:
     """The numbers are indices, which a GPU does not check."""
     model = nn.ModuleDict(dict(bank=empty()))
