@@ -1,6 +1,8 @@
 """Blocks of convolution, norm and activation, as published checkpoints and fixed seeds know them."""
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
@@ -39,6 +41,29 @@ def test_separable_convolution_has_a_block_for_each_part():
         f'{part}_conv.{layer}' for part in ('depthwise', 'pointwise') for layer in ('conv', 'bn')}
     with torch.no_grad():
         assert float(block(torch.randn(1, 4, 8, 8)).sum()) == pytest.approx(146.492950, rel=1e-5)
+
+
+def test_separable_convolution_keeps_no_map_between_its_parts_and_gives_what_they_give():
+    torch.manual_seed(0)
+    block = DepthwiseSeparableConvModule(4, 6, 3, padding=1, norm_cfg=dict(type='BN'))
+    parts = copy.deepcopy(block)
+    x = torch.randn(2, 4, 8, 8, requires_grad=True)
+    kept = {}
+
+    def keep(saved):
+        kept[saved.untyped_storage().data_ptr()] = saved  # alive, so that no address comes twice
+        return saved
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda saved: saved):
+        out = block(x)
+    assert sum(saved.shape == x.shape for saved in kept.values()) == 2  # the input, and what the first norm gets
+    expected = parts.pointwise_conv(parts.depthwise_conv(x))
+    assert torch.equal(out, expected)
+    grad = torch.randn_like(out)
+    mine, theirs = (torch.autograd.grad(result, [x, *net.parameters()], grad)
+                    for result, net in ((out, block), (expected, parts)))
+    assert all(map(torch.equal, mine, theirs))
+    assert all(torch.equal(value, dict(parts.named_buffers())[name]) for name, value in block.named_buffers())
 
 
 def test_a_norm_can_be_frozen():

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from timm.layers import Conv2dSame
 from torch import nn
 
+from mmseg.doctor.memory import LiveMemory
 from mmseg.models.builder import build_head
 from mmseg.models.layers import QuickConv2d, to_map
 from mmseg.models.layers.wide_depthwise import WideDepthwiseConv2d, quicken
@@ -26,6 +27,17 @@ def test_same_output_and_gradients_as_torch(dilation, bias, layout):
     for mine, torchs in zip(torch.autograd.grad(out, [x, *conv.parameters()], grad),
                             torch.autograd.grad(expected, [x, *conv.parameters()], grad)):
         torch.testing.assert_close(mine, torchs, rtol=1e-4, atol=1e-4)
+
+
+def test_the_backward_pass_of_a_dilated_convolution_holds_two_maps_beside_its_own():
+    """In DAFormer's decoder it is the peak of the training step."""
+    conv = QuickConv2d(64, 64, 3, padding=6, dilation=6, groups=64, bias=False)
+    x = torch.randn(1, 64, 36, 36).contiguous(memory_format=torch.channels_last).requires_grad_()
+    out = conv(x)
+    grad = torch.randn_like(out)
+    with LiveMemory() as memory:
+        torch.autograd.grad(out, [x, conv.weight], grad)
+    assert memory.peak < 4.5 * x.nbytes  # x and the gradient that comes in are counted, too
 
 
 @pytest.mark.parametrize('kwargs', [

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mmseg.models.layers.named import build_activation, build_conv, build_norm
+from mmseg.models.layers.recompute import recomputed
 
 Config = dict[str, Any]
 Size = int | tuple[int, int]
@@ -57,7 +58,10 @@ class ConvModule(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, in_channels, H, W] to [B, out_channels, h, w]."""
-        x = self.conv(x)
+        return self.finish(self.conv(x))
+
+    def finish(self, x: Tensor) -> Tensor:
+        """Norm and activation of what the convolution gave, [B, out_channels, h, w]."""
         if self.norm is not None:
             x = self.norm(x)
         return self.activate(x) if self.with_activation else x
@@ -65,6 +69,9 @@ class ConvModule(nn.Module):
 
 class DepthwiseSeparableConvModule(nn.Module):
     """A convolution of each channel alone, then a 1x1 convolution over the channels, each a :class:`ConvModule`.
+
+    The map between the two, after norm and activation, is computed again for the backward pass: as large as the first
+    convolution's output, which the norm keeps, it costs little and is one map less to keep.
 
     Args:
         in_channels, out_channels: of both in a row.
@@ -91,7 +98,12 @@ class DepthwiseSeparableConvModule(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, in_channels, H, W] to [B, out_channels, h, w]."""
-        return self.pointwise_conv(self.depthwise_conv(x))
+        depthwise, pointwise = self.depthwise_conv, self.pointwise_conv
+
+        def second(x: Tensor) -> Tensor:
+            return pointwise.conv(depthwise.finish(x))  # the second pass ends in front of the convolution
+
+        return pointwise.finish(recomputed(depthwise, second, depthwise.conv(x)))
 
 
 class Scale(nn.Module):

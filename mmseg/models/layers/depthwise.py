@@ -55,13 +55,18 @@ def phases(x: Tensor, dilation: int, narrowest: int = 1) -> Tensor:
     return cells.view(-1, h, w, c).permute(0, 3, 1, 2)
 
 
-def from_phases(cells: Tensor, dilation: int, size: tuple[int, int]) -> Tensor:
-    """The map [B, C, H, W] of ``size`` (H, W), in the channels-last layout, whose :func:`phases` these are."""
+def from_phases(cells: Tensor, dilation: int, x: Tensor) -> Tensor:
+    """Fill a map [B, C, H, W] in the channels-last layout with the cells whose :func:`phases` these are."""
     cells = cells.permute(0, 2, 3, 1).unflatten(0, (-1, dilation, dilation))
-    x = torch.empty(len(cells), cells.shape[-1], *size, dtype=cells.dtype, memory_format=torch.channels_last)
     for part, same in _pairs(x.permute(0, 2, 3, 1), cells, dilation):
         part.copy_(same)
     return x
+
+
+def _gradients(grad: Tensor, x: Tensor, weight: Tensor, wanted: list[bool]) -> tuple[Tensor, Tensor, Tensor]:
+    """Of an ordinary 3x3 depthwise convolution of ``x``: by ``x``, weight and bias, None where not ``wanted``."""
+    return torch.ops.aten.convolution_backward(
+        grad, x, weight, [len(weight)], [1, 1], [1, 1], [1, 1], False, [0, 0], len(weight), wanted)
 
 
 class DilatedDepthwise(torch.autograd.Function):
@@ -75,16 +80,23 @@ class DilatedDepthwise(torch.autograd.Function):
         """Map [B, C, H, W] to the same shape."""
         ctx.save_for_backward(x, weight)
         ctx.dilation = dilation
-        out = F.conv2d(phases(x, dilation), weight, bias, padding=1, groups=len(weight))
-        return from_phases(out, dilation, tuple(x.shape[-2:]))
+        out = torch.empty_like(x, memory_format=torch.channels_last)
+        for image, convolved in zip(x.split(1), out.split(1)):  # one by one, which takes less memory
+            cells = F.conv2d(phases(image, dilation), weight, bias, padding=1, groups=len(weight))
+            from_phases(cells, dilation, convolved)
+        return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         """Gradients by the map, the weights and the bias."""
         x, weight = ctx.saved_tensors
-        by_phases, by_weight, by_bias = torch.ops.aten.convolution_backward(
-            phases(grad, ctx.dilation, NARROWEST), phases(x, ctx.dilation, NARROWEST), weight, [len(weight)],
-            [1, 1], [1, 1], [1, 1], False, [0, 0], len(weight), ctx.needs_input_grad[:3])
-        by_map = None if by_phases is None else from_phases(by_phases, ctx.dilation, tuple(x.shape[-2:]))
+        cells = phases(grad, ctx.dilation, NARROWEST)
+        # in two calls: more than two maps of this size at a time would be the peak of a training step's memory
+        _, by_weight, by_bias = _gradients(cells, phases(x, ctx.dilation, NARROWEST), weight,
+                                           [False, *ctx.needs_input_grad[1:3]])
+        by_map = None
+        if ctx.needs_input_grad[0]:
+            cells = _gradients(cells, cells, weight, [True, False, False])[0]  # of the map only the size counts
+            by_map = from_phases(cells, ctx.dilation, torch.empty_like(x, memory_format=torch.channels_last))
         return by_map, by_weight, by_bias, None

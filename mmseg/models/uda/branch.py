@@ -99,6 +99,7 @@ class Branch:
                     losses |= objective.losses(step, view, features, decoded)
             if step.meters is not None:
                 step.meters.compare(losses, encoded)
+            decoded.full = None  # as large as the image: the losses have kept what they need of it
             optim_wrapper.backward(losses.total())
         step.logs |= losses.detached()
         return decoded

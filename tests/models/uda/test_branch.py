@@ -1,6 +1,8 @@
 """Branches are open: objectives open and join them by name, and nothing that does not fit stays silent."""
 from __future__ import annotations
 
+import weakref
+
 import pytest
 import torch
 
@@ -76,6 +78,21 @@ def test_a_joiner_of_an_objectives_own_branch_is_trained_there(register):
     log = host.train_step(make_batch(), wrapper)
     assert list(host.branches) == ['source', 'mix', 'dark'] and len(seen) == 1
     assert totals[-1] == pytest.approx(float(log['dark.decode.loss_seg'] + log['dark.kl'])), 'whatever the names say'
+
+
+def test_logits_as_large_as_the_image_are_gone_before_the_backward_pass(register):
+    made, alive = [], []
+
+    def losses(self, step, view, features, decoded):
+        made.append(weakref.ref(step.student.upsampled(decoded)))
+        return Losses()
+
+    register('Looker', joins='mix', losses=losses)
+    host, wrapper = make_host(looker=True)
+    backward = wrapper.backward
+    wrapper.backward = lambda loss: alive.extend(ref() is not None for ref in made) or backward(loss)
+    host.train_step(make_batch(), wrapper)
+    assert alive == [False]
 
 
 def test_plain_dicts_are_refused_where_they_would_train_nothing(register):
