@@ -74,7 +74,9 @@ SECTIONS: dict[str, dict[str, Kind]] = {
     'data': dict(samples_per_gpu=COUNT, workers_per_gpu=WHOLE, persistent_workers=FLAG, pin_memory=FLAG,
                  train=DATASET | NONE, val=DATASET | NONE, test=DATASET | NONE),
 }
-_COMPILE = Section({name: kind for name, kind in options(torch.compile).items() if name != 'model'})
+# those that all versions of torch have
+_COMPILE = Section({name: options(torch.compile)[name]
+                    for name in ('fullgraph', 'dynamic', 'backend', 'mode', 'options')})
 VALUES = dict(seed=SEED, deterministic=FLAG, auto_scale_lr=FLAG, device=NAME, work_dir=NAME, load_from=PATH,
               resume_from=PATH, new_classifier=FLAG, compile=FLAG | _COMPILE, cudnn_benchmark=FLAG,
               log_level=one_of(LEVELS) | WHOLE)
