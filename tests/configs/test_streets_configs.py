@@ -32,6 +32,7 @@ BELOW = {  # method: what it adds to, and the objectives that it trains with
     'dida_code': ('daformer', ['feature_distance', 'instance_bank']),
     'mic_hrda': ('hrda', ['feature_distance', 'mic']),
     'mrm_hrda': ('hrda', ['feature_distance', 'mrm']),
+    'mic_mrm_hrda': ('mic_hrda', ['feature_distance', 'mic', 'mrm']),
     'mic_mrm': ('mic', ['feature_distance', 'mic', 'mrm']),
     'mic_eb': ('mic', ['entropy_balance', 'feature_distance', 'mic']),
     'mrm_eb': ('mrm', ['entropy_balance', 'feature_distance', 'mrm']),
@@ -109,7 +110,8 @@ def test_methods_differ_in_the_method_alone(folder: str) -> None:
 
 
 @every_folder
-@pytest.mark.parametrize('name', [name for name in BELOW if BELOW[name][0] in ('daformer', 'mic', 'mrm', 'hrda')])
+@pytest.mark.parametrize('name', [
+    name for name in BELOW if BELOW[name][0] in ('daformer', 'mic', 'mrm', 'hrda', 'mic_hrda')])
 def test_a_method_changes_its_own_keys(folder: str, name: str) -> None:
     own, below = (load(f'{folder}/{method}').to_dict() for method in (name, BELOW[name][0]))
     changed = {key for key in own if own[key] != below[key]}
