@@ -41,7 +41,7 @@ from mmseg.engine.saving import read_for_resume, restore
 from mmseg.engine.schedule import LearningRate
 from mmseg.engine.seeds import random_seed, seed_everything
 from mmseg.engine.trackers import NoTrackers, tracker_backends
-from mmseg.errors import CheckpointError
+from mmseg.errors import CheckpointError, ConfigKeyMissing
 from mmseg.evaluation import Picture, class_subsets
 from mmseg.models.outline import classifier_entries
 from mmseg.models.trainable import Trainable
@@ -353,6 +353,9 @@ def _hooks(cfg: Any, work_dir: Path, validate: bool) -> list[Hook]:
 
 def _val_loop(runner: TrainRunner, cfg: Any) -> ValLoop:
     """The validation that ``evaluation`` asks for, on ``data.val``."""
+    if not cfg.data.get('val'):
+        raise ConfigKeyMissing('data.val is missing, which evaluation needs: add it, or set evaluation=None', 'val',
+                               'data.val')
     evaluation, dataset = cfg.evaluation, build_dataset(cfg.data.val, dict(test_mode=True))
     names, metrics = evaluation.get('model', ['student']), evaluation.get('metric', 'mIoU')
     loader = build_eval_loader(dataset, cfg.data.get('workers_per_gpu', 2), with_label=True, rank=runner.rank,

@@ -71,3 +71,8 @@ def test_errors_about_data_pass_as_they_are() -> None:
 def test_the_whole_path_is_named_where_it_is_known(sample: dict[str, Any], name: str) -> None:
     with pytest.raises(ValueError, match=f'Failing failed on {name}: '):
         Compose([Failing(lambda: int('x'))])(sample)
+
+
+def test_a_transform_that_cannot_be_built_is_named_by_its_place() -> None:
+    with pytest.raises(ValueError, match='^transform 1 of the pipeline: Pad needs either size or size_divisor'):
+        Compose([dict(type='RandomFlip', prob=0.5), dict(type='Pad')])

@@ -18,7 +18,7 @@ from mmseg.engine import saving
 from mmseg.engine.compilation import compile_student
 from mmseg.engine.env import collect_env
 from mmseg.engine.runner import build_runner
-from mmseg.errors import CheckpointError
+from mmseg.errors import CheckpointError, ConfigError
 from mmseg.models import build_train_model
 from mmseg.utils.device import resolve_device
 from tests.engine.tiny import CLASSES, COLOURS, tiny_config, train
@@ -159,6 +159,11 @@ def test_what_the_first_evaluation_would_meet_is_refused_before_the_first_iterat
     with pytest.raises(ValueError, match=words) as caught:
         train(cfg)
     assert 'Saved' not in str(caught.value) and not names(tmp_path / 'run')
+
+
+def test_an_evaluation_without_data_is_refused_before_the_first_iteration(images, tmp_path) -> None:
+    with pytest.raises(ConfigError, match='data.val is missing, which evaluation needs'):
+        train(tiny_config(images, tmp_path / 'run', 3, evaluation=dict(interval=1), data=dict(val=None)))
 
 
 def test_the_best_checkpoint_of_a_class_whose_name_is_no_file_name(images, tmp_path) -> None:

@@ -23,6 +23,15 @@ def build_transform(cfg: dict[str, Any] | Transform) -> Transform:
     return cfg if callable(cfg) else build(PIPELINES, cfg, 'transform')
 
 
+def _build_at(place: int, cfg: dict[str, Any] | Transform) -> Transform:
+    try:
+        return build_transform(cfg)
+    except ValueError as error:
+        if type(error) is not ValueError:  # that names a key already
+            raise
+        raise ValueError(f'transform {place} of the pipeline: {error}') from error
+
+
 def defer_normalisation(transforms: list[Transform]) -> list[Transform]:
     """Leave normalisation to the training device where the pipeline allows it.
 
@@ -84,7 +93,7 @@ class Compose:
     def __init__(self, transforms: Sequence[dict[str, Any] | Transform]) -> None:
         if not transforms:
             raise ValueError('a pipeline needs at least one transform')
-        self.transforms = defer_normalisation([build_transform(t) for t in transforms])
+        self.transforms = defer_normalisation([_build_at(place, t) for place, t in enumerate(transforms)])
         random = [getattr(t, 'random', True) for t in self.transforms]
         self.num_fixed = random.index(True) if True in random else len(random)
 
