@@ -215,7 +215,7 @@ def test_one_class(ask: Ask, folder: Path) -> None:
 @pytest.mark.parametrize('options, pattern', [
     (['data.val.classes=[road,sky]'], r'predicts 3 classes, the data set has 2 \(data.val\)'),
     (['model.auxiliary_head.num_classes=4'], 'the auxiliary_head predicts 4 classes, the decode_head 3'),
-    (['uda.imnet_feature_dist_classes=[1,3,18]'], 'imnet_feature_dist_classes names 3, 18'),
+    (['uda.imnet_feature_dist_classes=[1,3,18]'], 'imnet_feature_dist_classes: names 3, 18'),
 ])
 def test_other_numbers_of_classes(options: list[str], pattern: str, ask: Ask, cfg: Config) -> None:
     head = cfg.model.decode_head.to_dict()

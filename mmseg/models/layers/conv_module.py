@@ -103,7 +103,9 @@ class DepthwiseSeparableConvModule(nn.Module):
         def second(x: Tensor) -> Tensor:
             return pointwise.conv(depthwise.finish(x))  # the second pass ends in front of the convolution
 
-        return pointwise.finish(recomputed(depthwise, second, depthwise.conv(x)))
+        x = depthwise.conv(x)
+        # without a norm the activation works in place, on the only map that there is
+        return pointwise.finish(second(x) if depthwise.norm is None else recomputed(depthwise, second, x))
 
 
 class Scale(nn.Module):
