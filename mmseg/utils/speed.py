@@ -66,20 +66,22 @@ def measure(run: Callable[[], Any], iters: int, warmup: int, device: torch.devic
         device: where it computes.
 
     Returns:
-        ``median_seconds``, ``min_seconds``, ``seconds_each``; ``sgemm_gflops`` before and after, and whether they agree
-        (``calibration_ok``); ``peak_memory_mib``.
+        ``median_seconds``, ``min_seconds``, ``seconds_each``; ``cpu_seconds_each`` of all threads, which other programs
+        disturb less; ``sgemm_gflops`` before and after, and whether they agree (``calibration_ok``);
+        ``peak_memory_mib``.
     """
     for attempt in range(MAX_ATTEMPTS):
         before = calibrate(device)
         for _ in range(warmup):
             run()
-        times = []
+        times, processor = [], []
         for _ in range(iters):
             synchronize(device)
-            start = time.perf_counter()
+            start, busy = time.perf_counter(), time.process_time()
             run()
             synchronize(device)
             times.append(time.perf_counter() - start)
+            processor.append(time.process_time() - busy)
         after = calibrate(device)
         shift = abs(after / before - 1)
         if shift <= MAX_CALIBRATION_SHIFT:
@@ -89,6 +91,7 @@ def measure(run: Callable[[], Any], iters: int, warmup: int, device: torch.devic
         median_seconds=statistics.median(times),
         min_seconds=min(times),
         seconds_each=times,
+        cpu_seconds_each=processor,
         sgemm_gflops=[before, after],
         calibration_ok=shift <= MAX_CALIBRATION_SHIFT,
         peak_memory_mib=peak_memory_mib(device))
