@@ -1,4 +1,4 @@
-"""Speed and memory of a config: training step, inference or data loading."""
+"""Speed and memory of a config: training step, inference, prediction of files or data loading."""
 from __future__ import annotations
 
 import argparse
@@ -9,18 +9,25 @@ import time
 from collections import defaultdict
 from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
+from mmseg.apis.inference import Predictor, init_segmentor
+from mmseg.apis.predict import find_jobs, predict_files
 from mmseg.config import load_config
 from mmseg.datasets import build_dataset, build_train_loader
 from mmseg.datasets.synthetic import synthetic_batch
 from mmseg.engine.optim import build_optim_wrapper
 from mmseg.models import build_train_model
+from mmseg.toy_scenes import render, street_scene
 from mmseg.utils.device import resolve_device
 from mmseg.utils.heap import keep_freed_memory
 from mmseg.utils.speed import flop_counter, measure, peak_memory_mib, synchronize
+from mmseg.visualization import write_image
+
+TURNS = 3  # of the network alone and of files
 
 
 class PhaseTimer:
@@ -115,12 +122,36 @@ def bench_infer(cfg: Any, args: argparse.Namespace, device: torch.device) -> dic
     return dict(result, images_per_second=batch / result['median_seconds'], batch=batch)
 
 
-def bench_data(cfg: Any, args: argparse.Namespace) -> dict[str, Any]:
+def bench_predict(cfg: Any, args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    """Drawn images from JPEG files to pictures beside them, and the network alone on the same images, by turns."""
+    torch.manual_seed(0)
+    model = init_segmentor(cfg, device=str(device))
+    predictor, seconds = Predictor(model), dict(network=[], files=[])
+    with TemporaryDirectory() as folder:
+        height, width = args.size
+        for index in range(args.iters):
+            write_image(Path(folder) / f'images/{index}.jpg', render(street_scene('camera', 0, index, width, height)))
+        jobs, _ = find_jobs(Path(folder) / 'images')
+        samples = [predictor.prepare(predictor.load(job.source)) for job in jobs]
+        runs = dict(network=lambda: [predictor.predict(sample) for sample in samples],
+                    files=lambda: predict_files(model, jobs, progress=False))
+        for _ in range(TURNS):
+            for name, run in runs.items():
+                seconds[name] += measure(run, 1, args.warmup, device)['seconds_each']
+    alone, together = (statistics.median(found) for found in seconds.values())
+    return dict(seconds=seconds, images=len(jobs), network_images_per_second=len(jobs) / alone,
+                images_per_second=len(jobs) / together, share_of_network=alone / together)
+
+
+def bench_data(cfg: Any, args: argparse.Namespace, _: torch.device) -> dict[str, Any]:
     """Samples per second of the config's training pipeline in this process."""
     cfg.data.workers_per_gpu = 0
     batches = config_batches(cfg, 1)
     result = measure(lambda: next(batches), args.iters, args.warmup, torch.device('cpu'))
     return dict(result, samples_per_second=1 / result['median_seconds'], batch=1)
+
+
+MODES = dict(train=bench_train, infer=bench_infer, predict=bench_predict, data=bench_data)
 
 
 def benchmark(args: argparse.Namespace) -> dict[str, Any]:
@@ -132,10 +163,7 @@ def benchmark(args: argparse.Namespace) -> dict[str, Any]:
     device = resolve_device(args.device)
     keep_freed_memory(device)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = args.tf32
-    if args.mode == 'data':
-        result = bench_data(cfg, args)
-    else:
-        result = (bench_train if args.mode == 'train' else bench_infer)(cfg, args, device)
+    result = MODES[args.mode](cfg, args, device)
     result.update(
         rss_after_imports_mib=imports, config=args.config, mode=args.mode,
         size=list(args.size), data=args.data, amp=args.amp, compile=args.compile,

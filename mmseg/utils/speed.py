@@ -5,10 +5,12 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+
+if TYPE_CHECKING:
+    from torch.utils.flop_counter import FlopCounterMode
 
 MAX_CALIBRATION_SHIFT = 0.15
 MAX_ATTEMPTS = 3
@@ -52,6 +54,7 @@ def _convolution_backward_flops(grad: Any, img: Any, weight: Any, *args: Any, ou
 
 def flop_counter() -> FlopCounterMode:
     """Counts matrix products and convolutions; dilated depthwise ones on the CPU with the zeros around them."""
+    from torch.utils.flop_counter import FlopCounterMode  # loads Triton, 100 MiB that no training has
     mapping = {torch.ops.aten.convolution_backward: _convolution_backward_flops}
     return FlopCounterMode(display=False, custom_mapping=mapping)
 

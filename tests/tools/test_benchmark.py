@@ -40,3 +40,11 @@ def test_training_step_with_mrm(view, phase):
 def test_inference():
     result = benchmark.main([CONFIG, *SMALL, '--mode', 'infer'])
     assert result['images_per_second'] > 0
+
+
+def test_prediction_of_files_beside_the_network_alone():
+    result = benchmark.main([CONFIG, *SMALL, '--mode', 'predict'])
+    assert result['images'] == 2
+    assert result['share_of_network'] == pytest.approx(
+        result['images_per_second'] / result['network_images_per_second'])
+    assert all(len(result['seconds'][what]) == 3 for what in ('network', 'files'))
