@@ -33,6 +33,17 @@ def test_heads_of_one_network_predict_the_same_classes() -> None:
         nets.segmentor(decode_head=nets.head(5), auxiliary_head=[nets.head(5), nets.head(4)])
 
 
+@pytest.mark.parametrize('backbone, channels', [
+    (nets.backbone(in_chans=4), (8, 16, 24, 32)),
+    (dict(type='ResNet', depth=18, in_channels=4), (64, 128, 256, 512)),
+    (dict(type='TIMMBackbone', model_name='tf_efficientnet_lite0', in_channels=4), (24, 40, 112, 320)),
+])
+def test_images_of_other_channels_than_the_backbone_reads_are_refused(backbone: dict, channels: tuple) -> None:
+    model = nets.segmentor(backbone=backbone, decode_head={**nets.head(), 'in_channels': list(channels)})
+    with pytest.raises(ValueError, match='images have 3 channels, but model.backbone reads 4 '):
+        model.encode_decode(sample()[0])
+
+
 @pytest.mark.parametrize('device', DEVICES)
 @pytest.mark.parametrize('layers', [
     ('mlp', 'mlp', 'aspp'),

@@ -187,7 +187,8 @@ class MixVisionTransformer(nn.Module):
             raise ValueError(f'embed_dims={list(embed_dims)} are no multiples of num_heads={list(num_heads)}, stage by '
                              'stage, so that heads cannot share them equally')
         self.pretrained = pretrained_source(pretrained, init_cfg)
-        self.channels, self.depths, self.with_cp = list(embed_dims), tuple(depths), with_cp
+        self.in_channels, self.channels = in_chans, list(embed_dims)
+        self.depths, self.with_cp = tuple(depths), with_cp
         rates = _drop_path_rates(drop_path_rate, sum(depths))
         # order of registration = order of the keys in published files: first the patch embeddings, then the stages
         for k, dim in enumerate(embed_dims):

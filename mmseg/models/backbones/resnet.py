@@ -198,6 +198,7 @@ class ResNet(nn.Module):
         self.conv_cfg, self.norm_cfg = conv_cfg, norm_cfg or dict(type='BN', requires_grad=True)
         self.frozen_stages, self.norm_eval = frozen_stages, norm_eval
 
+        self.in_channels = in_channels
         self._add_stem(in_channels, stem_channels)
         block, _ = self.ARCHITECTURES[depth]
         widths = [base_channels * 2**k * block.expansion for k in range(num_stages)]

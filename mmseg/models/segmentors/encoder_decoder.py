@@ -117,7 +117,15 @@ class EncoderDecoder(BaseSegmentor):
         self.backbone.init_weights()
 
     def extract_feat(self, img: Tensor) -> list[Tensor]:
-        """Maps [B, C_i, h_i, w_i] of backbone and neck."""
+        """Maps [B, C_i, h_i, w_i] of backbone and neck.
+
+        Raises:
+            ValueError: if the backbone says that it reads images of other channels.
+        """
+        wanted = getattr(self.backbone, 'in_channels', img.shape[1])
+        if img.shape[1] != wanted:
+            raise ValueError(f'images have {img.shape[1]} channels, but model.backbone reads {wanted} (in_channels, '
+                             'in_chans of MixVisionTransformer): give it the number that the pipeline makes')
         maps = list(self.backbone(img))
         return self.neck(maps) if self.with_neck else maps
 
