@@ -46,10 +46,11 @@ def _git(*args: str | Path) -> str:
 def _measure(checkout: Path, args: Sequence[str]) -> dict[str, Any]:
     """Benchmark the program in a checkout, in a process of its own."""
     out = checkout.parent / 'found.json'
+    places = [str(checkout), *filter(None, [os.environ.get('PYTHONPATH')])]  # an older commit may need other packages
     run = subprocess.run([sys.executable, '-m', 'tools.benchmark', *args, '--out', str(out)], cwd=checkout,
-                         env=dict(os.environ, PYTHONPATH=str(checkout)), capture_output=True, text=True)
+                         env=dict(os.environ, PYTHONPATH=os.pathsep.join(places)), capture_output=True, text=True)
     if run.returncode:
-        raise RuntimeError(f'the benchmark in {checkout.name} failed:\n{run.stderr.strip()[-2000:]}')
+        raise ValueError(f'the benchmark in {checkout.name} failed:\n{run.stderr.strip()[-2000:]}')
     found = json.loads(out.read_text())
     return {key: found[key] for key in KEPT if key in found}
 
@@ -66,8 +67,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """Run the command; returns what was measured.
 
     Raises:
-        ValueError: for what is no commit.
-        RuntimeError: if a benchmark fails, with the end of its messages.
+        ValueError: for what is no commit, and if a benchmark fails, with the end of its messages.
     """
     args = parse_args(argv)
     commits = {side: _git('rev-parse', '--short', f'{getattr(args, side)}^{{commit}}') for side in ('before', 'after')}

@@ -63,6 +63,6 @@ def test_what_is_no_commit_is_named(commits) -> None:
 
 def test_a_benchmark_that_fails_is_quoted_and_its_checkout_removed(commits) -> None:
     commits(BENCHMARK.format(seconds=1., memory=1, more=''), "raise SystemExit('no such config')")
-    with pytest.raises(RuntimeError, match='benchmark in after failed:\nno such config'):
+    with pytest.raises(ValueError, match='benchmark in after failed:\nno such config'):
         pairs.main(['HEAD~1', 'HEAD', '--', 'CONFIG'])
     assert subprocess.run(['git', 'worktree', 'list'], capture_output=True, text=True).stdout.count('\n') == 1
