@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [
-    {'ownership', 'registry', 'utils'},
+    {'ownership', 'registry', 'toy_scenes', 'utils'},
     {'errors'},
     {'extras'},
     {'visualization', 'distributed', 'checkpoint'},
@@ -17,7 +17,7 @@ LAYERS = [
     {'engine'},
     {'config'},
     {'report'},
-    {'doctor', 'apis', 'toy_scenes'},
+    {'doctor', 'apis'},
     {'experiments', 'init', 'serve'},
     {'cli'},
     {'__main__'},
