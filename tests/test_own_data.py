@@ -4,6 +4,7 @@ from __future__ import annotations
 import importlib
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,9 @@ import pytest
 import torch
 
 from mmseg.apis import load_config
+from mmseg.cli import run_experiments
 from mmseg.datasets import CamVidDataset, build_dataset
+from mmseg.experiments.suites import METHODS
 from tests.test_docs import ROOT
 
 TEXT = (ROOT / 'docs' / 'how-to' / 'own_data.md').read_text()
@@ -121,3 +124,21 @@ def test_eleven_classes(project, capsys) -> None:
     assert run_commands(text) == 3
     assert 'Bicyclist' in capsys.readouterr().out
     assert (project / 'work_dirs/camvid/latest.pth').exists() and (data / 'cache/source/cache.json').is_file()
+
+
+def test_a_small_data_set(project, capsys) -> None:
+    title = 'A small data set, all methods: a copy of configs/streets'
+    copy, train = re.findall(r'^```sh\n(.*?)^```', section(title), re.MULTILINE | re.DOTALL)
+    assert copy.split() == ['cp', '-r', 'configs/streets', 'configs/mine']
+    shutil.copytree(ROOT / 'configs/streets', project / 'configs/mine')
+    common = project / 'configs/mine/common.py'
+    common.write_text(common.read_text().replace('data/camvid/', 'data/mine/'))
+    program, *arguments = train.split()[1:]
+    run_experiments.main([*arguments, '--dry-run'])
+    names = re.findall(r'Run \d of 4: \d+_\d+_(\w+)_s0', capsys.readouterr().out)
+    assert names == ['source_only', 'photometric', 'fda', 'daformer'] and program == 'run_experiments.py'
+    for path in (project / 'configs/generated/local-mine').iterdir():
+        source = load_config(path).data.train
+        assert source.get('source', source).img_dir == 'data/mine/images/day_train'
+    run_experiments.main(['--exp', 'configs/mine', '--list'])
+    assert len(capsys.readouterr().out.split('with --methods also')[0].split()) == 3 * len(METHODS)

@@ -119,6 +119,21 @@ def test_one_command_trains_keeps_and_tabulates(suite, capsys, monkeypatch) -> N
     assert 'Of an earlier state of their configs: daformer_s1.' in capsys.readouterr().out
 
 
+def test_a_folder_of_ones_own_is_a_suite(suite, capsys) -> None:
+    call = ['--exp', 'configs/tiny', '--seeds', '0', '--methods', 'source_only']
+    run_experiments.main([*call, '--list'])
+    assert 'source_only_s0' in capsys.readouterr().out
+    assert run_experiments.main(call) == 0
+    assert json.loads(Path('work_dirs/local-tiny/records/source_only_s0.json').read_text())['method'] == 'source_only'
+    assert 'Suite tiny: the configs of configs/tiny' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('folder', ['configs/tniy', 'configs', 'images', 'configs/tiny/daformer.py'])
+def test_what_is_neither_number_nor_folder_of_configs_is_refused(suite, folder) -> None:
+    with pytest.raises(ConfigError, match=f'--exp {folder}: neither the number .* nor a folder below configs'):
+        run_experiments.main(['--exp', folder])
+
+
 def test_students_are_scored_with_the_targets_statistics_too(suite, capsys, monkeypatch) -> None:
     monkeypatch.setattr(numbered, 'SUITES', (replace(suite, target_images='images/img'), ))
     call = ['--exp', '299', '--seeds', '1', '--methods', 'source_only', '--resume']

@@ -3,6 +3,7 @@
 udaseg experiments --config configs/daformer/gta2cs_uda_warm_fdthings_rcs_croppl_a999_daformer_mitb5_s0.py
 udaseg experiments --exp 6
 udaseg experiments --exp 200 --methods source_only fda daformer --seeds 0 1 2 --jobs 2 --resume
+udaseg experiments --exp configs/mine --methods source_only daformer --seeds 0
 udaseg experiments --config work_dirs/OLD_RUN/config.json --method ebda
 """
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from mmseg.config.in_code import IN_CODE
 from mmseg.experiments.numbered import EXPERIMENTS, SUITES, find_suite, generate_experiment_cfgs
-from mmseg.experiments.suites import SEEDS, Suite
+from mmseg.experiments.suites import SEEDS, Suite, folder_name
 
 OF_SUITES = ('methods', 'seeds', 'jobs', 'tabulate')
 SHOWN_IMAGES = 4  # in the picture of predictions
@@ -23,7 +24,9 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description='Train one config, a numbered experiment of the papers, or a suite')
     what = parser.add_mutually_exclusive_group()
-    what.add_argument('--exp', type=int, metavar='ID', help='number of an experiment or suite in experiments.py')
+    what.add_argument('--exp', type=lambda text: int(text) if text.isdigit() else text, metavar='ID|FOLDER',
+                      help='number of an experiment or suite in experiments.py, or a folder of configs as a suite of '
+                      'your own, e.g. configs/mine')
     what.add_argument('--config', metavar='PATH', help='a config file')
     parser.add_argument('--list', action='store_true',
                         help='say which experiments there are; with --exp, which runs it has')
@@ -104,7 +107,8 @@ def main(args: Sequence[str] | None = None) -> int | None:
     if args.config is not None:
         configs = [generate_from_config(args.config, args.machine, method=args.method, **switches)]
     else:
-        configs = generate_from_experiment(run_configs(args), args.exp, args.machine, **switches)
+        number = suite.number if suite else args.exp
+        configs = generate_from_experiment(run_configs(args), number, args.machine, **switches)
     flags = ['--memory', args.memory] if args.memory else []
     if suite is not None and not args.dry_run:
         return run_suite(suite, configs, flags, args)
@@ -133,7 +137,7 @@ def run_suite(suite: Suite, configs: list[Path], flags: list[str], args: argpars
 
 def results_folder(suite: Suite, args: argparse.Namespace) -> Path:
     """Where tables and records of a suite lie."""
-    return Path('work_dirs', f'{args.machine}-exp{suite.number}')
+    return Path('work_dirs', folder_name(args.machine, suite.number))
 
 
 def tabulate(suite: Suite, folder: Path) -> None:

@@ -16,6 +16,7 @@ from mmseg.checkpoint.lookup import numbered_checkpoints
 from mmseg.config.in_code import IN_CODE, MethodInCodeWarning
 from mmseg.config.reading import load_config
 from mmseg.errors import ConfigError
+from mmseg.experiments.suites import folder_name
 from mmseg.utils.config_text import format_config
 from mmseg.utils.git import git_revision
 
@@ -79,7 +80,7 @@ def _base(name: str) -> str:
 
 
 def _group(machine: str, exp: int | str, startup_test: bool) -> str:
-    return f'{machine}-{exp}' + ('-startup' if startup_test else '')
+    return folder_name(machine, exp) + ('-startup' if startup_test else '')
 
 
 def _method_section(method: str, cfg: Config) -> dict[str, Any]:
@@ -115,7 +116,7 @@ def generate_from_config(config: str | Path, machine: str, *, method: str | None
         if method:
             warnings.simplefilter('ignore', MethodInCodeWarning)
         cfg = load_config(config)
-    group = _group(machine, cfg.get('exp', 'basic'), startup_test)
+    group = _group(machine, str(cfg.get('exp', 'basic')), startup_test)
     try:
         base = os.path.relpath(cfg.filename, GENERATED / group)
     except ValueError:  # another drive on Windows
@@ -128,17 +129,18 @@ def generate_from_config(config: str | Path, machine: str, *, method: str | None
     return _generate({'_base_': [Path(base).as_posix()], **changes}, group, cfg.get('name', Path(config).stem), resume)
 
 
-def generate_from_experiment(experiments: Iterable[dict[str, Any]], number: int, machine: str, *, debug: bool = False,
-                             startup_test: bool = False, resume: bool = False) -> list[Path]:
-    """Write the configs of a numbered experiment of the papers.
+def generate_from_experiment(experiments: Iterable[dict[str, Any]], number: int | str, machine: str, *,
+                             debug: bool = False, startup_test: bool = False, resume: bool = False) -> list[Path]:
+    """Write the configs of a numbered experiment of the papers, or of a suite.
 
     Args:
         experiments: what ``experiments.generate_experiment_cfgs(number)`` gives: dicts whose ``_base_`` entries are
             relative to ``configs``. A start-up test takes those with seed 0 only, and says so.
+        number: of the experiment, or the name of a suite that has none.
         resume: take those of earlier runs instead, where there are some.
     """
     experiments = list(experiments)
-    group = _group(machine, f'exp{number}', startup_test)
+    group = _group(machine, number, startup_test)
     if startup_test:
         chosen = [experiment for experiment in experiments if experiment.get('seed', 0) == 0]
         print(f'Start-up test of {len(chosen)} of {len(experiments)} runs: those with seed 0')

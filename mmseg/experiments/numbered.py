@@ -130,12 +130,18 @@ SUITES = (
 )
 
 
-def find_suite(number: int | None) -> Suite | None:
-    """The suite of a number, if it is one."""
+def find_suite(number: int | str | None) -> Suite | None:
+    """The suite of a number, if it is one, or of a folder.
+
+    Raises:
+        ConfigError: if there is no such folder.
+    """
+    if isinstance(number, str):
+        return Suite.of_folder(number)
     return next((suite for suite in SUITES if suite.number == number), None)
 
 
-def generate_experiment_cfgs(number: int) -> list[dict[str, Any]]:
+def generate_experiment_cfgs(number: int | str) -> list[dict[str, Any]]:
     """The configs of an experiment or suite, one dict per run; ``_base_`` entries are relative to configs.
 
     Raises:

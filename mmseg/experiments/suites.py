@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,17 +25,17 @@ def place(method: str) -> tuple[int, str]:
 
 @dataclass(frozen=True)
 class Suite:
-    """One row of numbered.py: a method per config of a folder, whose results are put side by side.
+    """A row of numbered.py, or a folder of one's own: a method per config, whose results are put side by side.
 
     Args:
-        number: its id.
+        number: its id; of a folder of one's own its name.
         folder: of its configs, below ``configs``. All of them but common.py are methods.
         about: what it is.
         drawn: whether its images are the scenes of the built-in benchmark.
         target_images: folder of the target's training images, for networks with batch norms everywhere: students are
             scored with the statistics of these, too.
     """
-    number: int
+    number: int | str
     folder: str
     about: str
     drawn: bool = False
@@ -44,6 +45,19 @@ class Suite:
     def name(self) -> str:
         """What it is called, also its folder in docs/logs."""
         return self.folder.replace('/', '_')
+
+    @classmethod
+    def of_folder(cls, folder: str) -> Suite:
+        """The suite of a folder below ``configs`` of the current one.
+
+        Raises:
+            ConfigError: if it is none.
+        """
+        inside = Path(os.path.relpath(folder, 'configs'))
+        if not Path(folder).is_dir() or inside.parts[:1] in ((), ('..', )):
+            raise ConfigError(f'--exp {folder}: neither the number of an experiment (see --list) nor a folder below '
+                              'configs, such as configs/mine', folder)
+        return cls('_'.join(inside.parts), inside.as_posix(), f'the configs of {folder}')
 
     @property
     def home(self) -> Path:
@@ -86,6 +100,11 @@ class Suite:
         hashes = {method: config_hash(self.config(method)) for method in self.methods(methods)}
         return [dict(_base_=[f'{self.folder}/{method}.py'], seed=seed, name=f'{method}_s{seed}', exp=self.number,
                      base_hash=base_hash) for seed in seeds for method, base_hash in hashes.items()]
+
+
+def folder_name(machine: str, number: int | str) -> str:
+    """How folders of the runs of an experiment or suite on a machine are called: local-exp200, local-mine."""
+    return f'{machine}-exp{number}' if isinstance(number, int) else f'{machine}-{number}'
 
 
 def config_hash(path: Path) -> str:
