@@ -7,7 +7,6 @@ import platform
 import statistics
 import time
 from collections import defaultdict
-from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -116,8 +115,7 @@ def bench_infer(cfg: Any, args: argparse.Namespace, device: torch.device) -> dic
     model = build_train_model(cfg).networks()['student'].to(device).eval()
     data = synthetic_batch(batch, tuple(args.size), model.num_classes)
     img = torch.randn(batch, 3, *args.size, device=device)
-    autocast = torch.autocast(device.type, torch.bfloat16) if args.amp else nullcontext()
-    with torch.no_grad(), autocast:
+    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, bool(args.amp)):
         result = measure(lambda: model.predict([img], [data['img_metas']]), args.iters, args.warmup, device)
     return dict(result, images_per_second=batch / result['median_seconds'], batch=batch)
 
@@ -134,10 +132,11 @@ def bench_predict(cfg: Any, args: argparse.Namespace, device: torch.device) -> d
         jobs, _ = find_jobs(Path(folder) / 'images')
         samples = [predictor.prepare(predictor.load(job.source)) for job in jobs]
         runs = dict(network=lambda: [predictor.predict(sample) for sample in samples],
-                    files=lambda: predict_files(model, jobs, progress=False))
-        for _ in range(TURNS):
-            for name, run in runs.items():
-                seconds[name] += measure(run, 1, args.warmup, device)['seconds_each']
+                    files=lambda: predict_files(model, jobs, bf16=bool(args.amp), progress=False))
+        with torch.autocast(device.type, torch.bfloat16, bool(args.amp)):  # as predict_files has it with bf16
+            for _ in range(TURNS):
+                for name, run in runs.items():
+                    seconds[name] += measure(run, 1, args.warmup, device)['seconds_each']
     alone, together = (statistics.median(found) for found in seconds.values())
     return dict(seconds=seconds, images=len(jobs), network_images_per_second=len(jobs) / alone,
                 images_per_second=len(jobs) / together, share_of_network=alone / together)

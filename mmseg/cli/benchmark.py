@@ -17,6 +17,10 @@ from typing import Any
 
 from mmseg.config.command_line import add_config_options
 
+IDLE = dict(  # flags that a mode has no use for
+    train=(), infer=('data', 'compile'), predict=('data', 'compile', 'batch'),
+    data=('batch', 'amp', 'tf32', 'compile', 'device'))
+
 
 def parse_args(args: list[str] | None) -> argparse.Namespace:
     """The command line."""
@@ -34,7 +38,11 @@ def parse_args(args: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--compile', action='store_true', help='compile backbone and decode head')
     add_config_options(parser)
     parser.add_argument('--out', help='write the result as JSON to this file')
-    return parser.parse_args(args)
+    parsed = parser.parse_args(args)
+    for name in IDLE[parsed.mode]:
+        if getattr(parsed, name) != parser.get_default(name):
+            parser.error(f'--{name} has no effect with --mode {parsed.mode}: leave it out')
+    return parsed
 
 
 def main(args: list[str] | None = None) -> dict[str, Any]:

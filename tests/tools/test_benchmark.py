@@ -9,7 +9,7 @@ from mmseg.utils import speed
 from tools import benchmark
 
 CONFIG = 'configs/toy/dacs.py'
-SMALL = ['--device', 'cpu', '--size', '64', '64', '--iters', '2', '--batch', '1']
+SMALL = ['--device', 'cpu', '--size', '64', '64', '--iters', '2']
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def small_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize('extra', [[], ['--amp', 'bfloat16']])
 def test_training_step(tmp_path, extra):
     out = tmp_path / 'result.json'
-    benchmark.main([CONFIG, *SMALL, *extra, '--out', str(out)])
+    benchmark.main([CONFIG, *SMALL, '--batch', '1', *extra, '--out', str(out)])
     result = json.loads(out.read_text())
     assert len(result['seconds_each']) == 2 and result['images_per_second'] > 0
     assert result['peak_memory_mib'] > 0 and len(result['sgemm_gflops']) == 2
@@ -42,9 +42,17 @@ def test_inference():
     assert result['images_per_second'] > 0
 
 
-def test_prediction_of_files_beside_the_network_alone():
-    result = benchmark.main([CONFIG, *SMALL, '--mode', 'predict'])
+@pytest.mark.parametrize('extra', [[], ['--amp', 'bfloat16']])
+def test_prediction_of_files_beside_the_network_alone(extra):
+    result = benchmark.main([CONFIG, *SMALL, '--mode', 'predict', *extra])
     assert result['images'] == 2
     assert result['share_of_network'] == pytest.approx(
         result['images_per_second'] / result['network_images_per_second'])
     assert all(len(result['seconds'][what]) == 3 for what in ('network', 'files'))
+
+
+@pytest.mark.parametrize('mode, flag', [('infer', '--compile'), ('predict', '--batch=2'), ('data', '--amp=bfloat16')])
+def test_flags_without_effect_are_refused(mode, flag, capsys):
+    with pytest.raises(SystemExit):
+        benchmark.main([CONFIG, '--mode', mode, flag])
+    assert f'{flag.split("=")[0]} has no effect with --mode {mode}' in capsys.readouterr().err
