@@ -1,5 +1,4 @@
-# The strongest sensible combination for Synthia -> Cityscapes: that of gtaHR2csHR_mic_hrda_mrm_dida.py, for its
-# reasons.
+# A proposal for Synthia -> Cityscapes: that of gtaHR2csHR_mic_hrda_mrm_dida.py, for its reasons and with its doubts.
 _base_ = '../mrm/synHR2csHR_mic_hrda_mrm.py'
 uda = dict(
     instance_bank=dict(
