@@ -73,6 +73,16 @@ def test_an_unknown_method_is_answered_with_the_nearest() -> None:
         run_experiments.main(['--exp', '200', '--methods', 'fad', '--dry-run'])
 
 
+@pytest.mark.parametrize('path', sorted((ROOT / 'docs/logs/streets/records').glob('*.json')),
+                         ids=lambda path: path.stem)
+def test_a_published_record_has_the_log_it_comes_from(path) -> None:
+    record = json.loads(path.read_text())
+    log = ROOT / f'docs/logs/streets/{path.stem}.log.json'
+    last = [line for line in map(json.loads, log.read_text().splitlines()) if line.get('mode') == 'val'][-1]
+    assert last['step'] == record['iterations']
+    assert last['mIoU'] == record['scores']['student'][str(record['iterations'])]['mIoU']
+
+
 @pytest.fixture
 def suite(tmp_path, monkeypatch) -> Suite:
     """A suite of two methods, two iterations each, in a folder that is the current one."""
