@@ -33,7 +33,10 @@ def parse_args(args: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--pairs', type=int, default=3, help='how often each is measured')
     parser.add_argument('--out', type=Path, help='write the result as JSON to this file')
     parser.add_argument('benchmark', nargs='+', help='after --: what tools.benchmark is given')
-    return parser.parse_args(args)
+    parsed = parser.parse_args(args)
+    if parsed.pairs < 1:
+        parser.error('--pairs must be at least 1')
+    return parsed
 
 
 def _git(*args: str | Path) -> str:

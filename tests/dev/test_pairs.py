@@ -66,3 +66,9 @@ def test_a_benchmark_that_fails_is_quoted_and_its_checkout_removed(commits) -> N
     with pytest.raises(ValueError, match='benchmark in after failed:\nno such config'):
         pairs.main(['HEAD~1', 'HEAD', '--', 'CONFIG'])
     assert subprocess.run(['git', 'worktree', 'list'], capture_output=True, text=True).stdout.count('\n') == 1
+
+
+def test_at_least_one_pair_is_measured(capsys) -> None:
+    with pytest.raises(SystemExit):
+        pairs.main(['HEAD', 'HEAD', '--pairs', '0', '--', 'CONFIG'])
+    assert '--pairs must be at least 1' in capsys.readouterr().err
