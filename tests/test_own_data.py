@@ -133,7 +133,8 @@ def test_a_small_data_set(project, capsys) -> None:
     shutil.copytree(ROOT / 'configs/streets', project / 'configs/mine')
     common = project / 'configs/mine/common.py'
     common.write_text(common.read_text().replace('data/camvid/', 'data/mine/'))
-    program, *arguments = train.split()[1:]
+    (project / 'data/mine/images/target_train').mkdir(parents=True)
+    program, *arguments = train.replace('\\\n', '').split()[1:]
     run_experiments.main([*arguments, '--dry-run'])
     names = re.findall(r'Run \d of 4: \d+_\d+_(\w+)_s0', capsys.readouterr().out)
     assert names == ['source_only', 'photometric', 'fda', 'daformer'] and program == 'run_experiments.py'

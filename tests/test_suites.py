@@ -130,12 +130,13 @@ def test_one_command_trains_keeps_and_tabulates(suite, capsys, monkeypatch) -> N
 
 
 def test_a_folder_of_ones_own_is_a_suite(suite, capsys) -> None:
-    call = ['--exp', 'configs/tiny', '--seeds', '0', '--methods', 'source_only']
+    shutil.copytree('configs/tiny', 'configs/mine')
+    call = ['--exp', 'configs/mine', '--seeds', '0', '--methods', 'source_only']
     run_experiments.main([*call, '--list'])
     assert 'source_only_s0' in capsys.readouterr().out
     assert run_experiments.main(call) == 0
-    assert json.loads(Path('work_dirs/local-tiny/records/source_only_s0.json').read_text())['method'] == 'source_only'
-    assert 'Suite tiny: the configs of configs/tiny' in capsys.readouterr().out
+    assert json.loads(Path('work_dirs/local-mine/records/source_only_s0.json').read_text())['method'] == 'source_only'
+    assert 'Suite mine: the configs of configs/mine' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('folder', ['configs/tniy', 'configs', 'images', 'configs/tiny/daformer.py'])
@@ -144,9 +145,15 @@ def test_what_is_neither_number_nor_folder_of_configs_is_refused(suite, folder) 
         run_experiments.main(['--exp', folder])
 
 
-def test_students_are_scored_with_the_targets_statistics_too(suite, capsys, monkeypatch) -> None:
-    monkeypatch.setattr(numbered, 'SUITES', (replace(suite, target_images='images/img'), ))
+@pytest.mark.parametrize('flags', [[], ['--target-statistics', 'images/img']])
+def test_students_are_scored_with_the_targets_statistics_too(suite, capsys, monkeypatch, flags) -> None:
     call = ['--exp', '299', '--seeds', '1', '--methods', 'source_only', '--resume']
+    assert run_experiments.main(call) == 0
+    assert 'AdaBN' not in capsys.readouterr().out
+    if flags:
+        call += flags
+    else:
+        monkeypatch.setattr(numbered, 'SUITES', (replace(suite, target_images='images/img'), ))
     assert run_experiments.main(call) == 0
     kept = json.loads(Path('work_dirs/local-exp299/records/source_only_s1.json').read_text())
     assert kept['scores']['target_statistics']['2']['mIoU'] != kept['scores']['student']['2']['mIoU']
@@ -155,6 +162,18 @@ def test_students_are_scored_with_the_targets_statistics_too(suite, capsys, monk
 
     monkeypatch.setattr('mmseg.experiments.suite_runs.score_with_target_statistics', lambda *args: pytest.fail('again'))
     assert run_experiments.main(call) == 0
+    assert run_experiments.main(call[:6] + ['--resume']) == 0
+    assert 'target_statistics' in Path('work_dirs/local-exp299/records/source_only_s1.json').read_text()
+
+
+def test_a_folder_of_target_images_that_is_not_there_is_refused_before_anything_is_trained(suite, capsys) -> None:
+    with pytest.raises(SystemExit):
+        run_experiments.main(['--exp', '299', '--target-statistics', 'images/nowhere'])
+    assert '--target-statistics images/nowhere: there is no such folder' in capsys.readouterr().err
+
+
+def test_the_folder_of_a_numbered_suite_is_that_suite(suite) -> None:
+    assert find_suite('configs/tiny') is suite
 
 
 def test_a_changed_config_makes_another_run(suite, capsys) -> None:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mmseg.config.in_code import IN_CODE
 from mmseg.experiments.numbered import EXPERIMENTS, SUITES, find_suite, generate_experiment_cfgs
 from mmseg.experiments.suites import SEEDS, Suite, folder_name
 
-OF_SUITES = ('methods', 'seeds', 'jobs', 'tabulate')
+OF_SUITES = ('methods', 'seeds', 'jobs', 'target_statistics', 'tabulate')
 SHOWN_IMAGES = 4  # in the picture of predictions
 
 
@@ -39,6 +40,9 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
                         help=f'of a suite; default: {" ".join(map(str, SEEDS))}')
     parser.add_argument('--jobs', type=int, metavar='N',
                         help='of a suite: so many trainings at a time, which share the cores; default: 1')
+    parser.add_argument('--target-statistics', metavar='FOLDER',
+                        help='of a suite: score students with the statistics of these images in their batch norms, too '
+                        '(AdaBN); 200 and 201 do so with those of their target')
     parser.add_argument('--tabulate', nargs='?', const='', metavar='FOLDER',
                         help='of a suite: train nothing, make the tables of the records in a folder, e.g. '
                         "docs/logs/streets; default: those of the suite's own runs")
@@ -60,8 +64,10 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error('--resume: a start-up test saves nothing to continue from')
     given = [name for name in OF_SUITES if getattr(parsed, name) is not None]
     if given and find_suite(parsed.exp) is None:
-        parser.error(f'--{given[0]}: goes with --exp and the number of a suite: '
+        parser.error(f'--{given[0].replace("_", "-")}: goes with --exp and the number of a suite: '
                      f'{", ".join(str(suite.number) for suite in SUITES)}')
+    if parsed.target_statistics is not None and not Path(parsed.target_statistics).is_dir():
+        parser.error(f'--target-statistics {parsed.target_statistics}: there is no such folder')
     if parsed.jobs is not None and parsed.jobs < 1:
         parser.error('--jobs must be at least 1')
     if any(seed < 0 for seed in parsed.seeds or ()):
@@ -100,6 +106,8 @@ def main(args: Sequence[str] | None = None) -> int | None:
     if args.list:
         return list_experiments() if args.exp is None else list_runs(args)
     suite = find_suite(args.exp)
+    if args.target_statistics is not None:
+        suite = replace(suite, target_images=args.target_statistics)
     if suite is not None and args.tabulate is not None:
         return tabulate(suite, Path(args.tabulate) if args.tabulate else results_folder(suite, args))
     from mmseg.experiments.named import generate_from_config, generate_from_experiment, run_all

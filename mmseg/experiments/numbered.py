@@ -131,13 +131,14 @@ SUITES = (
 
 
 def find_suite(number: int | str | None) -> Suite | None:
-    """The suite of a number, if it is one, or of a folder.
+    """The suite of a number, if it is one, or of a folder, which may be that of a numbered one.
 
     Raises:
         ConfigError: if there is no such folder.
     """
     if isinstance(number, str):
-        return Suite.of_folder(number)
+        own = Suite.of_folder(number)
+        return next((suite for suite in SUITES if suite.folder == own.folder), own)
     return next((suite for suite in SUITES if suite.number == number), None)
 
 

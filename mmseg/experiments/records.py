@@ -136,10 +136,11 @@ def write_record(record: Record, folder: Path) -> None:
     write_json(folder / RECORDS / f'{record.name}.json', asdict(record))
 
 
-def is_recorded(record: Record, folder: Path) -> bool:
-    """Whether a record of the same run is kept in ``folder``."""
+def kept_record(record: Record, folder: Path) -> Record | None:
+    """What is kept in ``folder`` of the same run, if anything."""
     path = folder / RECORDS / f'{record.name}.json'
-    return path.is_file() and _read(path).work_dir == record.work_dir
+    kept = _read(path) if path.is_file() else None
+    return kept if kept is not None and kept.work_dir == record.work_dir else None
 
 
 def read_records(suite: Suite, folder: Path) -> list[Record]:

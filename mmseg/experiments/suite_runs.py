@@ -12,7 +12,7 @@ from mmseg.datasets import build_dataset
 from mmseg.experiments.comparison import compare, report
 from mmseg.experiments.named import is_finished
 from mmseg.experiments.pictures import draw_curves
-from mmseg.experiments.records import TARGET_STATISTICS, Record, is_recorded, record_of, write_record
+from mmseg.experiments.records import TARGET_STATISTICS, Record, kept_record, record_of, write_record
 from mmseg.experiments.side_by_side import Training, train_side_by_side
 from mmseg.experiments.suites import Suite, config_hash
 from mmseg.report.logs import RUN_STAMP
@@ -68,14 +68,16 @@ def _keep_record(suite: Suite, config: Path, folder: Path) -> bool:
     record = record_of(suite, config)
     if record is None:
         return False
-    if suite.target_images is None:
-        write_record(record, folder)
-    elif not is_recorded(record, folder):  # or it would be scored again whenever the suite is resumed
+    kept = kept_record(record, folder)
+    if kept is not None and (suite.target_images is None or TARGET_STATISTICS in kept.scores):
+        return True  # or it would be scored again whenever the suite is resumed
+    if suite.target_images is not None:
         cfg = load_config(config)
         checkpoint = Path(record.work_dir) / f'iter_{record.iterations}.pth'
         scores = score_with_target_statistics(cfg, str(checkpoint), suite.target_images,
                                               resolve_device(cfg.get('device')))
-        write_record(record.with_scores(TARGET_STATISTICS, scores), folder)
+        record = record.with_scores(TARGET_STATISTICS, scores)
+    write_record(record, folder)
     return True
 
 

@@ -32,8 +32,7 @@ class Suite:
         folder: of its configs, below ``configs``. All of them but common.py are methods.
         about: what it is.
         drawn: whether its images are the scenes of the built-in benchmark.
-        target_images: folder of the target's training images, for networks with batch norms everywhere: students are
-            scored with the statistics of these, too.
+        target_images: folder of the target's training images: students are scored with the statistics of these, too.
     """
     number: int | str
     folder: str
