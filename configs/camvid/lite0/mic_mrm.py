@@ -1,3 +1,3 @@
 # MRM on top of MIC, with the Rebuilder of mrm.py.
 _base_ = ['mic.py']
-uda = dict(mrm=dict(weight=1.0, mask_ratio=0.4, dim=320, heads=10, lr=3.3e-4))
+uda = dict(mrm=dict(weight=1.0, mask_ratio=0.4, dim=320, heads=10, lr=6.6e-4))
