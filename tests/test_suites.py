@@ -73,11 +73,12 @@ def test_an_unknown_method_is_answered_with_the_nearest() -> None:
         run_experiments.main(['--exp', '200', '--methods', 'fad', '--dry-run'])
 
 
-@pytest.mark.parametrize('path', sorted((ROOT / 'docs/logs/streets/records').glob('*.json')),
-                         ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', sorted(path for suite in ('streets', 'camvid_lite0')
+                                        for path in (ROOT / f'docs/logs/{suite}/records').glob('*.json')),
+                         ids=lambda path: f'{path.parts[-3]}-{path.stem}')
 def test_a_published_record_has_the_log_it_comes_from(path) -> None:
     record = json.loads(path.read_text())
-    log = ROOT / f'docs/logs/streets/{path.stem}.log.json'
+    log = path.parents[1] / f'{path.stem}.log.json'
     last = [line for line in map(json.loads, log.read_text().splitlines()) if line.get('mode') == 'val'][-1]
     assert last['step'] == record['iterations']
     assert last['mIoU'] == record['scores']['student'][str(record['iterations'])]['mIoU']

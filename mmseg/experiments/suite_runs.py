@@ -70,7 +70,7 @@ def _keep_record(suite: Suite, config: Path, folder: Path) -> bool:
         return False
     kept = kept_record(record, folder)
     if kept is not None and (suite.target_images is None or TARGET_STATISTICS in kept.scores):
-        return True  # or it would be scored again whenever the suite is resumed
+        return True  # all is there; it would be scored again whenever the suite is resumed
     if suite.target_images is not None:
         cfg = load_config(config)
         checkpoint = Path(record.work_dir) / f'iter_{record.iterations}.pth'
