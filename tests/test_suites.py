@@ -166,11 +166,24 @@ def test_students_are_scored_with_the_targets_statistics_too(suite, capsys, monk
     assert run_experiments.main(call[:6] + ['--resume']) == 0
     assert 'target_statistics' in Path('work_dirs/local-exp299/records/source_only_s1.json').read_text()
 
+    shutil.copytree('images/img', 'images/others')
+    monkeypatch.setattr('mmseg.experiments.suite_runs.score_with_target_statistics', lambda *args: dict(mIoU=.125))
+    assert run_experiments.main([*call, '--target-statistics', 'images/others']) == 0
+    kept = json.loads(Path('work_dirs/local-exp299/records/source_only_s1.json').read_text())
+    assert kept['scores']['target_statistics'] == {'2': {'mIoU': .125}} and kept['target_images'] == 'images/others'
+
 
 def test_a_folder_of_target_images_that_is_not_there_is_refused_before_anything_is_trained(suite, capsys) -> None:
     with pytest.raises(SystemExit):
         run_experiments.main(['--exp', '299', '--target-statistics', 'images/nowhere'])
     assert '--target-statistics images/nowhere: there is no such folder' in capsys.readouterr().err
+
+
+def test_so_is_a_folder_without_images(suite, monkeypatch) -> None:
+    monkeypatch.setattr('mmseg.experiments.side_by_side.Training.start', lambda *args: pytest.fail('trained'))
+    Path('images/empty').mkdir()
+    with pytest.raises(ValueError, match='images/empty'):
+        run_experiments.main(['--exp', '299', '--target-statistics', 'images/empty'])
 
 
 def test_the_folder_of_a_numbered_suite_is_that_suite(suite) -> None:

@@ -241,9 +241,18 @@ def _model_and_images(cfg: Config, checkpoint: str, network: str) -> tuple[nn.Mo
     return model, dataset, meta
 
 
-def _take_statistics(model: nn.Module, folder: str, cfg: Config, device: torch.device | str) -> None:
+def target_dataset(cfg: Config, folder: str, classes: Sequence[str]) -> FolderDataset:
+    """The images of a folder, without labels, as the config shows the network those of ``cfg.data.test``.
+
+    Raises:
+        DataError: if there are none.
+    """
     pipelines = [place.section['pipeline'] for place in walk(cfg.data.test, 'data.test') if 'pipeline' in place.section]
-    images = FolderDataset(pipelines[0], folder, model.CLASSES, test_mode=True)
+    return FolderDataset(pipelines[0], folder, classes, test_mode=True)
+
+
+def _take_statistics(model: nn.Module, folder: str, cfg: Config, device: torch.device | str) -> None:
+    images = target_dataset(cfg, folder, model.CLASSES)
     loader = build_eval_loader(images, cfg.data.get('workers_per_gpu', 2), with_label=False)
     count = renew_norm_statistics(model, loader, device)
     if processes.is_main():

@@ -37,6 +37,7 @@ class Record:
         torch: version.
         machine: GPU, or processor and threads.
         work_dir: folder of the run, where its checkpoints were written.
+        target_images: folder whose statistics 'target_statistics' has; None: not known, or there is no such score.
     """
     method: str
     seed: int
@@ -51,6 +52,7 @@ class Record:
     torch: str
     machine: str
     work_dir: str
+    target_images: str | None = None
 
     @property
     def name(self) -> str:
@@ -61,10 +63,14 @@ class Record:
         """mIoU of a network after the last iteration, in percent."""
         return 100 * self.scores[network][self.iterations]['mIoU']
 
-    def with_scores(self, network: str, values: Mapping[str, float]) -> Record:
-        """The record with what one more network has scored after the last iteration."""
-        return replace(self, scores={**self.scores, network: {self.iterations: _only(SCORES, values)}},
-                       class_iou={**self.class_iou, network: _ious(values)})
+    def with_target_statistics(self, values: Mapping[str, float], target_images: str) -> Record:
+        """The record with what the student has scored at the end with the statistics of these images."""
+        return replace(self, scores={**self.scores, TARGET_STATISTICS: {self.iterations: _only(SCORES, values)}},
+                       class_iou={**self.class_iou, TARGET_STATISTICS: _ious(values)}, target_images=target_images)
+
+    def has_statistics_of(self, target_images: str) -> bool:
+        """Whether it has such a score, of these images as far as is known."""
+        return TARGET_STATISTICS in self.scores and self.target_images in (None, target_images)
 
 
 def _only(keys: Iterable[str], values: Mapping[str, float]) -> dict[str, float]:

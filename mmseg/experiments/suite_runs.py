@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import mmseg
-from mmseg.apis.test import score_with_target_statistics
+from mmseg.apis.test import score_with_target_statistics, target_dataset
 from mmseg.config.reading import load_config
 from mmseg.datasets import build_dataset
 from mmseg.experiments.comparison import compare, report
 from mmseg.experiments.named import is_finished
 from mmseg.experiments.pictures import draw_curves
-from mmseg.experiments.records import TARGET_STATISTICS, Record, kept_record, record_of, write_record
+from mmseg.experiments.records import Record, kept_record, record_of, write_record
 from mmseg.experiments.side_by_side import Training, train_side_by_side
 from mmseg.experiments.suites import Suite, config_hash
 from mmseg.report.logs import RUN_STAMP
@@ -50,8 +50,10 @@ def train_suite(suite: Suite, configs: Sequence[Path], folder: Path, flags: Sequ
             continue
         if cfg.base_hash not in checked:  # missing data shows at once, and classes are counted by one process
             checked.add(cfg.base_hash)
-            for section in (cfg.data.train, cfg.data.val):
-                build_dataset(section)
+            build_dataset(cfg.data.train)
+            scored = build_dataset(cfg.data.val)
+            if suite.target_images is not None:
+                target_dataset(cfg, suite.target_images, scored.CLASSES)
         paths[name] = path
         command = [*TRAIN, str(path), *(['--resume-from', 'auto'] if resume else []), *flags]
         trainings.append(Training(name, command, Path(cfg.work_dir), cfg.runner.max_iters))
@@ -69,14 +71,14 @@ def _keep_record(suite: Suite, config: Path, folder: Path) -> bool:
     if record is None:
         return False
     kept = kept_record(record, folder)
-    if kept is not None and (suite.target_images is None or TARGET_STATISTICS in kept.scores):
+    if kept is not None and (suite.target_images is None or kept.has_statistics_of(suite.target_images)):
         return True  # all is there; it would be scored again whenever the suite is resumed
     if suite.target_images is not None:
         cfg = load_config(config)
         checkpoint = Path(record.work_dir) / f'iter_{record.iterations}.pth'
         scores = score_with_target_statistics(cfg, str(checkpoint), suite.target_images,
                                               resolve_device(cfg.get('device')))
-        record = record.with_scores(TARGET_STATISTICS, scores)
+        record = record.with_target_statistics(scores, suite.target_images)
     write_record(record, folder)
     return True
 
