@@ -129,17 +129,17 @@ def test_eleven_classes(project, capsys) -> None:
 def test_a_small_data_set(project, capsys) -> None:
     title = 'A small data set, all methods: a copy of configs/streets'
     copy, train = re.findall(r'^```sh\n(.*?)^```', section(title), re.MULTILINE | re.DOTALL)
-    assert copy.split() == ['cp', '-r', 'configs/streets', 'configs/mine']
-    shutil.copytree(ROOT / 'configs/streets', project / 'configs/mine')
-    common = project / 'configs/mine/common.py'
+    assert copy.split() == ['cp', '-r', 'configs/streets', 'configs/mystreets']
+    shutil.copytree(ROOT / 'configs/streets', project / 'configs/mystreets')
+    common = project / 'configs/mystreets/common.py'
     common.write_text(common.read_text().replace('data/camvid/', 'data/mine/'))
     (project / 'data/mine/images/target_train').mkdir(parents=True)
     program, *arguments = train.replace('\\\n', '').split()[1:]
     run_experiments.main([*arguments, '--dry-run'])
     names = re.findall(r'Run \d of 4: \d+_\d+_(\w+)_s0', capsys.readouterr().out)
     assert names == ['source_only', 'photometric', 'fda', 'daformer'] and program == 'run_experiments.py'
-    for path in (project / 'configs/generated/local-mine').iterdir():
+    for path in (project / 'configs/generated/local-mystreets').iterdir():
         source = load_config(path).data.train
         assert source.get('source', source).img_dir == 'data/mine/images/day_train'
-    run_experiments.main(['--exp', 'configs/mine', '--list'])
+    run_experiments.main(['--exp', 'configs/mystreets', '--list'])
     assert len(capsys.readouterr().out.split('with --methods also')[0].split()) == 3 * len(METHODS)

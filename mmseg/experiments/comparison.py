@@ -110,15 +110,18 @@ def verdict(results: Results) -> str:
     cheap = [method for method in CHEAP if method in results]
     if not cheap:
         return ''
-    best = max(cheap, key=lambda method: results[method]['student']['mean'])
-    bar = dict(zip(results[best]['seeds'], results[best]['student']['mIoU']))
+    scores = {method: dict(zip(result['seeds'], result['student']['mIoU'])) for method, result in results.items()}
+    common = set.intersection(*(set(scores[method]) for method in cheap))
+    best = max(cheap, key=lambda method: statistics.fmean(
+        score for seed, score in scores[method].items() if seed in common or not common))
+    bar = scores[best]
     found: dict[str, list[str]] = {'Above it with every seed': [], 'Above it on the mean alone': [], 'Not above it': []}
     for method in [method for method in results if method not in SUPERVISED]:
-        own = dict(zip(results[method]['seeds'], results[method]['student']['mIoU']))
-        gains = [own[seed] - bar[seed] for seed in own if seed in bar]
+        gains = [score - bar[seed] for seed, score in scores[method].items() if seed in bar]
         if gains:
             every, some, none = found.values()
-            (every if min(gains) > 0 else some if statistics.fmean(gains) > 0 else none).append(method)
+            name = method if len(gains) == len(bar) else f'{method} ({len(gains)} of {len(bar)} seeds)'
+            (every if min(gains) > 0 else some if statistics.fmean(gains) > 0 else none).append(name)
     parts = '. '.join(f'{words}: {", ".join(methods) or "none"}' for words, methods in found.items())
     return f'The best cheap baseline is {best} ({results[best]["student"]["mean"]:.1f}). {parts}.'
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from mmseg.errors import LogError
 from mmseg.report.logs import Log
+from mmseg.utils.markdown import table
 
 Curve = tuple[str, list[int], list[float]]
 TOTAL = re.compile(r'meters\.(?P<stage>.+)\.(?P<score>aAcc|mIoU|confident|confident_aAcc)')
@@ -46,23 +47,19 @@ def tables(log: Log) -> str:
     columns = list(dict.fromkeys(column for scores in classes.values() for column in scores))
     parts = [f'{log.name}, iteration {iteration}']
     if stages:
-        parts.append(_table(['stage', *TOTALS.values()], [[name, *(_percent(scores.get(key)) for key in TOTALS)]
+        parts.append(table(['stage', *TOTALS.values()], [[name, *(_percent(scores.get(key)) for key in TOTALS)]
                                                           for name, scores in stages.items()]))
-        parts.append(_table(['class', *columns], [[name, *(_percent(scores.get(column)) for column in columns)]
+        parts.append(table(['class', *columns], [[name, *(_percent(scores.get(column)) for column in columns)]
                                                   for name, scores in classes.items()]))
     if norms:
         total = sum(norms.values())
-        parts.append(_table(['loss', 'gradient', 'share'], [
+        parts.append(table(['loss', 'gradient', 'share'], [
             [name, f'{norm:.2e}', _percent(norm / total if total else None)] for name, norm in norms.items()]))
     return '\n\n'.join(parts)
 
 
 def _percent(value: float | None) -> str:
     return '' if value is None else f'{100 * value:.2f}'
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    return '\n'.join(f'| {" | ".join(row)} |' for row in (head, ['--'] * len(head), *rows))
 
 
 def curves(log: Log) -> dict[str, list[Curve]]:

@@ -15,7 +15,7 @@ from mmseg.utils.names import nearest
 SEEDS = (0, 1, 2)
 # What a suite runs unless it is told, as far as its folder has it; the most important comes first.
 METHODS = ('source_only', 'photometric', 'fda', 'dacs', 'daformer', 'hrda', 'mic', 'mrm', 'eb', 'dida_code', 'dida',
-           'mic_mrm', 'mic_eb', 'mrm_eb', 'mic_hrda', 'mrm_hrda', 'mic_mrm_hrda', 'combined', 'oracle')
+           'mic_hrda', 'mrm_hrda', 'mic_mrm_hrda', 'combined', 'oracle')
 
 
 def place(method: str) -> tuple[int, str]:

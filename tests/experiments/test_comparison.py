@@ -77,8 +77,13 @@ def test_no_difference_is_no_minus() -> None:
 def test_self_training_has_to_beat_the_cheap_baselines_or_it_is_said() -> None:
     assert verdict(compare(RECORDS)) == (
         'The best cheap baseline is fda (40.5). Above it with every seed: none. Above it on the mean alone: daformer. '
-        'Not above it: mic, mine.')
+        'Not above it: mic, mine (1 of 2 seeds).')
     assert verdict(compare(RECORDS[:6])) == ''
+
+
+def test_the_best_baseline_is_that_of_the_seeds_which_all_have() -> None:
+    runs = [record('photometric', 0, 41), record('fda', 0, 40), record('fda', 1, 50), record('daformer', 1, 45)]
+    assert verdict(compare(runs)).startswith('The best cheap baseline is photometric (41.0).')
 
 
 def test_what_is_missing_leaves_gaps() -> None:

@@ -12,7 +12,7 @@ import torch
 from mmseg.cli.certify.results import reporter
 
 MODULES = dict(environment='checks', parity='checks', waiting='checks', trainings='trainings', speed='speed',
-               memory='speed')  # of tools/certify, by kind: its function has the same name
+               memory='speed')  # of this package, by kind: its function has the same name
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ class Job:
     """What a process is to do.
 
     Attributes:
-        kind: of those in tools/certify/child.py.
+        kind: of those in child.py.
         names: of the results that it reports.
         limit: seconds.
         options: of the function.

@@ -51,7 +51,7 @@ class Page:
         """The Markdown file."""
         environment = self.values('environment')
         lines = [f'# {environment.get("device", self.device)}', '',
-                 f'{self.date}, `python -m mmseg.cli.certify`. {self.sum()}']
+                 f'{self.date}, `python -m tools.certify`. {self.sum()}']
         if self.miniature:
             lines += ['', '**In miniature** (MiT-B0, crops of 64 and 128 pixels), to try the program: no statement '
                       'about a GPU.']
