@@ -1,8 +1,8 @@
-# A proposal for Cityscapes -> ACDC: HRDA's network, trained with masked images (MIC), rebuilt
-# features (MRM) and balanced entropy (EBDA). Published are MIC(HRDA), and EBDA on DAFormer, each for this pair of
-# domains; MRM was published for simulated sources only. All together has not been trained at this size. In small
-# (configs/streets, docs/results.md) MIC helps HRDA, MRM takes some of it again (one seed), and EBDA is level with
-# DAFormer or just below: begin with ../mic/csHR2acdcHR_mic_hrda.py, and add one part at a time.
+# All together for Cityscapes -> ACDC: HRDA's network, trained with masked images (MIC), rebuilt features (MRM) and
+# balanced entropy (EBDA). To take apart, not to begin with. Published are MIC(HRDA), and EBDA on DAFormer, each for
+# this pair of domains; MRM was published for simulated sources only. All together has not been trained at this size. In
+# small, on real images (configs/streets, docs/results.md), MIC helps HRDA, MRM takes some of it again, and EBDA is
+# level with DAFormer or just below: begin with ../mic/csHR2acdcHR_mic_hrda.py, and add one part at a time.
 # Not with the instance bank: it was published for simulated sources, and its rows are daylight features, to which those
 # of night, fog and snow are compared.
 _base_ = '../mic/csHR2acdcHR_mic_hrda.py'

@@ -1,5 +1,5 @@
-# A proposal for Cityscapes -> Dark Zurich: that of csHR2acdcHR_mic_hrda_mrm_eb.py, for its reasons and with its
-# doubts; the night is part of ACDC, too.
+# All together for Cityscapes -> Dark Zurich: as csHR2acdcHR_mic_hrda_mrm_eb.py, for its reasons and with its doubts;
+# the night is part of ACDC, too.
 _base_ = '../mic/csHR2dzurHR_mic_hrda.py'
 uda = dict(
     mrm=dict(

@@ -1,4 +1,4 @@
-# A proposal for Synthia -> Cityscapes: that of gtaHR2csHR_mic_hrda_mrm_dida.py, for its reasons and with its doubts.
+# All together for Synthia -> Cityscapes: as gtaHR2csHR_mic_hrda_mrm_dida.py, for its reasons and with its doubts.
 _base_ = '../mrm/synHR2csHR_mic_hrda_mrm.py'
 uda = dict(
     instance_bank=dict(
