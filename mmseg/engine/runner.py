@@ -52,6 +52,7 @@ from mmseg.utils.streams import let_go
 from mmseg.visualization import colourise, default_palette, side_by_side, with_legend
 
 EVALUATION_INTERVAL = 1000  # iterations, where the config says none
+NO_PHASES: tuple[Any, ...] = (None, [], [('train', 1)], [['train', 1]])  # what a `workflow` may say: just training
 
 
 class TrainRunner(Runner):
@@ -402,6 +403,9 @@ def build_runner(cfg: Config, model: Trainable, dataset: Any, work_dir: str | Pa
     """
     if cfg.get('momentum_config') is not None:
         raise ValueError('momentum_config is not supported: remove it, or set it to None')
+    if cfg.get('workflow') not in NO_PHASES:
+        raise ValueError(f"workflow={cfg.workflow!r}: a training has no other phases than [('train', 1)]; losses are "
+                         "not computed on validation images, 'evaluation' says when these are scored")
     device = resolve_device(cfg.get('device'))
     model.to(device)
     for network in model.networks().values():

@@ -161,6 +161,19 @@ def test_what_the_first_evaluation_would_meet_is_refused_before_the_first_iterat
     assert 'Saved' not in str(caught.value) and not names(tmp_path / 'run')
 
 
+@pytest.mark.parametrize('option', [
+    dict(workflow=[('train', 1), ('val', 1)]), dict(workflow=[('train', 2)]), dict(workflow=3),
+    dict(momentum_config=dict(policy='cyclic'))])
+def test_phases_and_schedules_that_do_not_exist_are_refused(images, tmp_path, option) -> None:
+    with pytest.raises(ValueError, match=next(iter(option))):
+        train(tiny_config(images, tmp_path / 'run', 1, **option))
+
+
+@pytest.mark.parametrize('workflow', [None, [('train', 1)], [['train', 1]]])
+def test_training_alone_is_a_workflow(images, tmp_path, workflow) -> None:
+    train(tiny_config(images, tmp_path / 'run', 1, workflow=workflow))
+
+
 def test_an_evaluation_without_data_is_refused_before_the_first_iteration(images, tmp_path) -> None:
     with pytest.raises(ConfigError, match='data.val is missing, which evaluation needs'):
         train(tiny_config(images, tmp_path / 'run', 3, evaluation=dict(interval=1), data=dict(val=None)))
