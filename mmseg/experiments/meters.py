@@ -48,9 +48,9 @@ def tables(log: Log) -> str:
     parts = [f'{log.name}, iteration {iteration}']
     if stages:
         parts.append(table(['stage', *TOTALS.values()], [[name, *(_percent(scores.get(key)) for key in TOTALS)]
-                                                          for name, scores in stages.items()]))
+                                                         for name, scores in stages.items()]))
         parts.append(table(['class', *columns], [[name, *(_percent(scores.get(column)) for column in columns)]
-                                                  for name, scores in classes.items()]))
+                                                 for name, scores in classes.items()]))
     if norms:
         total = sum(norms.values())
         parts.append(table(['loss', 'gradient', 'share'], [
