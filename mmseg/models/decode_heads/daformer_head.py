@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
-from mmseg.models.layers import build_layer, resize
+from mmseg.models.layers import ASPPWrapper, build_layer, resize
 from mmseg.models.layers.factory import LAYER
 from mmseg.registry import HEADS
 from mmseg.utils.kinds import COUNT, FIXED, Section, list_of, one_of
@@ -56,4 +56,5 @@ class DAFormerHead(BaseDecodeHead):
             layout = torch.channels_last if maps[0].device.type == 'cpu' else torch.contiguous_format
             maps = [x.contiguous(memory_format=layout) for x in maps]
         size = maps[0].shape[-2:]
-        return self.fuse_layer(torch.cat([resize(x, size) for x in maps], dim=1))
+        x = torch.cat([resize(x, size) for x in maps], dim=1)
+        return self.fuse_layer(x, parts=maps) if isinstance(self.fuse_layer, ASPPWrapper) else self.fuse_layer(x)

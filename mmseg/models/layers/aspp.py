@@ -1,6 +1,7 @@
 """Atrous spatial pyramid pooling as a layer (Chen et al., 2017; DAFormer, section 3.2)."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from mmseg.models.layers.conv_module import ConvModule, DepthwiseSeparableConvModule
 from mmseg.models.layers.pooling import PoolingBranch
+from mmseg.models.layers.quick_conv import takes_short_cuts
 
 QUICK = dict(type='QuickConv2d')
 
@@ -66,16 +68,25 @@ class ASPPWrapper(nn.Module):
         if context_cfg is not None:
             from mmseg.models.layers.factory import build_layer  # the factory knows this class, too
             self.context_layer = build_layer(in_channels, channels, **context_cfg)
-        self.aspp_modules = aspp_branches(in_channels, channels, tuple(dilations), sep=sep, **conv)
+        self.dilations = tuple(dilations)
+        self.aspp_modules = aspp_branches(in_channels, channels, self.dilations, sep=sep, **conv)
         branches = len(self.aspp_modules) + int(pool) + int(context_cfg is not None)
         self.bottleneck = ConvModule(branches * channels, channels, 3, padding=1, **conv)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map [B, in_channels, h, w] to [B, channels, h, w]."""
+    def forward(self, x: Tensor, parts: Sequence[Tensor] = ()) -> Tensor:
+        """Map [B, in_channels, h, w] to [B, channels, h, w].
+
+        Args:
+            x: the map.
+            parts: the maps of which, resized to the first, ``x`` is the concatenation; on the CPU the 1x1 convolution
+                is faster with them.
+        """
         outs = []
         if self.image_pool is not None:
             outs.append(self.image_pool(x))
         if self.context_layer is not None:
             outs.append(self.context_layer(x))
-        outs.extend(branch(x) for branch in self.aspp_modules)
+        in_parts = len(parts) > 0 and takes_short_cuts(x)
+        for branch, dilation in zip(self.aspp_modules, self.dilations):
+            outs.append(branch.finish(branch.conv.of_parts(parts)) if in_parts and dilation == 1 else branch(x))
         return self.bottleneck(torch.cat(outs, dim=1))

@@ -1,11 +1,15 @@
 """A convolution that takes the fastest way on the CPU: torch's own choice of kernels is often a slow one there."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import reduce
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg.models.layers.depthwise import DilatedDepthwise
+from mmseg.models.layers.resize import resize
 
 
 def takes_short_cuts(x: Tensor) -> bool:
@@ -39,3 +43,21 @@ class QuickConv2d(nn.Conv2d):
         dilated = self.dilation[0] > 1 and self.padding == self.dilation == (self.dilation[0], ) * 2
         depthwise = self.groups == self.in_channels == self.out_channels
         return dilated and depthwise and self.kernel_size == (3, 3) and self.stride == (1, 1)
+
+    def of_parts(self, parts: Sequence[Tensor]) -> Tensor:
+        """A 1x1 convolution of the concatenation of maps that are resized to the first one.
+
+        Resizing mixes cells, this convolution channels: each map may meet its share of the weights first, while it is
+        small.
+
+        Args:
+            parts: maps [B, C_i, h_i, w_i], of ``in_channels`` together.
+
+        Returns:
+            Map [B, out_channels, h_0, w_0].
+        """
+        shares = self.weight.split([part.shape[1] for part in parts], dim=1)
+        first, *others = (self._conv_forward(part, share, None) for part, share in zip(parts, shares))
+        if self.bias is not None:
+            first = first + self.bias[:, None, None]
+        return reduce(torch.add, (resize(other, first.shape[-2:]) for other in others), first)
