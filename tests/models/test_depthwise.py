@@ -40,6 +40,22 @@ def test_the_backward_pass_of_a_dilated_convolution_holds_two_maps_beside_its_ow
     assert memory.peak < 4.5 * x.nbytes  # x and the gradient that comes in are counted, too
 
 
+@pytest.mark.parametrize('bias', [False, True])
+def test_a_pointwise_convolution_of_parts_is_that_of_their_concatenation(bias):
+    torch.manual_seed(0)
+    conv = QuickConv2d(7 + 5 + 3, 6, 1, bias=bias)
+    parts = [torch.randn(2, channels, height, width).contiguous(memory_format=torch.channels_last).requires_grad_()
+             for channels, height, width in ((7, 8, 12), (5, 4, 6), (3, 3, 2))]
+    out = conv.of_parts(parts)
+    whole = torch.cat([F.interpolate(part, size=(8, 12), mode='bilinear') for part in parts], dim=1)
+    expected = F.conv2d(whole, conv.weight, conv.bias)
+    torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-6)
+    grad = torch.randn_like(expected)
+    inputs = [*parts, *conv.parameters()]
+    for mine, torchs in zip(torch.autograd.grad(out, inputs, grad), torch.autograd.grad(expected, inputs, grad)):
+        torch.testing.assert_close(mine, torchs, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize('kwargs', [
     dict(kernel_size=1), dict(kernel_size=3, padding=1, groups=8), dict(kernel_size=3, padding=2, dilation=2),
     dict(kernel_size=3, padding=2, dilation=2, stride=2, groups=8), dict(kernel_size=3, padding=0, dilation=2, groups=8)
