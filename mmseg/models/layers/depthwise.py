@@ -91,12 +91,16 @@ class DilatedDepthwise(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         """Gradients by the map, the weights and the bias."""
         x, weight = ctx.saved_tensors
-        cells = phases(grad, ctx.dilation, NARROWEST)
-        # in two calls: more than two maps of this size at a time would be the peak of a training step's memory
-        _, by_weight, by_bias = _gradients(cells, phases(x, ctx.dilation, NARROWEST), weight,
-                                           [False, *ctx.needs_input_grad[1:3]])
-        by_map = None
-        if ctx.needs_input_grad[0]:
-            cells = _gradients(cells, cells, weight, [True, False, False])[0]  # of the map only the size counts
-            by_map = from_phases(cells, ctx.dilation, torch.empty_like(x, memory_format=torch.channels_last))
-        return by_map, by_weight, by_bias, None
+        of_map, *of_parameters = ctx.needs_input_grad[:3]
+        by_map: Tensor | None = None
+        sums: list[Tensor | None] = [None, None]
+        # image by image and in two calls: whole batches of phases would be the peak of a training step's memory
+        for index, (image, image_grad) in enumerate(zip(x.split(1), grad.split(1))):
+            cells = phases(image_grad, ctx.dilation, NARROWEST)
+            _, *found = _gradients(cells, phases(image, ctx.dilation, NARROWEST), weight, [False, *of_parameters])
+            sums = [new if old is None else old + new for old, new in zip(sums, found)]
+            if of_map:
+                cells = _gradients(cells, cells, weight, [True, False, False])[0]  # of the map only the size counts
+                by_map = torch.empty_like(x, memory_format=torch.channels_last) if by_map is None else by_map
+                from_phases(cells, ctx.dilation, by_map[index:index + 1])
+        return by_map, *sums, None
