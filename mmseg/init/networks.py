@@ -88,7 +88,7 @@ def first_that_fits(choices: Sequence[Choice], needed: Callable[[Choice], int], 
 def length(kind: str, images: int, samples: int) -> tuple[int, str]:
     """Iterations, and why; ``images`` of the larger domain."""
     if kind == 'cpu':
-        return 2000, 'as configs/streets: what adapts still rises after a thousand, and a night is enough'
+        return 2000, 'half of what configs/streets have: a night is enough; what adapts still rises, so more is better'
     iterations = min(max(100 * images // samples, 4000), 40000) // 1000 * 1000
     return iterations, (f"each of {images:,} images about {iterations * samples / images:.0f} times; DAFormer's "
                         'experiments have 40,000')
