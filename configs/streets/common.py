@@ -3,7 +3,7 @@
 _base_ = '../_base_/lite0.py'
 model = dict(decode_head=dict(num_classes=7))
 # Twice the rate and four times the length of the short trainings: DAFormer is still rising after two thousand
-# iterations, and source only is not (docs/results.md).
+# iterations, and source only hardly is (docs/results.md).
 optimizer = dict(lr=2e-4)
 runner = dict(max_iters=4000)
 checkpoint_config = dict(interval=4000)
